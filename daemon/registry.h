@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_DAEMON_REGISTRY_H
+#define SHMB_DAEMON_REGISTRY_H
+
+/* All segments: by name (a tree, tsearch(3)) and in the order of their making. Pure memory. */
+
+#include "segment.h"
+
+struct registry {
+	void *by_name;
+	TAILQ_HEAD(, segment) in_order;
+	uint64_t next_order;
+	uint64_t bytes;
+	uint32_t count;
+};
+
+void registry_init(struct registry *registry);
+/* The registry owns the segment from here on. -EEXIST, -ENOMEM (then it does not). Sets segment->order. */
+int registry_add(struct registry *registry, struct segment *segment);
+struct segment *registry_find(const struct registry *registry, const char *name);
+/* First segment with an order over `after`, NULL none. */
+struct segment *registry_after(const struct registry *registry, uint64_t after);
+/* Takes it out; the caller owns it again. */
+void registry_remove(struct registry *registry, struct segment *segment);
+/* Frees every segment's struct, no file. */
+void registry_deinit(struct registry *registry);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_DAEMON_SEGMENT_H
+#define SHMB_DAEMON_SEGMENT_H
+
+/*
+ * One segment as the broker knows it, and every change made to its card, record and data.
+ *
+ * This side of the daemon is passive: it knows files and memory, not connections, processes or time. Who holds what is told to it as
+ * struct holder and written down so that a broker killed between any two instructions finds, after its restart, either the state before or
+ * the state after (segment.c argues the order for each change). Nothing is kept mapped or open between calls: an idle segment costs no
+ * descriptor.
+ *
+ * Decisions rest on this struct, which was filled from our own request or, at adoption, from the card and record: never on the data part.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "proto/geometry.h"
+#include "proto/message.h"
+#include "store.h"
+
+/* A client as the kernel and its cookie tell it: the same four are the same client, before and after a restart of the broker. */
+struct holder {
+	int32_t pid; /* in the broker's pid namespace; 0 nobody */
+	uint32_t uid;
+	uint64_t start_time; /* field 22 of /proc/PID/stat */
+	uint8_t cookie[SHMB_COOKIE_BYTES];
+};
+
+struct attachment; /* attachment.h */
+
+struct segment {
+	char name[SHMB_NAME_MAX + 8];
+	char type[SHMB_TYPE_NAME_MAX + 1];
+	struct shmb_geometry geometry;
+	uint64_t order; /* grows with each segment made or adopted: the cursor of LIST */
+	uint64_t segment_id;
+	uint64_t schema_hash;
+	uint32_t schema_length;
+	uint32_t owner_uid;
+	uint32_t owner_gid;
+	uint64_t created_ns; /* CLOCK_REALTIME */
+	uint64_t bytes;	     /* of all its files */
+
+	uint64_t epoch; /* of the last lease granted */
+	enum shmb_state state;
+	enum shmb_writer_state writer;
+	struct holder lease; /* pid 0: free */
+	uint32_t cells_used;
+
+	LIST_HEAD(, attachment) attachments; /* handles open on it; the supervision side's */
+	uint64_t idle_since_ns;		     /* CLOCK_MONOTONIC since when nobody writes or reads it, 0 in use; the reaper's */
+	TAILQ_ENTRY(segment) idle_link;
+	TAILQ_ENTRY(segment) order_link; /* the registry's */
+};
+
+/* What a new segment shall be. `schema` is borrowed. */
+struct segment_spec {
+	const char *name;
+	const char *type;
+	const char *schema;
+	uint32_t schema_length;
+	uint64_t schema_hash;
+	struct shmb_request request;
+	uint32_t owner_uid;
+	uint32_t owner_gid;
+};
+
+/*
+ * Makes generation 1 of a segment: record, data, areas, card; the card is linked last, so that a broker killed meanwhile leaves files that
+ * the next scan removes. The schema was parsed and its hash checked by the caller. -EINVAL, -EOPNOTSUPP, -EFBIG from the plan, -EEXIST,
+ * -ENOSPC, -EMFILE, ...; nothing is left behind. *why is a static sentence.
+ */
+int segment_create(struct store *store, const struct segment_spec *spec, struct segment **out, const char **why);
+/* Frees the struct, not the files. Returns NULL. */
+struct segment *segment_free(struct segment *segment);
+
+/*
+ * Gives the free lease to `who` (state FREE -> HELD, epoch + 1, writer ALIVE). The counter must be below SHMB_NUMBER_MAX (-EOVERFLOW).
+ * -EBUSY when it is not free.
+ */
+int segment_grant(struct store *store, struct segment *segment, const struct holder *who);
+
+/*
+ * Ends the lease.
+ *   SHMB_WRITER_CLOSED  closed in order     -> FREE, repaired (a close in mid-write cannot be, but costs nothing to check)
+ *   SHMB_WRITER_DEAD    its process ended   -> repaired, FREE
+ *   SHMB_WRITER_GONE    lives, let go       -> GIVEN_UP: stopped at its next claim, nobody else may write until it has ended
+ * then wakes the readers. *repaired is the number of half-written elements mended (0 or 1 here; may be NULL).
+ */
+int segment_release(struct store *store, struct segment *segment, enum shmb_writer_state verdict, unsigned *repaired);
+
+/*
+ * Takes a reader cell for `who`, in an area bound to its uid (binding a free area if need be), else one without an area.
+ * *area is UINT32_MAX where no area comes with it. -EUSERS when the table is full.
+ */
+int segment_cell_take(struct store *store, struct segment *segment, const struct holder *who, uint32_t *cell, uint32_t *incarnation,
+		      uint32_t *area);
+int segment_cell_free(struct store *store, struct segment *segment, uint32_t cell);
+/* Is this cell `who`'s, with this incarnation? For RESUME. */
+bool segment_cell_is(struct store *store, struct segment *segment, uint32_t cell, uint32_t incarnation, const struct holder *who);
+
+/* Opens the descriptors an open answer carries (message.h): card ro, data, areas. Given to the caller. `area` UINT32_MAX none. */
+int segment_open_fds(struct store *store, struct segment *segment, enum shmb_role role, uint32_t area, int out_fds[SHMB_FDS_MAX],
+		     uint32_t *count);
+
+/* Reads the schema text; `out` holds SHMB_SCHEMA_MAX bytes. */
+int segment_read_schema(struct store *store, struct segment *segment, char *out);
+
+/* Sets the state REMOVED, wakes the readers, removes the files (card first) and the struct. */
+int segment_remove(struct store *store, struct segment *segment);
+
+/* ---- adoption ---- */
+
+struct segment_cell {
+	uint32_t cell;
+	uint32_t incarnation;
+	struct holder holder;
+};
+
+/*
+ * Reads the whole directory after a start. For each complete, valid segment `found` is called with it (given to the callee), whose lease
+ * and `cells` are as the card says - whether those processes still live is for the callee to find out. Holders of another boot are cleared
+ * (and repaired) before. Incomplete segments (no card) are removed; damaged, foreign, or newer ones are left alone and logged.
+ * Event pages are reported through `page`: the callee bumps them. Returns 0 or the first error of reading the directory.
+ */
+struct event_page;
+struct store_scan {
+	void (*found)(struct segment *segment, const struct segment_cell *cells, unsigned cell_count, void *user);
+	void (*page)(struct event_page *page, const struct holder *who, void *user);
+	void *user;
+};
+int store_scan(struct store *store, const struct store_scan *scan);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_DAEMON_STORE_H
+#define SHMB_DAEMON_STORE_H
+
+/*
+ * The daemon's own directory of segments: the only code that makes, opens, names and removes files in it.
+ *
+ * The directory is ours alone (0700), so that nobody can squat, swap or unlink a name. Every file is built unnamed (O_TMPFILE), allocated
+ * with posix_fallocate, filled, and only then linked; mode 0600.
+ *
+ *   NAME,G            card of generation G ('/' in the name is '%')    linked last, removed first
+ *   NAME,G,record     what only the broker knows (record.h)
+ *   NAME,G,data       NAME,G,area0 ...
+ *   ,lock             held (OFD lock) by the daemon that serves this directory
+ *   ,event,PID,START,RANDOM   event page of a connection
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/layout.h"
+
+struct store {
+	int dir_fd;
+	int lock_fd;
+	uint32_t area_count; /* reader areas given to a new segment: 4, or 0 where other uids can connect (areas must be sealed there) */
+	uint8_t boot_id[SHMB_BOOT_ID_BYTES];
+	char path[256];
+};
+
+/*
+ * Opens (makes, 0700) the directory and takes its lock. -EWOULDBLOCK another daemon serves it, -EPERM not ours or open to others,
+ * -EOPNOTSUPP file system without O_TMPFILE, or the errno of the failing call; `why` (256 bytes) then says what and what to do.
+ */
+int store_open(struct store *store, const char *path, uint32_t area_count, char why[256]);
+void store_close(struct store *store);
+
+enum { STORE_FILE_MAX = 256 };
+
+/* Makes an unnamed file of `bytes` (rounded to pages by the caller), allocated for good. Returns the descriptor, or -ENOSPC, ... */
+int store_make(struct store *store, uint64_t bytes);
+/* Gives it its name. -EEXIST. */
+int store_link(struct store *store, int fd, const char *file);
+/* Opens an existing regular file of ours with O_NOFOLLOW | O_CLOEXEC. flags O_RDONLY or O_RDWR. */
+int store_open_file(struct store *store, const char *file, int flags);
+int store_unlink(struct store *store, const char *file);
+
+#endif

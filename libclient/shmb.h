@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_H
+#define SHMB_H
+
+/*
+ * libshmbroker: shared memory between the processes of one robot host, at the speed of memory.
+ *
+ * A process connects to the broker (shmbrokerd), opens segments by name, and from then on reads and writes straight in shared memory: no
+ * daemon, no lock, no system call, no allocation on the way.
+ *
+ *   SHMB_TYPE(imu, (uint64, stamp_ns)(float64, gyro, 3));        // struct imu and imu_type
+ *
+ *   struct shmb *broker;
+ *   struct shmb_ring_writer *ring;
+ *   int r = shmb_connect(&broker, NULL);
+ *   if (r == 0)
+ *           r = shmb_ring_writer_open(&ring, broker, "imu/main", &imu_type, &(struct shmb_options){ .capacity = 64 });
+ *   struct imu sample = { ... };
+ *   r = shmb_ring_insert(ring, &sample);
+ *
+ * Rules that hold for every function
+ *
+ *   Errors    0 or a negative errno; nothing else. Codes with a meaning of their own are listed with each function. shmb_text() has a
+ *             sentence about the last control request of this thread that failed.
+ *   Threads   A connection may be used by several threads; each handle (reader, writer) by one thread at a time.
+ *   Fork      A child owns nothing: in it every call on an inherited handle or connection is -EOWNERDEAD, closing only frees memory.
+ *             The parent goes on undisturbed. The child connects anew. After exec nothing is left open.
+ *   Blocking  Only functions with a deadline block, and open, close and query functions wait for the broker's answer (at most
+ *             SHMB_ANSWER_TIMEOUT_NS, then -ETIMEDOUT). Deadlines are absolute CLOCK_MONOTONIC nanoseconds; SHMB_NO_WAIT and SHMB_FOREVER.
+ *   Signals   No function installs a handler; no read or write is interrupted by one; waits go on after one. Not for use in handlers.
+ *   Ownership Pointers from *_open, *_connect, *_parse belong to the caller, who ends them with the matching close function; those take
+ *             NULL and return NULL.
+ *
+ * The broker may be killed, restarted or upgraded at any time: reads and writes never notice, and the connection is made anew by itself
+ * at the next control request, with every lease and cell still held.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SHMB_PUBLIC __attribute__((visibility("default")))
+#else
+#define SHMB_PUBLIC
+#endif
+
+#define SHMB_NO_WAIT UINT64_C(0)
+#define SHMB_FOREVER UINT64_MAX
+#define SHMB_ANSWER_TIMEOUT_NS UINT64_C(5000000000)
+
+/* ---- types of payloads --------------------------------------------------------------------------------------------------------- */
+
+/*
+ * What a payload is: a name and a schema, which is a ROS 2 message definition of fixed-size fields. Declared at compile time with
+ * SHMB_TYPE or made at run time from text. Immutable; may be shared between threads and connections.
+ */
+struct shmb_type {
+	const char *name;    /* at most 47 printable bytes */
+	const char *schema;  /* ROS 2 message definition, NUL-terminated, at most 60 KiB */
+	size_t size;         /* bytes of one payload */
+	size_t align;
+};
+
+/*
+ * SHMB_TYPE(tag, fields) declares `struct tag` and `tag_type`, a static const struct shmb_type. `fields` is a row of tuples without commas
+ * between them, `(primitive, name)` or `(primitive, name, count)`; primitives are bool, byte, char, int8 ... uint64, float32, float64; count is
+ * a literal number; names are [a-z][a-z0-9_]*.
+ *
+ * SHMB_TYPE_OF(ctype, tag, fields) declares `tag_type` for a struct that exists already.
+ *
+ * Both check size, alignment and offsets at compile time. Pointers cannot be declared.
+ */
+#include "shmb_type.h"
+
+/*
+ * Makes a type from schema text. *out is ended with shmb_type_free(). -EINVAL with shmb_text() naming line and reason, -ENOMEM.
+ */
+SHMB_PUBLIC int shmb_type_parse(struct shmb_type **out, const char *name, const char *schema);
+/* Opaque bytes of a stated size (1 to 256 MiB): the schema is "uint8[SIZE] data". -EINVAL, -ENOMEM. */
+SHMB_PUBLIC int shmb_type_opaque(struct shmb_type **out, size_t bytes);
+SHMB_PUBLIC struct shmb_type *shmb_type_free(struct shmb_type *type);
+/* XXH3-64 of the schema text: what readers and writers must agree in. */
+SHMB_PUBLIC uint64_t shmb_type_hash(const struct shmb_type *type);
+
+/*
+ * Calls `visit` for each field in order, until it returns other than 0, and returns that. primitive is the ROS 2 name ("float64");
+ * offset and size in bytes, count elements (1 for a scalar, is_array tells them apart). -EINVAL when the schema does not parse. Pointers are
+ * valid during the call.
+ */
+struct shmb_type_field {
+	const char *name;
+	const char *primitive;
+	size_t offset;
+	size_t size;
+	size_t count;
+	int is_array;
+};
+SHMB_PUBLIC int shmb_type_fields(const struct shmb_type *type, int (*visit)(const struct shmb_type_field *field, void *user), void *user);
+
+/* ---- connection ---------------------------------------------------------------------------------------------------------------- */
+
+struct shmb;
+
+/*
+ * Connects to the broker. `socket_path` NULL: $SHMBROKER_SOCKET, else $XDG_RUNTIME_DIR/shmbroker/control.sock, else
+ * /run/shmbroker/control.sock; the first that is set and exists.
+ *   -ENOENT no socket there, -ECONNREFUSED no daemon behind it, -EACCES, -EPROTONOSUPPORT another version, -ETIMEDOUT, -ENOMEM
+ * shmb_disconnect closes what is still open through it; those handles must not be used afterwards.
+ */
+SHMB_PUBLIC int shmb_connect(struct shmb **out, const char *socket_path);
+SHMB_PUBLIC struct shmb *shmb_disconnect(struct shmb *broker);
+
+/* A sentence about the last call of this thread that failed in a control request, open or type function: what was wrong and what to do.
+ * Never NULL; valid until the next such call of this thread. */
+SHMB_PUBLIC const char *shmb_text(void);
+/* A short word for an error code of this library ("no new data", ...), else strerror's. Static storage. */
+SHMB_PUBLIC const char *shmb_strerror(int error);
+/* "0.1.0" */
+SHMB_PUBLIC const char *shmb_version(void);
+/* CLOCK_MONOTONIC, nanoseconds. What deadlines and stamps are made of. */
+SHMB_PUBLIC uint64_t shmb_now_ns(void);
+
+/* ---- what comes with every element --------------------------------------------------------------------------------------------- */
+
+struct shmb_sample {
+	uint64_t number;    /* of the write, from 0, never used for two contents */
+	uint64_t stamp_ns;  /* CLOCK_MONOTONIC at the write; 0 unless the segment is stamped */
+	uint64_t missed;    /* writes between this one and the one this handle read before it */
+};
+
+struct shmb_options {      /* for a writer; {0} is the default */
+	uint32_t capacity;  /* ring: slots, a power of two, 2 to 2^20, default 16, serves capacity - 1; value: 4 (default) or 8 */
+	uint32_t stamped;   /* 1: each element carries the time of its write; costs a clock read a write */
+	uint64_t deadline_ns; /* wait for the lease while another process holds it; SHMB_NO_WAIT (default): -EBUSY at once */
+};
+
+enum shmb_writer_condition {  /* what the broker last knew */
+	SHMB_WRITER_IS_NONE = 0,    /* nobody has written yet */
+	SHMB_WRITER_IS_ALIVE = 1,
+	SHMB_WRITER_IS_CLOSED = 2,  /* closed in order */
+	SHMB_WRITER_IS_DEAD = 3,    /* its process ended */
+	SHMB_WRITER_IS_GONE = 4,    /* it let go of the broker but lives */
+};
+
+struct shmb_segment_status {
+	enum shmb_writer_condition writer;
+	int32_t writer_pid;          /* 0 none */
+	uint64_t epoch;              /* grows with each writer */
+	uint64_t generation;
+	uint64_t oldest;             /* first number still readable */
+	uint64_t next;               /* number of the next write; oldest == next: empty */
+	uint64_t heartbeat_ns;       /* CLOCK_MONOTONIC of the last explicit heartbeat or stamped write, 0 never */
+};
+
+/*
+ * Opening, the same for both kinds.
+ *
+ * Writer: makes the segment if there is none, takes its lease, continues the numbering of the writer before it.
+ *   -EINVAL name, type or capacity   -EBUSY another process writes it (shmb_text() names it)   -EEXIST there with another kind, capacity or
+ *   stamping   -EPROTOTYPE there with another type   -EPERM belongs to another user   -ENOSPC no memory   -ESTALE given up by a writer that
+ *   still lives   -ETIMEDOUT, -EOVERFLOW numbers used up
+ * Reader: never makes anything. `type` NULL takes what is there (see *_type). Waits for the name until `deadline_ns`.
+ *   -ENOENT no such segment (at once or at the deadline)   -EPROTOTYPE another type (shmb_text() shows both schemas)   -EMEDIUMTYPE another kind
+ * Both: -EBADMSG what was mapped contradicts itself   -ENOMEM, -EMFILE   -ECONNREFUSED, -ENOENT no daemon   -EOWNERDEAD after fork
+ */
+
+/* ---- value: the latest of something --------------------------------------------------------------------------------------------- */
+
+struct shmb_value_writer;
+struct shmb_value_reader;
+
+SHMB_PUBLIC int shmb_value_writer_open(struct shmb_value_writer **out, struct shmb *broker, const char *name, const struct shmb_type *type,
+				       const struct shmb_options *options);
+SHMB_PUBLIC struct shmb_value_writer *shmb_value_writer_close(struct shmb_value_writer *writer);
+/* Publishes type->size bytes. Never waits. -ESTALE the lease was taken away, -EOWNERDEAD after fork. */
+SHMB_PUBLIC int shmb_value_store(struct shmb_value_writer *writer, const void *payload);
+/* "I am alive" without data: sets heartbeat_ns. Errors as store. */
+SHMB_PUBLIC int shmb_value_heartbeat(struct shmb_value_writer *writer);
+/* Number of the next write. */
+SHMB_PUBLIC uint64_t shmb_value_next(const struct shmb_value_writer *writer);
+
+SHMB_PUBLIC int shmb_value_reader_open(struct shmb_value_reader **out, struct shmb *broker, const char *name, const struct shmb_type *type,
+				       uint64_t deadline_ns);
+SHMB_PUBLIC struct shmb_value_reader *shmb_value_reader_close(struct shmb_value_reader *reader);
+/*
+ * Copies the newest value to `payload` (type->size bytes), and what is known of it to `sample` (may be NULL). Never waits: a dead or stopped
+ * writer leaves the value before readable. -ENODATA nothing written yet; -EAGAIN lapped SHMB_READ_TRIES times; -EOWNERDEAD after fork.
+ */
+SHMB_PUBLIC int shmb_value_load(struct shmb_value_reader *reader, void *payload, struct shmb_sample *sample);
+/* Waits until there is a newer value than the one loaded last. Results as shmb_ring_wait(). */
+SHMB_PUBLIC int shmb_value_wait(struct shmb_value_reader *reader, uint64_t deadline_ns);
+SHMB_PUBLIC int shmb_value_status(struct shmb_value_reader *reader, struct shmb_segment_status *out);
+/* The segment's own type; belongs to the reader. */
+SHMB_PUBLIC const struct shmb_type *shmb_value_type(const struct shmb_value_reader *reader);
+
+enum { SHMB_READ_TRIES = 64 };
+
+/* ---- ring: the newest N - 1 of something ---------------------------------------------------------------------------------------- */
+
+struct shmb_ring_writer;
+struct shmb_ring_reader;
+
+SHMB_PUBLIC int shmb_ring_writer_open(struct shmb_ring_writer **out, struct shmb *broker, const char *name, const struct shmb_type *type,
+				      const struct shmb_options *options);
+SHMB_PUBLIC struct shmb_ring_writer *shmb_ring_writer_close(struct shmb_ring_writer *writer);
+/* As shmb_value_store(). Overwrites the oldest. */
+SHMB_PUBLIC int shmb_ring_insert(struct shmb_ring_writer *writer, const void *payload);
+SHMB_PUBLIC int shmb_ring_heartbeat(struct shmb_ring_writer *writer);
+SHMB_PUBLIC uint64_t shmb_ring_next_number(const struct shmb_ring_writer *writer);
+
+SHMB_PUBLIC int shmb_ring_reader_open(struct shmb_ring_reader **out, struct shmb *broker, const char *name, const struct shmb_type *type,
+				      uint64_t deadline_ns);
+SHMB_PUBLIC struct shmb_ring_reader *shmb_ring_reader_close(struct shmb_ring_reader *reader);
+/* The newest element. As shmb_value_load(). Moves the position of shmb_ring_read_next() behind it. */
+SHMB_PUBLIC int shmb_ring_latest(struct shmb_ring_reader *reader, void *payload, struct shmb_sample *sample);
+/* The element of this number. -ENODATA not written yet, -ESTALE overwritten or never there. Does not move the position. */
+SHMB_PUBLIC int shmb_ring_read(struct shmb_ring_reader *reader, uint64_t number, void *payload, struct shmb_sample *sample);
+/*
+ * The next element in order, from the one that was newest when the reader was opened (position: shmb_ring_seek). Where it fell behind it goes on
+ * with the oldest that is left, and sample->missed says how many are lost. -ENODATA nothing new; -EAGAIN lapped while copying, SHMB_READ_TRIES times.
+ */
+SHMB_PUBLIC int shmb_ring_read_next(struct shmb_ring_reader *reader, void *payload, struct shmb_sample *sample);
+/* Sets the number that shmb_ring_read_next() reads next. A number that is gone counts as lost then. -EINVAL over the next write. */
+SHMB_PUBLIC int shmb_ring_seek(struct shmb_ring_reader *reader, uint64_t number);
+/* The numbers that can be read now: from *oldest to *next - 1. */
+SHMB_PUBLIC int shmb_ring_bounds(struct shmb_ring_reader *reader, uint64_t *oldest, uint64_t *next);
+/*
+ * Waits until there is an element this handle has not read. 0 there is; -ETIMEDOUT deadline; and, each once per change of the writer, after
+ * the data before it was read: -EOWNERDEAD writer dead (or this is a forked child: shmb_text() tells), -EPIPE writer closed,
+ * -ESTALE the segment was removed or replaced (every time). Calling again waits for the next writer.
+ */
+SHMB_PUBLIC int shmb_ring_wait(struct shmb_ring_reader *reader, uint64_t deadline_ns);
+SHMB_PUBLIC int shmb_ring_status(struct shmb_ring_reader *reader, struct shmb_segment_status *out);
+SHMB_PUBLIC const struct shmb_type *shmb_ring_type(const struct shmb_ring_reader *reader);
+
+/* ---- what is there: for tools --------------------------------------------------------------------------------------------------- */
+
+struct shmb_segment_info {
+	const char *name;
+	const char *type;
+	const char *kind;            /* "value", "ring" */
+	uint64_t schema_hash;
+	uint64_t generation;
+	uint64_t epoch;
+	uint64_t created_ns;         /* CLOCK_REALTIME */
+	uint64_t bytes;              /* of all its memory */
+	uint64_t payload_bytes;
+	uint32_t capacity;
+	uint32_t stamped;
+	uint32_t owner_uid;
+	uint32_t owner_gid;
+	int32_t writer_pid;          /* 0 none */
+	uint32_t writer_uid;
+	const char *writer_comm;
+	enum shmb_writer_condition writer;
+	uint32_t readers;
+};
+
+struct shmb_reader_info {
+	int32_t pid;
+	uint32_t uid;
+	const char *comm;
+};
+
+struct shmb_broker_status {
+	const char *version;
+	const char *shm_dir;
+	int32_t pid;
+	uint32_t segments;
+	uint32_t clients;
+	uint32_t protocol_version;
+	uint32_t layout_version;
+	uint64_t started_ns;         /* CLOCK_REALTIME */
+	uint64_t linger_ns;
+	uint64_t bytes;
+	uint64_t deaths;             /* since the start */
+	uint64_t repairs;
+	uint64_t reaps;
+	uint64_t adopted;
+};
+
+/* Calls `visit` for each segment, in the order of their making, until it returns other than 0, and returns that. Pointers are valid during the
+ * call. The visitor must not call functions of the same connection. */
+SHMB_PUBLIC int shmb_list(struct shmb *broker, int (*visit)(const struct shmb_segment_info *info, void *user), void *user);
+/* One segment with its schema and readers; `visit` is called once. -ENOENT. */
+SHMB_PUBLIC int shmb_info(struct shmb *broker, const char *name,
+			  int (*visit)(const struct shmb_segment_info *info, const char *schema, const struct shmb_reader_info *readers, void *user),
+			  void *user);
+SHMB_PUBLIC int shmb_status(struct shmb *broker, int (*visit)(const struct shmb_broker_status *status, void *user), void *user);
+/* Removes a segment. Its readers keep what they have mapped and get -ESTALE from waits. -EBUSY while a writer lives, -ENOENT, -EPERM. */
+SHMB_PUBLIC int shmb_remove(struct shmb *broker, const char *name);
+
+/* As a reader, but unseen: takes no cell, keeps nothing alive, waits in slices of 10 ms. For tools. */
+SHMB_PUBLIC int shmb_ring_observe(struct shmb_ring_reader **out, struct shmb *broker, const char *name);
+SHMB_PUBLIC int shmb_value_observe(struct shmb_value_reader **out, struct shmb *broker, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

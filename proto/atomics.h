@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_PROTO_ATOMICS_H
+#define SHMB_PROTO_ATOMICS_H
+
+/*
+ * Atomic access to shared memory: C11 atomics with explicit order, and the few things C11 leaves out.
+ *
+ * Every shared word is an `_Atomic` of fixed width that the machine handles without a lock, because a lock table would be
+ * private to each process. Fences go through the names below: ThreadSanitizer does not model atomic_thread_fence, so its
+ * builds get the same machine barrier in a form it does not see, and the payload is copied with relaxed atomics there
+ * (copy.h). Named orderings are listed in MEMORY.md.
+ */
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#error "shm-broker is made for x86-64 and arm64"
+#endif
+
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free to be shared between processes");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to be shared between processes");
+_Static_assert(sizeof(_Atomic uint32_t) == 4 && _Alignof(_Atomic uint32_t) == 4, "atomic u32 must be a plain word");
+_Static_assert(sizeof(_Atomic uint64_t) == 8 && _Alignof(_Atomic uint64_t) == 8, "atomic u64 must be a plain word");
+
+#if defined(__SANITIZE_THREAD__)
+#define SHMB_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SHMB_TSAN 1
+#endif
+#endif
+
+/* Orders earlier stores before later stores (and loads before both), as atomic_thread_fence(memory_order_release). */
+static inline void shmb_fence_release(void)
+{
+#ifndef SHMB_TSAN
+	atomic_thread_fence(memory_order_release);
+#elif defined(__x86_64__)
+	__asm__ __volatile__("" ::: "memory");
+#else
+	__asm__ __volatile__("dmb ish" ::: "memory");
+#endif
+}
+
+/* Orders earlier loads before later loads and stores, as atomic_thread_fence(memory_order_acquire). */
+static inline void shmb_fence_acquire(void)
+{
+#ifndef SHMB_TSAN
+	atomic_thread_fence(memory_order_acquire);
+#elif defined(__x86_64__)
+	__asm__ __volatile__("" ::: "memory");
+#else
+	__asm__ __volatile__("dmb ishld" ::: "memory");
+#endif
+}
+
+/* Orders everything before against everything after, stores against later loads included. The dear one: about 5 ns. */
+static inline void shmb_fence_seq_cst(void)
+{
+#ifndef SHMB_TSAN
+	atomic_thread_fence(memory_order_seq_cst);
+#elif defined(__x86_64__)
+	__asm__ __volatile__("mfence" ::: "memory");
+#else
+	__asm__ __volatile__("dmb ish" ::: "memory");
+#endif
+}
+
+/* One turn of a bounded spin: tells the core that it waits for another one. */
+static inline void shmb_cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ __volatile__("yield" ::: "memory");
+#endif
+}
+
+#endif

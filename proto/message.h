@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_PROTO_MESSAGE_H
+#define SHMB_PROTO_MESSAGE_H
+
+/*
+ * Control messages between client and broker: one SOCK_SEQPACKET packet is one message, a fixed struct followed by a tail of stated
+ * length (schema text, or an array of records). Little-endian, fixed width, every byte of padding a named field that must be 0.
+ *
+ * The client asks, the broker answers each request once, in order, with the same opcode and serial. Only answers carry descriptors.
+ * PROTOCOL.md tells the whole conversation.
+ *
+ *   CONNECTED --HELLO--> RESUMING --RESUME*, READY--> ACTIVE
+ *
+ * In RESUMING a client that comes back after a broker's restart lists every lease and cell it still holds; what it has not listed when it
+ * says READY is given up.
+ */
+
+#include "layout.h"
+
+#define SHMB_MESSAGE_MAGIC UINT32_C(0x50424d53) /* "SMBP" */
+
+enum {
+	SHMB_PROTOCOL_VERSION = 1,
+	SHMB_PROTOCOL_OLDEST = 1,
+	SHMB_MESSAGE_MAX = 64 * 1024,	   /* bytes of one packet */
+	SHMB_TEXT_MAX = 240,		   /* explanation in an answer, with its NUL */
+	SHMB_FDS_MAX = 2 + SHMB_AREAS_MAX, /* card, data, areas */
+	SHMB_COMM_MAX = 16,
+};
+
+enum shmb_opcode {
+	SHMB_OP_HELLO = 1,
+	SHMB_OP_RESUME = 2,
+	SHMB_OP_READY = 3,
+	SHMB_OP_OPEN_WRITER = 4,
+	SHMB_OP_OPEN_READER = 5,
+	SHMB_OP_CLOSE = 6,
+	SHMB_OP_LIST = 7,
+	SHMB_OP_INFO = 8,
+	SHMB_OP_STATUS = 9,
+	SHMB_OP_REMOVE = 10,
+	SHMB_OP_COUNT = 11, /* one more than the last */
+};
+
+/* Head of every message, both ways. */
+struct shmb_msg_head {
+	uint16_t opcode;
+	uint16_t reserved;
+	uint32_t serial;     /* chosen by the client, repeated in the answer */
+	uint32_t tail_bytes; /* after the fixed struct */
+	int32_t result;	     /* requests 0; answers 0 or a negative errno */
+};
+
+/* The first message. Answer: struct shmb_msg_hello_answer and one descriptor, the event page, read-only. */
+struct shmb_msg_hello {
+	struct shmb_msg_head head;
+	uint32_t magic;			   /* SHMB_MESSAGE_MAGIC */
+	uint16_t version;		   /* SHMB_PROTOCOL_VERSION of the client */
+	uint16_t oldest;		   /* oldest version the client speaks */
+	uint8_t cookie[SHMB_COOKIE_BYTES]; /* random, the same again after a reconnection; all zero is refused */
+	char comm[SHMB_COMM_MAX];	   /* what the program calls itself, NUL-filled; shown, never believed */
+};
+
+/* RESUME: "I still hold this." No descriptors; the client's mappings go on. -ESTALE: no longer (the handle is dead). */
+struct shmb_msg_resume {
+	struct shmb_msg_head head;
+	uint32_t handle; /* as in the open */
+	uint8_t role;	 /* enum shmb_role */
+	uint8_t reserved[3];
+	uint64_t segment_id;
+	uint64_t generation;
+	uint64_t epoch; /* writer: of the lease */
+	uint32_t cell;	/* reader: index in the card's table, UINT32_MAX none */
+	uint32_t incarnation;
+	char name[SHMB_NAME_MAX + 8];
+};
+
+struct shmb_msg_ready {
+	struct shmb_msg_head head;
+};
+
+enum shmb_role {
+	SHMB_ROLE_WRITER = 1,
+	SHMB_ROLE_READER = 2,
+	SHMB_ROLE_OBSERVER = 3, /* reads without a cell and without keeping the segment alive: shmbctl info, echo */
+};
+
+enum shmb_open_flags {
+	SHMB_OPEN_NOTIFY = 1u << 0, /* where the answer is -ENOENT or -EBUSY: bump my event page when that may have changed */
+	SHMB_OPEN_FLAGS_KNOWN = SHMB_OPEN_NOTIFY,
+};
+
+/* OPEN_WRITER: takes the lease, makes the segment where there is none. The tail is the schema text.
+ * A repetition (same cookie, handle, name) gets the same answer again. */
+struct shmb_msg_open_writer {
+	struct shmb_msg_head head;
+	uint32_t handle; /* chosen by the client, unique in its connection, not 0 */
+	uint32_t open_flags;
+	uint32_t segment_flags;
+	uint8_t kind;
+	uint8_t reserved[3];
+	uint32_t capacity;
+	uint32_t payload_align;
+	uint64_t payload_bytes;
+	uint64_t schema_hash;
+	char name[SHMB_NAME_MAX + 8];
+	char type[SHMB_TYPE_NAME_MAX + 1];
+};
+
+/* OPEN_READER. kind 0 and schema_hash 0 take whatever is there. -EPROTOTYPE: the tail of the answer is the segment's schema text. */
+struct shmb_msg_open_reader {
+	struct shmb_msg_head head;
+	uint32_t handle;
+	uint32_t open_flags;
+	uint8_t role; /* SHMB_ROLE_READER or SHMB_ROLE_OBSERVER */
+	uint8_t kind;
+	uint8_t reserved[2];
+	uint32_t reserved1;
+	uint64_t schema_hash;
+	char name[SHMB_NAME_MAX + 8];
+};
+
+/* CLOSE: orderly end of a handle. */
+struct shmb_msg_close {
+	struct shmb_msg_head head;
+	uint32_t handle;
+	uint32_t reserved;
+};
+
+/* LIST: as many segments as fit one packet, in the order of their making, after `after` (0 from the start). */
+struct shmb_msg_list {
+	struct shmb_msg_head head;
+	uint64_t after;
+};
+
+struct shmb_msg_name { /* INFO, REMOVE */
+	struct shmb_msg_head head;
+	char name[SHMB_NAME_MAX + 8];
+};
+
+struct shmb_msg_status {
+	struct shmb_msg_head head;
+};
+
+/* ---- answers ---- */
+
+/* Every answer that is not 0 is this, with `text` for people; READY, RESUME, CLOSE and REMOVE answer with it on success too. */
+struct shmb_msg_answer {
+	struct shmb_msg_head head;
+	int32_t holder_pid; /* -EBUSY: who holds it; else 0 */
+	uint32_t holder_uid;
+	char holder_comm[SHMB_COMM_MAX];
+	char text[SHMB_TEXT_MAX]; /* NUL-terminated, printable */
+};
+
+struct shmb_msg_hello_answer {
+	struct shmb_msg_head head;
+	uint16_t version; /* the one spoken from here on */
+	uint16_t reserved;
+	int32_t pid;	    /* the broker's */
+	uint64_t broker_id; /* random, another one after each start */
+};
+
+/* OPEN_*: descriptors are card (ro), data (writer rw, else ro), then for a writer all areas, for a reader its own one or none. */
+struct shmb_msg_open_answer {
+	struct shmb_msg_head head;
+	uint64_t segment_id;
+	uint64_t generation;
+	uint64_t epoch; /* writer: of its lease */
+	uint64_t state; /* writer: the state word it was granted */
+	uint32_t cell;	/* reader: index in the card's table, UINT32_MAX none */
+	uint32_t incarnation;
+	uint32_t fd_count;
+	uint32_t area; /* reader: index of the area whose descriptor came along, UINT32_MAX none */
+};
+
+struct shmb_msg_segment { /* record of LIST, INFO */
+	uint64_t order;	  /* the `after` of the next LIST */
+	uint64_t segment_id;
+	uint64_t generation;
+	uint64_t created_ns; /* CLOCK_REALTIME */
+	uint64_t bytes;	     /* of all its files */
+	uint64_t payload_bytes;
+	uint64_t schema_hash;
+	uint64_t epoch;
+	uint32_t capacity;
+	uint32_t flags;
+	uint32_t owner_uid;
+	uint32_t owner_gid;
+	int32_t writer_pid; /* 0 none */
+	uint32_t writer_uid;
+	uint32_t readers;
+	uint8_t kind;
+	uint8_t state;	/* enum shmb_state */
+	uint8_t writer; /* enum shmb_writer_state */
+	uint8_t reserved;
+	char writer_comm[SHMB_COMM_MAX];
+	char type[SHMB_TYPE_NAME_MAX + 1];
+	char name[SHMB_NAME_MAX + 8];
+};
+
+struct shmb_msg_list_answer { /* tail: `count` struct shmb_msg_segment; count 0 is the end */
+	struct shmb_msg_head head;
+	uint32_t count;
+	uint32_t reserved;
+};
+
+struct shmb_msg_reader {
+	int32_t pid;
+	uint32_t uid;
+	uint32_t cell; /* UINT32_MAX none */
+	uint32_t reserved;
+	char comm[SHMB_COMM_MAX];
+};
+
+struct shmb_msg_info_answer { /* tail: `reader_count` struct shmb_msg_reader, then schema_bytes of text */
+	struct shmb_msg_head head;
+	uint32_t reader_count;
+	uint32_t schema_bytes;
+	struct shmb_msg_segment segment;
+};
+
+struct shmb_msg_status_answer {
+	struct shmb_msg_head head;
+	uint64_t broker_id;
+	uint64_t started_ns; /* CLOCK_REALTIME */
+	uint64_t bytes;	     /* of all segments */
+	uint64_t deaths;     /* writers found dead since the start */
+	uint64_t repairs;    /* half-written elements mended */
+	uint64_t reaps;
+	uint64_t adopted; /* segments taken over at the start */
+	int32_t pid;
+	uint32_t segments;
+	uint32_t clients;
+	uint16_t protocol_version;
+	uint16_t layout_version;
+	uint64_t linger_ns;
+	char version[32]; /* of the program */
+	char shm_dir[256];
+};
+
+_Static_assert(sizeof(struct shmb_msg_head) == 16, "head");
+_Static_assert(sizeof(struct shmb_msg_hello) == 56, "hello");
+_Static_assert(sizeof(struct shmb_msg_resume) == 264, "resume");
+_Static_assert(sizeof(struct shmb_msg_ready) == 16, "ready");
+_Static_assert(sizeof(struct shmb_msg_open_writer) == 312, "open_writer");
+_Static_assert(sizeof(struct shmb_msg_open_reader) == 248, "open_reader");
+_Static_assert(sizeof(struct shmb_msg_close) == 24, "close");
+_Static_assert(sizeof(struct shmb_msg_list) == 24, "list");
+_Static_assert(sizeof(struct shmb_msg_name) == 224, "name");
+_Static_assert(sizeof(struct shmb_msg_answer) == 280, "answer");
+_Static_assert(sizeof(struct shmb_msg_hello_answer) == 32, "hello_answer");
+_Static_assert(sizeof(struct shmb_msg_open_answer) == 64, "open_answer");
+_Static_assert(sizeof(struct shmb_msg_segment) == 368, "segment");
+_Static_assert(sizeof(struct shmb_msg_list_answer) == 24, "list_answer");
+_Static_assert(sizeof(struct shmb_msg_reader) == 32, "reader");
+_Static_assert(sizeof(struct shmb_msg_info_answer) == 392, "info_answer");
+_Static_assert(sizeof(struct shmb_msg_status_answer) == 384, "status_answer");
+
+union shmb_msg_request {
+	struct shmb_msg_head head;
+	struct shmb_msg_hello hello;
+	struct shmb_msg_resume resume;
+	struct shmb_msg_ready ready;
+	struct shmb_msg_open_writer open_writer;
+	struct shmb_msg_open_reader open_reader;
+	struct shmb_msg_close close;
+	struct shmb_msg_list list;
+	struct shmb_msg_name name;
+	struct shmb_msg_status status;
+};
+
+/* Bytes of the fixed struct of a request / a successful answer; 0 for an unknown opcode. */
+size_t shmb_request_size(uint16_t opcode);
+size_t shmb_answer_size(uint16_t opcode);
+
+/*
+ * Decodes a request packet (untrusted). Copies the fixed struct into *out, points *tail into `packet`. Checks length, tail length (only
+ * OPEN_WRITER has one, at most SHMB_SCHEMA_MAX), reserved bytes 0, result 0, strings NUL-terminated and NUL-filled, names valid, enums
+ * known. 0, or with *why set (a static sentence):
+ *   -EBADMSG   shorter than a head, or lengths disagree    -ENOSYS   unknown opcode (out->head is filled)
+ *   -EINVAL    a field that cannot be (out->head is filled) -EPROTO   HELLO with a wrong magic
+ *   -EPROTONOSUPPORT   HELLO of a version that has nothing in common with ours
+ */
+int shmb_request_decode(const void *packet, size_t length, union shmb_msg_request *out, const char **tail, const char **why);
+
+/*
+ * Decodes an answer packet to a request of `opcode` and `serial` (untrusted as well: the client does not crash on it). On a result of 0
+ * copies shmb_answer_size(opcode) bytes to `out`; otherwise fills *error and returns error->head.result (the tail is set then too).
+ * -EBADMSG for what is no such answer. Strings in *out are made NUL-terminated.
+ */
+int shmb_answer_decode(const void *packet, size_t length, uint16_t opcode, uint32_t serial, void *out, struct shmb_msg_answer *error,
+		       const char **tail, size_t *tail_bytes);
+
+/* Copies a string into a NUL-filled field, cutting it where it does not fit; what is not printable ASCII becomes '?'. */
+void shmb_text_set(char *field, size_t size, const char *text);
+
+#endif
