@@ -59,9 +59,9 @@ extern "C" {
  * SHMB_TYPE or made at run time from text. Immutable; may be shared between threads and connections.
  */
 struct shmb_type {
-	const char *name;    /* at most 47 printable bytes */
-	const char *schema;  /* ROS 2 message definition, NUL-terminated, at most 60 KiB */
-	size_t size;         /* bytes of one payload */
+	const char *name;   /* at most 47 printable bytes */
+	const char *schema; /* ROS 2 message definition, NUL-terminated, at most 60 KiB */
+	size_t size;	    /* bytes of one payload */
 	size_t align;
 };
 
@@ -127,33 +127,33 @@ SHMB_PUBLIC uint64_t shmb_now_ns(void);
 /* ---- what comes with every element --------------------------------------------------------------------------------------------- */
 
 struct shmb_sample {
-	uint64_t number;    /* of the write, from 0, never used for two contents */
-	uint64_t stamp_ns;  /* CLOCK_MONOTONIC at the write; 0 unless the segment is stamped */
-	uint64_t missed;    /* writes between this one and the one this handle read before it */
+	uint64_t number;   /* of the write, from 0, never used for two contents */
+	uint64_t stamp_ns; /* CLOCK_MONOTONIC at the write; 0 unless the segment is stamped */
+	uint64_t missed;   /* writes between this one and the one this handle read before it */
 };
 
-struct shmb_options {      /* for a writer; {0} is the default */
-	uint32_t capacity;  /* ring: slots, a power of two, 2 to 2^20, default 16, serves capacity - 1; value: 4 (default) or 8 */
-	uint32_t stamped;   /* 1: each element carries the time of its write; costs a clock read a write */
+struct shmb_options {	      /* for a writer; {0} is the default */
+	uint32_t capacity;    /* ring: slots, a power of two, 2 to 2^20, default 16, serves capacity - 1; value: 4 (default) or 8 */
+	uint32_t stamped;     /* 1: each element carries the time of its write; costs a clock read a write */
 	uint64_t deadline_ns; /* wait for the lease while another process holds it; SHMB_NO_WAIT (default): -EBUSY at once */
 };
 
-enum shmb_writer_condition {  /* what the broker last knew */
-	SHMB_WRITER_IS_NONE = 0,    /* nobody has written yet */
-	SHMB_WRITER_IS_ALIVE = 1,
-	SHMB_WRITER_IS_CLOSED = 2,  /* closed in order */
-	SHMB_WRITER_IS_DEAD = 3,    /* its process ended */
-	SHMB_WRITER_IS_GONE = 4,    /* it let go of the broker but lives */
+enum shmb_writer_condition {			      /* what the broker last knew */
+			     SHMB_WRITER_IS_NONE = 0, /* nobody has written yet */
+			     SHMB_WRITER_IS_ALIVE = 1,
+			     SHMB_WRITER_IS_CLOSED = 2, /* closed in order */
+			     SHMB_WRITER_IS_DEAD = 3,	/* its process ended */
+			     SHMB_WRITER_IS_GONE = 4,	/* it let go of the broker but lives */
 };
 
 struct shmb_segment_status {
 	enum shmb_writer_condition writer;
-	int32_t writer_pid;          /* 0 none */
-	uint64_t epoch;              /* grows with each writer */
+	int32_t writer_pid; /* 0 none */
+	uint64_t epoch;	    /* grows with each writer */
 	uint64_t generation;
-	uint64_t oldest;             /* first number still readable */
-	uint64_t next;               /* number of the next write; oldest == next: empty */
-	uint64_t heartbeat_ns;       /* CLOCK_MONOTONIC of the last explicit heartbeat or stamped write, 0 never */
+	uint64_t oldest;       /* first number still readable */
+	uint64_t next;	       /* number of the next write; oldest == next: empty */
+	uint64_t heartbeat_ns; /* CLOCK_MONOTONIC of the last explicit heartbeat or stamped write, 0 never */
 };
 
 /*
@@ -242,18 +242,18 @@ SHMB_PUBLIC const struct shmb_type *shmb_ring_type(const struct shmb_ring_reader
 struct shmb_segment_info {
 	const char *name;
 	const char *type;
-	const char *kind;            /* "value", "ring" */
+	const char *kind; /* "value", "ring" */
 	uint64_t schema_hash;
 	uint64_t generation;
 	uint64_t epoch;
-	uint64_t created_ns;         /* CLOCK_REALTIME */
-	uint64_t bytes;              /* of all its memory */
+	uint64_t created_ns; /* CLOCK_REALTIME */
+	uint64_t bytes;	     /* of all its memory */
 	uint64_t payload_bytes;
 	uint32_t capacity;
 	uint32_t stamped;
 	uint32_t owner_uid;
 	uint32_t owner_gid;
-	int32_t writer_pid;          /* 0 none */
+	int32_t writer_pid; /* 0 none */
 	uint32_t writer_uid;
 	const char *writer_comm;
 	enum shmb_writer_condition writer;
@@ -274,10 +274,10 @@ struct shmb_broker_status {
 	uint32_t clients;
 	uint32_t protocol_version;
 	uint32_t layout_version;
-	uint64_t started_ns;         /* CLOCK_REALTIME */
+	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t linger_ns;
 	uint64_t bytes;
-	uint64_t deaths;             /* since the start */
+	uint64_t deaths; /* since the start */
 	uint64_t repairs;
 	uint64_t reaps;
 	uint64_t adopted;
@@ -288,7 +288,8 @@ struct shmb_broker_status {
 SHMB_PUBLIC int shmb_list(struct shmb *broker, int (*visit)(const struct shmb_segment_info *info, void *user), void *user);
 /* One segment with its schema and readers; `visit` is called once. -ENOENT. */
 SHMB_PUBLIC int shmb_info(struct shmb *broker, const char *name,
-			  int (*visit)(const struct shmb_segment_info *info, const char *schema, const struct shmb_reader_info *readers, void *user),
+			  int (*visit)(const struct shmb_segment_info *info, const char *schema, const struct shmb_reader_info *readers,
+				       void *user),
 			  void *user);
 SHMB_PUBLIC int shmb_status(struct shmb *broker, int (*visit)(const struct shmb_broker_status *status, void *user), void *user);
 /* Removes a segment. Its readers keep what they have mapped and get -ESTALE from waits. -EBUSY while a writer lives, -ENOENT, -EPERM. */

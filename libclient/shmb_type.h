@@ -67,7 +67,7 @@
 #define SHMB_TYPE_LINE_ARRAY(primitive, name, count) SHMB_TYPE_CAT(SHMB_TYPE_ROS_, primitive) "[" SHMB_TYPE_STR(count) "] " #name "\n"
 
 #define SHMB_TYPE_NATURAL(...) SHMB_TYPE_PICK(__VA_ARGS__, SHMB_TYPE_NATURAL_ARRAY, SHMB_TYPE_NATURAL_ONE, 0)(__VA_ARGS__)
-#define SHMB_TYPE_NATURAL_ONE(primitive, name) \
+#define SHMB_TYPE_NATURAL_ONE(primitive, name)                                                                                             \
 	&&SHMB_TYPE_ALIGNOF(SHMB_TYPE_CAT(SHMB_TYPE_C_, primitive)) == sizeof(SHMB_TYPE_CAT(SHMB_TYPE_C_, primitive))
 #define SHMB_TYPE_NATURAL_ARRAY(primitive, name, count) SHMB_TYPE_NATURAL_ONE(primitive, name)
 
@@ -88,39 +88,38 @@
 #define SHMB_TYPE_NATURALS_A_END
 #define SHMB_TYPE_NATURALS_B_END
 
-#define SHMB_TYPE(tag, fields)                                                                                                  \
-	struct tag {                                                                                                            \
-		SHMB_TYPE_MEMBERS(fields)                                                                                       \
-	};                                                                                                                      \
-	SHMB_TYPE_ASSERT(1 SHMB_TYPE_NATURALS(fields), #tag ": a primitive is not naturally aligned on this machine");          \
-	static const struct shmb_type tag##_type __attribute__((unused)) = {                                                    \
-		#tag, SHMB_TYPE_TEXT(fields), sizeof(struct tag), SHMB_TYPE_ALIGNOF(struct tag)                                 \
-	}
+#define SHMB_TYPE(tag, fields)                                                                                                             \
+	struct tag {                                                                                                                       \
+		SHMB_TYPE_MEMBERS(fields)                                                                                                  \
+	};                                                                                                                                 \
+	SHMB_TYPE_ASSERT(1 SHMB_TYPE_NATURALS(fields), #tag ": a primitive is not naturally aligned on this machine");                     \
+	static const struct shmb_type tag##_type                                                                                           \
+		__attribute__((unused)) = { #tag, SHMB_TYPE_TEXT(fields), sizeof(struct tag), SHMB_TYPE_ALIGNOF(struct tag) }
 
 /* Offsets of an existing struct against those of its mirror. */
 #define SHMB_TYPE_SAME(...) SHMB_TYPE_SAME_(__VA_ARGS__, 0)
-#define SHMB_TYPE_SAME_(primitive, name, ...)                                                                           \
-	&&offsetof(shmb_type_given, name) == offsetof(shmb_type_mirror, name) && sizeof(((shmb_type_given *)0)->name) == \
-		sizeof(((shmb_type_mirror *)0)->name)
+#define SHMB_TYPE_SAME_(primitive, name, ...)                                                                                              \
+	&&offsetof(shmb_type_given, name) == offsetof(shmb_type_mirror, name) &&                                                           \
+		sizeof(((shmb_type_given *)0)->name) == sizeof(((shmb_type_mirror *)0)->name)
 #define SHMB_TYPE_SAMES(fields) SHMB_TYPE_CAT(SHMB_TYPE_SAMES_A fields, _END)
 #define SHMB_TYPE_SAMES_A(...) SHMB_TYPE_SAME(__VA_ARGS__) SHMB_TYPE_SAMES_B
 #define SHMB_TYPE_SAMES_B(...) SHMB_TYPE_SAME(__VA_ARGS__) SHMB_TYPE_SAMES_A
 #define SHMB_TYPE_SAMES_A_END
 #define SHMB_TYPE_SAMES_B_END
 
-#define SHMB_TYPE_OF(ctype, tag, fields)                                                                                        \
-	struct tag##_mirror {                                                                                                   \
-		SHMB_TYPE_MEMBERS(fields)                                                                                       \
-	};                                                                                                                      \
-	static inline __attribute__((unused)) void tag##_check(void)                                                                                \
-	{                                                                                                                       \
-		typedef ctype shmb_type_given;                                                                                  \
-		typedef struct tag##_mirror shmb_type_mirror;                                                                   \
-		SHMB_TYPE_ASSERT(sizeof(shmb_type_given) == sizeof(shmb_type_mirror), #tag ": size differs from its fields");   \
-		SHMB_TYPE_ASSERT(1 SHMB_TYPE_SAMES(fields), #tag ": a field lies elsewhere or has another size than declared"); \
-		SHMB_TYPE_ASSERT(1 SHMB_TYPE_NATURALS(fields), #tag ": a primitive is not naturally aligned on this machine");  \
-	}                                                                                                                       \
-	static const struct shmb_type tag##_type __attribute__((unused)) = { #tag, SHMB_TYPE_TEXT(fields), sizeof(ctype),       \
-									     SHMB_TYPE_ALIGNOF(ctype) }
+#define SHMB_TYPE_OF(ctype, tag, fields)                                                                                                   \
+	struct tag##_mirror {                                                                                                              \
+		SHMB_TYPE_MEMBERS(fields)                                                                                                  \
+	};                                                                                                                                 \
+	static inline __attribute__((unused)) void tag##_check(void)                                                                       \
+	{                                                                                                                                  \
+		typedef ctype shmb_type_given;                                                                                             \
+		typedef struct tag##_mirror shmb_type_mirror;                                                                              \
+		SHMB_TYPE_ASSERT(sizeof(shmb_type_given) == sizeof(shmb_type_mirror), #tag ": size differs from its fields");              \
+		SHMB_TYPE_ASSERT(1 SHMB_TYPE_SAMES(fields), #tag ": a field lies elsewhere or has another size than declared");            \
+		SHMB_TYPE_ASSERT(1 SHMB_TYPE_NATURALS(fields), #tag ": a primitive is not naturally aligned on this machine");             \
+	}                                                                                                                                  \
+	static const struct shmb_type tag##_type                                                                                           \
+		__attribute__((unused)) = { #tag, SHMB_TYPE_TEXT(fields), sizeof(ctype), SHMB_TYPE_ALIGNOF(ctype) }
 
 #endif

@@ -101,7 +101,10 @@ static inline uint64_t shmb_state_word(uint64_t epoch, enum shmb_state state)
 	return epoch << 8 | (uint64_t)state;
 }
 
-/* What the broker knows of the writer. The last verdict stays when the lease is free again, so that late readers see it. */
+/*
+ * What the broker knows of the writer, in the low byte of the card's writer word; the other 56 bits are the epoch it speaks of, so that one load
+ * tells which writer died. The last verdict stays when the lease is free again: late readers see it.
+ */
 enum shmb_writer_state {
 	SHMB_WRITER_NONE = 0, /* nobody has held the lease yet */
 	SHMB_WRITER_ALIVE = 1,
@@ -113,6 +116,11 @@ enum shmb_writer_state {
 	SHMB_WRITER_HUNG = 7,
 	SHMB_WRITER_DUMPING = 8,
 };
+
+static inline uint64_t shmb_writer_word(uint64_t epoch, enum shmb_writer_state writer)
+{
+	return epoch << 8 | (uint64_t)writer;
+}
 
 /*
  * Who owns a reader cell; its place in the table names area and cell: index / SHMB_CELLS_PER_AREA, index % SHMB_CELLS_PER_AREA.
@@ -179,11 +187,11 @@ _Static_assert(offsetof(struct shmb_shm_cell_owner, incarnation) == 12, "cell ow
  *      472   16 boot_id          of the boot that wrote lease and cells
  *      488   24 reserved2
  *      512    8 state            epoch << 8 | enum shmb_state       \
- *      520    8 cut              numbers from here on are void       | one line, read at every claim and commit
+ *      520    8 cut              numbers from here on are void       |  UINT64_MAX: none
  *      528    8 next             generation that follows, 0 none     |
  *      536    8 bound_areas      bit i: area i is bound to a uid     |
- *      544    4 writer           enum shmb_writer_state             /
- *      548   28 reserved3
+ *      544    8 writer           epoch << 8 | enum shmb_writer_state /
+ *      552   24 reserved3
  *      576   24 area_uid         uid each area is bound to, valid where its bit is set
  *      600  488 reserved4
  *     1088 2976 cells            SHMB_CELLS_MAX owners
@@ -240,8 +248,8 @@ struct shmb_shm_card {
 	_Atomic uint64_t cut;
 	_Atomic uint64_t next;
 	_Atomic uint64_t bound_areas;
-	_Atomic uint32_t writer;
-	uint8_t reserved3[28];
+	_Atomic uint64_t writer;
+	uint8_t reserved3[24];
 
 	_Atomic uint32_t area_uid[SHMB_AREAS_MAX];
 	uint8_t reserved4[488];
