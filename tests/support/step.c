@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The step hooks of the test build (proto/step.h): the environment names one point, and what happens to the process there.
+ *
+ *   SHMB_STEP_AT=NAME[:N]   the N-th time this process passes NAME (default 1)
+ *   SHMB_STEP_DO=kill       SIGKILL       stop  SIGSTOP       exit  _exit(77)
+ *                wait:FILE  makes FILE.reached and goes on when FILE exists
+ *
+ * The environment is read at each hook: a test program may set it for itself just before.
+ */
+#include "proto/step.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static void act(const char *action)
+{
+	if (strcmp(action, "kill") == 0)
+		kill(getpid(), SIGKILL);
+	if (strcmp(action, "stop") == 0)
+		kill(getpid(), SIGSTOP);
+	if (strcmp(action, "exit") == 0)
+		_exit(77);
+	if (strncmp(action, "wait:", 5) == 0) {
+		char reached[4096];
+
+		snprintf(reached, sizeof(reached), "%s.reached", action + 5);
+		close(open(reached, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+		while (access(action + 5, F_OK) != 0)
+			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+}
+
+void shmb_step(const char *name)
+{
+	static _Atomic long passed;
+	const char *at = getenv("SHMB_STEP_AT");
+	const char *action = getenv("SHMB_STEP_DO");
+	const char *colon;
+	size_t length;
+	long wanted;
+
+	if (at == NULL || action == NULL)
+		return;
+	colon = strchr(at, ':');
+	length = colon != NULL ? (size_t)(colon - at) : strlen(at);
+	wanted = colon != NULL ? strtol(colon + 1, NULL, 10) : 1;
+	if (strlen(name) != length || strncmp(name, at, length) != 0)
+		return;
+	if (atomic_fetch_add(&passed, 1) + 1 == wanted)
+		act(action);
+}
