@@ -6,7 +6,7 @@ usage: totals.py build/meson-logs/testlog.json
 
 A program on the check library prints "100%: Checks: 12, Failures: 0, Errors: 0": each check counts. One that prints no such line
 counts as a single test by meson's verdict, and so does the end of a program whose checks all passed but which ended badly (a crash, a
-leak found at exit, a time-out). A line "SKIP NAME: REASON" says that a test which check counts as passed tested nothing.
+leak found at exit, a time-out). A line "skipped: NAME: REASON" says that a test which check counts as passed tested nothing.
 
 Names every test that failed or was skipped, then prints the closing line `N passed, N failed, N skipped`. Status 1 when one failed or
 none ran.
@@ -18,7 +18,7 @@ import sys
 
 CHECKS = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)\s*$", re.M)
 BROKEN = re.compile(r"^\S+:\d+:[FE]:.*$", re.M)
-SKIPPED = re.compile(r"^SKIP (.+)$", re.M)
+SKIPPED = re.compile(r"^skipped: (.+)$", re.M)
 
 
 def main(path):
@@ -38,7 +38,7 @@ def main(path):
         skips = SKIPPED.findall(out)
 
         if result == "SKIP":
-            print(f"skipped: {name}" + "".join(f" ({reason})" for reason in skips[:1]))
+            print("skipped: " + ": ".join([name] + skips[:1]))
             skipped += 1
             continue
         for skip in skips:
