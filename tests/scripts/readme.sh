@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Does what the README says under "Use it": installs a build, compiles the two programs printed there against it with pkg-config, and runs
+# them with the installed daemon.
+#
+# usage: tests/scripts/readme.sh BUILD-DIRECTORY
+
+set -euo pipefail
+
+build=$(realpath -- "$1")
+source=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")/../..")
+tmp=$(mktemp -d)
+started=()
+trap 'kill "${started[@]}" 2>/dev/null; wait; rm -rf "$tmp" /dev/shm/shmb-readme-$$' EXIT
+
+DESTDIR=$tmp/root meson install -C "$build" --no-rebuild --quiet
+prefix=$tmp/root/usr/local
+library=$(dirname -- "$(find "$prefix" -name 'libshmbroker.so')")
+export PKG_CONFIG_LIBDIR=$library/pkgconfig PKG_CONFIG_SYSROOT_DIR=$tmp/root LD_LIBRARY_PATH=$library
+export SHMBROKER_SOCKET=$tmp/run/control.sock
+
+# The blocks of C, each into the file its first line names.
+awk -v to="$tmp" '/^```c$/ { getline; file = to "/" $2; inside = 1 } /^```$/ { inside = 0 } inside { print > file }' "$source/README.md"
+for program in writer reader; do
+	# shellcheck disable=SC2046 # a list of options
+	cc -Wall -Wextra -Werror "$tmp/$program.c" -o "$tmp/$program" $(pkg-config --cflags --libs shmbroker)
+done
+
+"$prefix/bin/shmbrokerd" --runtime-dir "$tmp/run" --shm-dir /dev/shm/shmb-readme-$$ 2>"$tmp/daemon.log" &
+started+=($!)
+for _ in {1..100}; do
+	[ ! -S "$SHMBROKER_SOCKET" ] || break
+	sleep 0.1
+done
+timeout 20 "$tmp/reader" >"$tmp/reader.out" &
+started+=($!)
+timeout 20 "$tmp/writer"
+wait "${started[1]}"
+tail -n 3 "$tmp/reader.out"
+grep -q 'the writer closed' "$tmp/reader.out"
+lines=$(grep -c 'rad/s' "$tmp/reader.out")
+[ "$lines" -ge 50 ]
+echo "README's programs: $lines samples"
