@@ -79,7 +79,7 @@ struct segment *segment_free(struct segment *segment);
 
 /*
  * Gives the free lease to `who` (state FREE -> HELD, epoch + 1, writer ALIVE). The counter must be below SHMB_NUMBER_MAX (-EOVERFLOW).
- * -EBUSY when it is not free.
+ * -EBUSY when it is not free, -EOPNOTSUPP for pid 0, -EBADMSG when its writer made the data part shorter (nobody can use it any more).
  */
 int segment_grant(struct store *store, struct segment *segment, const struct holder *who);
 
@@ -88,13 +88,14 @@ int segment_grant(struct store *store, struct segment *segment, const struct hol
  *   SHMB_WRITER_CLOSED  closed in order     -> FREE, repaired (a close in mid-write cannot be, but costs nothing to check)
  *   SHMB_WRITER_DEAD    its process ended   -> repaired, FREE
  *   SHMB_WRITER_GONE    lives, let go       -> GIVEN_UP: stopped at its next claim, nobody else may write until it has ended
- * then wakes the readers. *repaired is the number of half-written elements mended (0 or 1 here; may be NULL).
+ * then wakes the readers. *repaired is the number of half-written elements mended (0 or 1 here; may be NULL). The struct changes in any
+ * case; an error (logged) says that the files could not follow, because somebody removed or replaced them.
  */
 int segment_release(struct store *store, struct segment *segment, enum shmb_writer_state verdict, unsigned *repaired);
 
 /*
  * Takes a reader cell for `who`, in an area bound to its uid (binding a free area if need be), else one without an area.
- * *area is UINT32_MAX where no area comes with it. -EUSERS when the table is full.
+ * *area is UINT32_MAX where no area comes with it. -EUSERS when the table is full, -EOPNOTSUPP for pid 0.
  */
 int segment_cell_take(struct store *store, struct segment *segment, const struct holder *who, uint32_t *cell, uint32_t *incarnation,
 		      uint32_t *area);
@@ -109,7 +110,7 @@ int segment_open_fds(struct store *store, struct segment *segment, enum shmb_rol
 /* Reads the schema text; `out` holds SHMB_SCHEMA_MAX bytes. */
 int segment_read_schema(struct store *store, struct segment *segment, char *out);
 
-/* Sets the state REMOVED, wakes the readers, removes the files (card first) and the struct. */
+/* Sets the state REMOVED, wakes the readers, removes the files (card first) and the struct, the struct in any case. */
 int segment_remove(struct store *store, struct segment *segment);
 
 /* ---- adoption ---- */

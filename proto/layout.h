@@ -181,7 +181,7 @@ _Static_assert(offsetof(struct shmb_shm_cell_owner, incarnation) == 12, "cell ow
  *      192  208 name             NUL-terminated, NUL-filled
  *      400   48 type             name of the payload's type, NUL-terminated, NUL-filled
  *      448    8 lease_epoch      grows each time the lease is granted
- *      456    4 lease_pid        0 free; written last at a grant, first at a release
+ *      456    4 lease_pid        0 free; written last at a grant and at a release
  *      460    4 lease_uid
  *      464    8 lease_start      start time of lease_pid
  *      472   16 boot_id          of the boot that wrote lease and cells

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Making and removing a segment, and handing out its descriptors (segment.h). lease.c and cells.c change who holds it, scan.c finds it again.
+ *
+ * Killed anywhere, nothing half-made is ever seen: the card's name is the segment.
+ *
+ *   create   record, data, areas get their names before the card. Killed before the card's linkat: a set without a card, which the scan
+ *            removes. After it: a whole segment that nobody has been told of; the client asks again and finds it.
+ *   remove   the card says REMOVED, sleepers are woken, the card's name goes, then areas, data and record. Killed before the name went: the
+ *            scan finds a card that says REMOVED and removes it again from the beginning. After it: a set without a card, as above.
+ *
+ * Who has the parts mapped keeps them: the memory goes with its last mapping.
+ */
+#include "segment.h"
+
+#include "cleanup.h"
+#include "log.h"
+#include "parts.h"
+#include "proto/name.h"
+#include "proto/step.h"
+#include "repair.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+static int fail(int error, const char **why, const char *text)
+{
+	*why = text;
+	return error;
+}
+
+static uint64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+struct segment *segment_free(struct segment *segment)
+{
+	free(segment);
+	return NULL;
+}
+
+/* ---- create ---- */
+
+/* Fills a part that has no name yet; nobody else can reach it, so no guard is needed. */
+static int fill_record(int fd, const struct segment *segment)
+{
+	auto_foreign struct foreign map = { 0 };
+	struct shmb_shm_record *record;
+	int r = foreign_map(&map, fd, 0, RECORD_BYTES, true);
+
+	if (r < 0)
+		return r;
+	record = map.at;
+	record->version = RECORD_VERSION;
+	record->oldest_reader = RECORD_OLDEST;
+	record->segment_id = segment->segment_id;
+	record->generation = segment->geometry.generation;
+	record->owner_uid = segment->owner_uid;
+	record->owner_gid = segment->owner_gid;
+	atomic_store_explicit(&record->magic, SHMB_RECORD_MAGIC, memory_order_release);
+	return 0;
+}
+
+static int fill_data(int fd, const struct segment *segment)
+{
+	auto_foreign struct foreign map = { 0 };
+	struct shmb_shm_data *data;
+	int r = foreign_map(&map, fd, 0, SHMB_PAGE, true);
+
+	if (r < 0)
+		return r;
+	data = map.at;
+	data->version = SHMB_DATA_VERSION;
+	atomic_store_explicit(&data->counter, segment->geometry.base, memory_order_relaxed);
+	atomic_store_explicit(&data->key_base, segment->geometry.base, memory_order_relaxed);
+	atomic_store_explicit(&data->magic, SHMB_DATA_MAGIC, memory_order_release);
+	return 0;
+}
+
+static int fill_card(int fd, const struct segment *segment, const struct store *store, const char *schema)
+{
+	const struct shmb_geometry *geometry = &segment->geometry;
+	uint64_t card_bytes = SHMB_PAGE + part_pages(segment->schema_length);
+	auto_foreign struct foreign map = { 0 };
+	struct shmb_shm_card *card;
+	int r = foreign_map(&map, fd, 0, card_bytes, true);
+
+	if (r < 0)
+		return r;
+	card = map.at;
+	card->version = SHMB_LAYOUT_VERSION;
+	card->oldest_reader = SHMB_LAYOUT_OLDEST;
+	card->card_bytes = (uint32_t)card_bytes;
+	card->schema_offset = SHMB_PAGE;
+	card->schema_length = segment->schema_length;
+	card->kind = (uint8_t)geometry->kind;
+	card->backing = SHMB_BACKING_NAMED;
+	card->key_type = geometry->key_type;
+	card->schema_hash = segment->schema_hash;
+	card->segment_id = segment->segment_id;
+	card->generation = geometry->generation;
+	card->base = geometry->base;
+	card->created_ns = segment->created_ns;
+	card->data_bytes = geometry->data_bytes;
+	card->payload_bytes = geometry->payload_bytes;
+	card->slot_offset = geometry->slot_offset;
+	card->pool_offset = geometry->pool_offset;
+	card->key_offset = geometry->key_offset;
+	card->entry_offset = geometry->entry_offset;
+	card->flags = geometry->flags;
+	card->slot_count = geometry->slot_count;
+	card->pool_count = geometry->pool_count;
+	card->entry_count = geometry->entry_count;
+	card->slot_shift = geometry->slot_shift;
+	card->pool_shift = geometry->pool_shift;
+	card->key_shift = geometry->key_shift;
+	card->entry_shift = geometry->entry_shift;
+	card->history = geometry->history;
+	card->key_field = geometry->key_field;
+	card->area_count = geometry->area_count;
+	card->payload_align = geometry->payload_align;
+	strcpy(card->name, segment->name);
+	strcpy(card->type, segment->type);
+	memcpy(card->boot_id, store->boot_id, SHMB_BOOT_ID_BYTES);
+	atomic_store_explicit(&card->cut, UINT64_MAX, memory_order_relaxed);
+	atomic_store_explicit(&card->state, shmb_state_word(0, SHMB_STATE_FREE), memory_order_relaxed);
+	atomic_store_explicit(&card->writer, shmb_writer_word(0, SHMB_WRITER_NONE), memory_order_relaxed);
+	memcpy((char *)card + card->schema_offset, schema, segment->schema_length);
+	/* ORDER card.magic (release). Partner: shmb_card_check() of whoever maps it.
+	 * Orders:  every field of the card -> magic.
+	 * Without: a card with its magic and half of its fields is believed.
+	 * Model:   in words: the card has no name yet, and linkat orders it as well; this holds for a card handed out without one too */
+	atomic_store_explicit(&card->magic, SHMB_CARD_MAGIC, memory_order_release);
+	return 0;
+}
+
+/* Makes, fills and names one part. */
+static int part_make(struct store *store, const struct segment *segment, enum part part, uint32_t area, const char *schema)
+{
+	static const uint64_t fixed[] = { [PART_RECORD] = RECORD_BYTES, [PART_AREA] = SHMB_PAGE };
+	char file[STORE_FILE_MAX];
+	auto_close int fd = -1;
+	uint64_t bytes;
+	int r = 0;
+
+	if (part == PART_CARD)
+		bytes = SHMB_PAGE + part_pages(segment->schema_length);
+	else
+		bytes = part == PART_DATA ? segment->geometry.data_bytes : fixed[part];
+	fd = store_make(store, bytes);
+	if (fd < 0)
+		return fd;
+	if (part == PART_RECORD)
+		r = fill_record(fd, segment);
+	else if (part == PART_DATA)
+		r = fill_data(fd, segment);
+	else if (part == PART_CARD)
+		r = fill_card(fd, segment, store, schema); /* an area is all zero: nobody waits, no cell counts */
+	if (r < 0)
+		return r;
+	part_file(file, segment->name, segment->geometry.generation, part, area);
+	return store_link(store, fd, file);
+}
+
+/* The files in the order of their making. */
+static enum part part_at(uint32_t index, uint32_t area_count, uint32_t *area)
+{
+	*area = 0;
+	if (index == 0)
+		return PART_RECORD;
+	if (index == 1)
+		return PART_DATA;
+	if (index < 2 + area_count) {
+		*area = index - 2;
+		return PART_AREA;
+	}
+	return PART_CARD;
+}
+
+static int parts_make(struct store *store, const struct segment *segment, const char *schema)
+{
+	uint32_t area_count = segment->geometry.area_count;
+	uint32_t made = 0;
+	uint32_t area;
+	int r = 0;
+
+	SHMB_STEP("create.begin");
+	while (made < area_count + 3) {
+		enum part part = part_at(made, area_count, &area);
+
+		r = part_make(store, segment, part, area, schema);
+		if (r < 0)
+			break;
+		made++;
+		if (part == PART_RECORD)
+			SHMB_STEP("create.record");
+		else if (part == PART_DATA)
+			SHMB_STEP("create.data");
+		else if (part == PART_AREA)
+			SHMB_STEP("create.area");
+		else
+			SHMB_STEP("create.card");
+	}
+	/* Only what was made here is taken back, the record last: a file that was there before (-EEXIST) is not ours. */
+	while (r < 0 && made > 0) {
+		enum part part = part_at(--made, area_count, &area);
+		char file[STORE_FILE_MAX];
+		int undone;
+
+		part_file(file, segment->name, segment->geometry.generation, part, area);
+		undone = store_unlink(store, file);
+		if (undone < 0)
+			log_error("%s: cannot take it back: %s", file, strerror(-undone));
+	}
+	return r;
+}
+
+static const char *create_why(int error)
+{
+	switch (error) {
+	case -ENOSPC:
+		return "the shared memory's file system is full (df on the daemon's directory tells)";
+	case -EMFILE:
+	case -ENFILE:
+		return "the daemon is out of descriptors";
+	case -ENOMEM:
+		return "the host or the daemon's cgroup is out of memory";
+	case -EEXIST:
+		return "a file of this name lies in the daemon's directory and is not a segment it can read (its log says why): remove it "
+		       "by hand";
+	default:
+		return "the daemon could not make its files";
+	}
+}
+
+int segment_create(struct store *store, const struct segment_spec *spec, struct segment **out, const char **why)
+{
+	auto_free struct segment *segment = calloc(1, sizeof(*segment));
+	uint64_t id = 0;
+	int r;
+
+	*why = NULL;
+	if (segment == NULL)
+		return fail(-ENOMEM, why, create_why(-ENOMEM));
+	r = shmb_name_check(spec->name, strlen(spec->name), why);
+	if (r < 0)
+		return r;
+	if (spec->type[0] == '\0' || strlen(spec->type) > SHMB_TYPE_NAME_MAX)
+		return fail(-EINVAL, why, "the type's name is empty or too long");
+	if (spec->schema_length == 0 || spec->schema_length > SHMB_SCHEMA_MAX)
+		return fail(-EINVAL, why, "the schema is empty or longer than 60 KiB");
+	r = shmb_geometry_plan(&spec->request, store->area_count, &segment->geometry, why);
+	if (r < 0)
+		return r;
+	while (id == 0) {
+		if (getrandom(&id, sizeof(id), 0) != sizeof(id) && errno != EINTR)
+			return fail(-errno, why, "no random numbers");
+	}
+	strcpy(segment->name, spec->name);
+	strcpy(segment->type, spec->type);
+	segment->segment_id = id;
+	segment->schema_hash = spec->schema_hash;
+	segment->schema_length = spec->schema_length;
+	segment->owner_uid = spec->owner_uid;
+	segment->owner_gid = spec->owner_gid;
+	segment->created_ns = realtime_ns();
+	segment->state = SHMB_STATE_FREE;
+	segment->writer = SHMB_WRITER_NONE;
+	segment->bytes = parts_bytes(&segment->geometry, segment->schema_length);
+	LIST_INIT(&segment->attachments);
+
+	r = parts_make(store, segment, spec->schema);
+	if (r < 0)
+		return fail(r, why, create_why(r));
+	*out = segment;
+	segment = NULL;
+	return 0;
+}
+
+/* ---- use ---- */
+
+int segment_open_fds(struct store *store, struct segment *segment, enum shmb_role role, uint32_t area, int out_fds[SHMB_FDS_MAX],
+		     uint32_t *count)
+{
+	bool writes = role == SHMB_ROLE_WRITER;
+	uint32_t first = writes ? 0 : area;
+	uint32_t end = writes ? segment->geometry.area_count : area == UINT32_MAX ? area : area + 1;
+	uint32_t n = 0;
+	int fd;
+
+	assert(writes || area == UINT32_MAX || area < segment->geometry.area_count);
+	fd = part_open(store, segment, PART_CARD, 0, O_RDONLY);
+	if (fd >= 0) {
+		out_fds[n++] = fd;
+		fd = part_open(store, segment, PART_DATA, 0, writes ? O_RDWR : O_RDONLY);
+	}
+	if (fd >= 0)
+		out_fds[n++] = fd;
+	for (uint32_t i = first; fd >= 0 && i < end; i++) {
+		fd = part_open(store, segment, PART_AREA, i, O_RDWR);
+		if (fd >= 0)
+			out_fds[n++] = fd;
+	}
+	if (fd < 0) {
+		while (n > 0)
+			close(out_fds[--n]);
+		*count = 0;
+		return fd;
+	}
+	*count = n;
+	return 0;
+}
+
+int segment_read_schema(struct store *store, struct segment *segment, char *out)
+{
+	auto_close int fd = part_open(store, segment, PART_CARD, 0, O_RDONLY);
+	uint32_t done = 0;
+
+	if (fd < 0)
+		return fd;
+	while (done < segment->schema_length) {
+		ssize_t got = pread(fd, out + done, segment->schema_length - done, SHMB_PAGE + done);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			return -EBADMSG;
+		done += (uint32_t)got;
+	}
+	return 0;
+}
+
+/* ---- remove ---- */
+
+struct remove_work {
+	struct shmb_shm_card *card;
+	const struct segment *segment;
+};
+
+static int card_mark_removed(void *arg)
+{
+	struct remove_work *work = arg;
+
+	if (work->card->segment_id != work->segment->segment_id)
+		return -ESTALE;
+	/* ORDER state.word (release). Partner: a writer's load of the state at its claim; a reader's before and after its sleep.
+	 * Orders:  what was decided about the segment -> state word.
+	 * Without: nothing torn follows; who sees the word acts on it, and the wake below comes after it.
+	 * Model:   in words: one word, compared whole */
+	atomic_store_explicit(&work->card->state, shmb_state_word(work->segment->epoch, SHMB_STATE_REMOVED), memory_order_release);
+	return 0;
+}
+
+int segment_remove(struct store *store, struct segment *segment)
+{
+	auto_free struct segment *owned = segment;
+	auto_foreign struct foreign map = { 0 };
+	struct remove_work work = { .segment = owned };
+	auto_close int data_fd = -1;
+	char file[STORE_FILE_MAX];
+	int first;
+	int r;
+
+	SHMB_STEP("remove.begin");
+	first = part_map(store, owned, PART_CARD, 0, 0, sizeof(struct shmb_shm_card), true, &map);
+	if (first == 0) {
+		work.card = map.at;
+		first = foreign_call(card_mark_removed, &work);
+	}
+	SHMB_STEP("remove.state");
+	/* The wake comes before the names go: once they have, a broker started later knows of nobody to wake. */
+	data_fd = part_open(store, owned, PART_DATA, 0, O_RDWR);
+	if (data_fd >= 0) {
+		r = repair_wake(data_fd, false);
+		if (r < 0)
+			log_warning("%s: its readers cannot be woken: %s", owned->name, strerror(-r));
+	}
+	SHMB_STEP("remove.woken");
+	if (first == -ESTALE) /* somebody put other files in their place: not ours to remove */
+		return first;
+	part_file(file, owned->name, owned->geometry.generation, PART_CARD, 0);
+	r = store_unlink(store, file);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	SHMB_STEP("remove.card");
+	r = parts_unlink_rest(store, owned->name, owned->geometry.generation);
+	SHMB_STEP("remove.rest");
+	return first < 0 ? first : r;
+}
