@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* What the verbs share: how they fail and the words they use. */
+
+#include "command.h"
+
+#include "output.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int command_fail(const char *subject, int error)
+{
+	char *name = subject ? output_escape(subject) : NULL;
+	char *text = output_escape(shmb_text());
+
+	if (error == -EPIPE) { /* whoever read our output has seen enough */
+		free(name);
+		free(text);
+		return COMMAND_OK;
+	}
+	fflush(stdout);
+	/* the sentence belongs to requests; errors of our own have none */
+	if (error == -ENOMEM || error == -EIO || !text || !*text)
+		fprintf(stderr, "shmbctl: %s%s%s\n", name ? name : "", name ? ": " : "", shmb_strerror(error));
+	else
+		fprintf(stderr, "shmbctl: %s%s%s\n", name ? name : "", name ? ": " : "", text);
+	free(name);
+	free(text);
+	switch (error) {
+	case -ENOENT:
+		return subject ? COMMAND_NO_SEGMENT : COMMAND_NO_DAEMON;
+	case -ECONNREFUSED:
+	case -ECONNRESET:
+		return COMMAND_NO_DAEMON;
+	case -EINVAL:
+	case -ENAMETOOLONG:
+		return COMMAND_USAGE;
+	default:
+		return COMMAND_FAILED;
+	}
+}
+
+const char *command_writer_word(enum shmb_writer_condition condition)
+{
+	switch (condition) {
+	case SHMB_WRITER_IS_NONE:
+		return "none";
+	case SHMB_WRITER_IS_ALIVE:
+		return "alive";
+	case SHMB_WRITER_IS_CLOSED:
+		return "closed";
+	case SHMB_WRITER_IS_DEAD:
+		return "dead";
+	case SHMB_WRITER_IS_GONE:
+		return "gone";
+	}
+	return "unknown";
+}

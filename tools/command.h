@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMBCTL_COMMAND_H
+#define SHMBCTL_COMMAND_H
+
+/*
+ * What the verbs of shmbctl share: their options as main.c parsed them, and how they end. Each verb lies in a file of its own and is one
+ * row of the table in main.c.
+ */
+
+#include "shmb.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Exit statuses; they stand in the help text. */
+enum command_exit {
+	COMMAND_OK = 0,
+	COMMAND_FAILED = 1,
+	COMMAND_USAGE = 2,
+	COMMAND_NO_DAEMON = 3,
+	COMMAND_NO_SEGMENT = 4,
+};
+
+struct command_options {
+	const char *socket; /* NULL: the library's defaults */
+	bool json;
+	bool no_legend;
+	bool full;
+	uint64_t count; /* echo: samples to print, 0 without end */
+	double rate;	/* echo: at most so many a second, 0 all */
+	int name_count;
+	char **names;
+};
+
+int command_list(struct shmb *broker, const struct command_options *options);
+int command_info(struct shmb *broker, const struct command_options *options);
+int command_echo(struct shmb *broker, const struct command_options *options);
+int command_status(struct shmb *broker, const struct command_options *options);
+int command_remove(struct shmb *broker, const struct command_options *options);
+
+/* Says on stderr what failed and why (`error` a negative errno of the library, with shmb_text() still that of the failed call; `subject` a
+ * segment's name or NULL) and returns the exit status for it. */
+int command_fail(const char *subject, int error);
+
+/* "alive", "dead", ...: also the values of the JSON key "condition", so they never change. */
+const char *command_writer_word(enum shmb_writer_condition condition);
+
+#endif
