@@ -23,7 +23,6 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#define LOCK_FILE ",lock"
 #define PROBE_FILE ",probe"
 
 /* posix_fallocate of a large file may be interrupted by any signal; a stream of them must not keep us here for ever. */
@@ -102,7 +101,7 @@ static int directory_open(const char *path, char why[WHY_MAX])
 
 static int lock_take(int dir_fd, const char *path, char why[WHY_MAX])
 {
-	auto_close int fd = openat(dir_fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	auto_close int fd = openat(dir_fd, STORE_LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char text[24];
 	int length;
@@ -110,7 +109,7 @@ static int lock_take(int dir_fd, const char *path, char why[WHY_MAX])
 	if (fd < 0) {
 		int r = -errno;
 
-		say(why, "cannot open %s/" LOCK_FILE ": %s", path, strerror(-r));
+		say(why, "cannot open %s/" STORE_LOCK_FILE ": %s", path, strerror(-r));
 		return r;
 	}
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
@@ -125,12 +124,12 @@ static int lock_take(int dir_fd, const char *path, char why[WHY_MAX])
 		else if (r == -EWOULDBLOCK)
 			say(why, "%s is served by another daemon: stop it, or choose another --shm-dir", path);
 		else
-			say(why, "cannot lock %s/" LOCK_FILE ": %s", path, strerror(-r));
+			say(why, "cannot lock %s/" STORE_LOCK_FILE ": %s", path, strerror(-r));
 		return r;
 	}
 	length = snprintf(text, sizeof(text), "%d\n", getpid());
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)length, 0) < 0)
-		log_debug("%s/" LOCK_FILE ": cannot note the pid: %s", path, strerror(errno));
+		log_debug("%s/" STORE_LOCK_FILE ": cannot note the pid: %s", path, strerror(errno));
 	return cleanup_steal(&fd);
 }
 

@@ -36,6 +36,8 @@ struct store {
 int store_open(struct store *store, const char *path, uint32_t area_count, char why[256]);
 void store_close(struct store *store);
 
+#define STORE_LOCK_FILE ",lock"
+
 enum { STORE_FILE_MAX = 256 };
 
 /* Makes an unnamed file of `bytes` (rounded to pages by the caller), allocated for good. Returns the descriptor, or -ENOSPC, ... */

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking over a directory at the start (store_scan(), segment.h).
+ *
+ * One pass over the directory collects the names; sorted, the files of a segment stand together and its newest generation first. Each set
+ * is then read into private copies and judged as a whole:
+ *
+ *   card, and all that it names, sound    adopted; what a killed broker left half-changed is settled first
+ *   card that says REMOVED                removed to the end
+ *   no card, but a record                 begun or removed half-way by us: removed
+ *   anything else                         left alone, with a line in the log that says what and why
+ *
+ * Nothing is ever removed that one of our own changes, killed somewhere, cannot have left behind. Every step can be killed and done again.
+ */
+#include "segment.h"
+
+#include "cleanup.h"
+#include "event_page.h"
+#include "lease.h"
+#include "log.h"
+#include "proto/name.h"
+#include "proto/step.h"
+#include "proto/validate.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct scan_file {
+	char *file;
+	struct part_name part;
+};
+
+struct scan_files {
+	struct scan_file *files;
+	size_t count;
+	size_t room;
+};
+
+/* Sets and event pages of a directory. */
+struct scan_work {
+	struct store *store;
+	const struct store_scan *scan;
+	struct scan_files parts;
+	struct scan_files pages;
+};
+
+static void files_deinit(struct scan_files *files)
+{
+	for (size_t i = 0; i < files->count; i++)
+		free(files->files[i].file);
+	free(files->files);
+}
+
+static int files_add(struct scan_files *files, const char *file, const struct part_name *part)
+{
+	if (files->count == files->room) {
+		size_t room = files->room != 0 ? 2 * files->room : 64;
+		struct scan_file *grown = reallocarray(files->files, room, sizeof(*grown));
+
+		if (grown == NULL)
+			return -ENOMEM;
+		files->files = grown;
+		files->room = room;
+	}
+	files->files[files->count] = (struct scan_file){ .file = strdup(file) };
+	if (files->files[files->count].file == NULL)
+		return -ENOMEM;
+	if (part != NULL)
+		files->files[files->count].part = *part;
+	files->count++;
+	return 0;
+}
+
+static int name_compare(const struct scan_file *a, const struct scan_file *b)
+{
+	size_t common = a->part.name_length < b->part.name_length ? a->part.name_length : b->part.name_length;
+	int order = memcmp(a->file, b->file, common);
+
+	if (order != 0)
+		return order;
+	return (a->part.name_length > b->part.name_length) - (a->part.name_length < b->part.name_length);
+}
+
+/* By name, the newest generation first. */
+static int set_compare(const void *left, const void *right)
+{
+	const struct scan_file *a = left, *b = right;
+	int order = name_compare(a, b);
+
+	if (order != 0)
+		return order;
+	return (a->part.generation < b->part.generation) - (a->part.generation > b->part.generation);
+}
+
+/* ---- reading the directory ---- */
+
+/* NULL for a regular file. */
+static const char *not_regular(struct store *store, const struct dirent *entry)
+{
+	unsigned char type = entry->d_type;
+	struct stat st;
+
+	if (type == DT_UNKNOWN) {
+		if (fstatat(store->dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return "it cannot be looked at";
+		type = (unsigned char)IFTODT(st.st_mode);
+	}
+	switch (type) {
+	case DT_REG:
+		return NULL;
+	case DT_DIR:
+		return "it is a directory";
+	case DT_LNK:
+		return "it is a symbolic link";
+	case DT_FIFO:
+		return "it is a fifo";
+	case DT_SOCK:
+		return "it is a socket";
+	default:
+		return "it is a device";
+	}
+}
+
+static int entry_sort(struct scan_work *work, const struct dirent *entry)
+{
+	const char *file = entry->d_name;
+	const char *why;
+	char name[SHMB_NAME_MAX + 1];
+	struct part_name part;
+
+	if (strcmp(file, ".") == 0 || strcmp(file, "..") == 0 || strcmp(file, STORE_LOCK_FILE) == 0)
+		return 0;
+	why = not_regular(work->store, entry);
+	if (why == NULL && strncmp(file, EVENT_PAGE_PREFIX, strlen(EVENT_PAGE_PREFIX)) == 0)
+		return files_add(&work->pages, file, NULL);
+	if (why == NULL && (part_parse(file, &part) < 0 || shmb_name_decode(file, part.name_length, name) < 0))
+		why = "its name is none that this daemon gives";
+	if (why != NULL) {
+		log_warning("%s: foreign file %s left alone: %s", work->store->path, file, why);
+		return 0;
+	}
+	return files_add(&work->parts, file, &part);
+}
+
+static int directory_read(struct scan_work *work)
+{
+	auto_close int fd = openat(work->store->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir;
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (dir == NULL)
+		return -errno;
+	cleanup_steal(&fd);
+	while (r == 0) {
+		const struct dirent *entry;
+
+		errno = 0;
+		entry = readdir(dir);
+		if (entry == NULL) {
+			r = -errno;
+			break;
+		}
+		r = entry_sort(work, entry);
+	}
+	closedir(dir);
+	return r;
+}
+
+/* ---- judging one set ---- */
+
+/* What the files of a set say; private copies. */
+struct set {
+	char name[SHMB_NAME_MAX + 1];
+	uint64_t generation;
+	struct shmb_shm_card card;
+	struct shmb_shm_record record;
+};
+
+static int refuse(int error, const char **why, const char *text)
+{
+	*why = text;
+	return error;
+}
+
+/* Opens and copies the first `bytes` of a part. */
+static int copy_read(struct store *store, const struct set *set, enum part part, void *out, size_t bytes, uint64_t *size)
+{
+	char file[STORE_FILE_MAX];
+	auto_close int fd = -1;
+	struct stat st;
+	ssize_t got;
+
+	part_file(file, set->name, set->generation, part, 0);
+	fd = store_open_file(store, file, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	got = pread(fd, out, bytes, 0);
+	if (got < 0)
+		return -errno;
+	*size = (uint64_t)st.st_size;
+	return (size_t)got == bytes ? 0 : -ENODATA;
+}
+
+/* Size of a regular file of ours. */
+static int size_read(struct store *store, const struct set *set, enum part part, uint32_t area, uint64_t *size)
+{
+	char file[STORE_FILE_MAX];
+	struct stat st;
+
+	part_file(file, set->name, set->generation, part, area);
+	if (fstatat(store->dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		return -EPERM;
+	*size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int card_read(struct store *store, struct set *set, struct shmb_geometry *geometry, const char **why)
+{
+	struct shmb_shm_card *card = &set->card;
+	uint64_t card_size;
+	uint64_t data_size;
+	int r;
+
+	r = copy_read(store, set, PART_CARD, card, sizeof(*card), &card_size);
+	if (r == -ENODATA)
+		return refuse(-EBADMSG, why, "the file is smaller than a card");
+	if (r < 0)
+		return refuse(r, why, "its card cannot be read");
+	r = size_read(store, set, PART_DATA, 0, &data_size);
+	if (r < 0)
+		return refuse(r, why, "its data part is missing or not ours");
+	r = shmb_card_check(card, card_size, data_size, geometry, why);
+	if (r < 0)
+		return r;
+	if (card->backing != SHMB_BACKING_NAMED)
+		return refuse(-EOPNOTSUPP, why, "its card is that of a sealed segment");
+	if (strcmp(card->name, set->name) != 0 || card->generation != set->generation)
+		return refuse(-EBADMSG, why, "its card is that of another segment");
+	*why = lease_check(card);
+	if (*why != NULL)
+		return -EBADMSG;
+	if ((atomic_load_explicit(&card->state, memory_order_relaxed) & 0xff) == SHMB_STATE_SUPERSEDED)
+		return refuse(-EOPNOTSUPP, why, "a newer generation has followed it, which this version does not serve");
+	for (uint32_t i = 0; i < SHMB_CELLS_MAX; i++) {
+		if (atomic_load_explicit(&card->cells[i].pid, memory_order_relaxed) < 0)
+			return refuse(-EBADMSG, why, "a reader's process cannot be");
+	}
+	return 0;
+}
+
+static int record_read(struct store *store, struct set *set, const char **why)
+{
+	struct shmb_shm_record *record = &set->record;
+	uint64_t size;
+	int r = copy_read(store, set, PART_RECORD, record, sizeof(*record), &size);
+
+	if (r == -ENODATA)
+		return refuse(-EBADMSG, why, "its record is too short");
+	if (r < 0)
+		return refuse(r, why, "its record is missing or cannot be read");
+	if (atomic_load_explicit(&record->magic, memory_order_relaxed) != SHMB_RECORD_MAGIC)
+		return refuse(-EBADMSG, why, "its record is none");
+	if (record->version < RECORD_OLDEST || record->oldest_reader > RECORD_VERSION)
+		return refuse(-EPROTONOSUPPORT, why, "its record is of another version");
+	if (record->segment_id != set->card.segment_id || record->generation != set->generation)
+		return refuse(-EBADMSG, why, "its record is that of another segment");
+	return 0;
+}
+
+static int set_read(struct store *store, struct set *set, struct segment *segment, const char **why)
+{
+	int r = card_read(store, set, &segment->geometry, why);
+
+	if (r == 0)
+		r = record_read(store, set, why);
+	for (uint32_t i = 0; r == 0 && i < segment->geometry.area_count; i++) {
+		uint64_t size;
+
+		if (size_read(store, set, PART_AREA, i, &size) < 0 || size != SHMB_PAGE)
+			r = refuse(-EBADMSG, why, "a reader area is missing, not ours or has another size");
+	}
+	if (r < 0)
+		return r;
+	strcpy(segment->name, set->name);
+	strcpy(segment->type, set->card.type);
+	segment->segment_id = set->card.segment_id;
+	segment->schema_hash = set->card.schema_hash;
+	segment->schema_length = set->card.schema_length;
+	segment->created_ns = set->card.created_ns;
+	segment->owner_uid = set->record.owner_uid;
+	segment->owner_gid = set->record.owner_gid;
+	segment->bytes = parts_bytes(&segment->geometry, segment->schema_length);
+	LIST_INIT(&segment->attachments);
+	return 0;
+}
+
+/* ---- settling and handing over ---- */
+
+struct boot_work {
+	struct parts parts;
+	const struct segment *segment;
+	const struct store *store;
+};
+
+/* The boot id goes last: as long as it is the old one, the cells are looked through again. */
+static int boot_write(void *arg)
+{
+	struct boot_work *work = arg;
+	struct shmb_shm_card *card = work->parts.card;
+	int r = parts_check(&work->parts, work->segment);
+
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < SHMB_CELLS_MAX; i++) {
+		atomic_store_explicit(&card->cells[i].pid, 0, memory_order_release);
+		SHMB_STEP("adopt.cell");
+	}
+	memcpy(card->boot_id, work->store->boot_id, SHMB_BOOT_ID_BYTES);
+	SHMB_STEP("adopt.boot");
+	return 0;
+}
+
+static int boot_settle(struct store *store, const struct segment *segment)
+{
+	struct boot_work work = { .segment = segment, .store = store };
+	int r = parts_map(store, segment, true, &work.parts);
+
+	if (r < 0)
+		return r;
+	r = foreign_call(boot_write, &work);
+	parts_unmap(&work.parts);
+	return r;
+}
+
+static unsigned cells_read(const struct set *set, struct segment_cell cells[SHMB_CELLS_MAX])
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < SHMB_CELLS_MAX; i++) {
+		const struct shmb_shm_cell_owner *owner = &set->card.cells[i];
+		struct segment_cell *cell = &cells[count];
+		int32_t pid = atomic_load_explicit(&owner->pid, memory_order_relaxed);
+
+		if (pid == 0)
+			continue;
+		*cell = (struct segment_cell){
+			.cell = i,
+			.incarnation = atomic_load_explicit(&owner->incarnation, memory_order_relaxed),
+			.holder = {
+				.pid = pid,
+				.uid = set->record.cells[i].uid,
+				.start_time = atomic_load_explicit(&owner->start_time, memory_order_relaxed),
+			},
+		};
+		memcpy(cell->holder.cookie, set->record.cells[i].cookie, SHMB_COOKIE_BYTES);
+		count++;
+	}
+	return count;
+}
+
+/* Takes the segment, whatever comes of it. True when it is served from here on. */
+static bool set_adopt(struct scan_work *work, const struct set *set, struct segment *segment)
+{
+	struct segment_cell cells[SHMB_CELLS_MAX];
+	bool other_boot = memcmp(set->card.boot_id, work->store->boot_id, SHMB_BOOT_ID_BYTES) != 0;
+	uint64_t state = atomic_load_explicit(&set->card.state, memory_order_relaxed);
+	unsigned count = 0;
+	int r;
+
+	SHMB_STEP("adopt.begin");
+	if ((state & 0xff) == SHMB_STATE_REMOVED) {
+		log_notice("%s: its removal is completed", segment->name);
+		segment->epoch = atomic_load_explicit(&set->card.lease_epoch, memory_order_relaxed);
+		r = segment_remove(work->store, segment);
+		if (r < 0)
+			log_error("%s: cannot be removed: %s", set->name, strerror(-r));
+		return false;
+	}
+	r = lease_settle(work->store, segment, &set->card, set->record.lease_cookie, other_boot);
+	if (r == 0 && other_boot)
+		r = boot_settle(work->store, segment);
+	if (r < 0) {
+		log_error("%s: left alone: what a daemon before left of it cannot be settled: %s", segment->name, strerror(-r));
+		segment_free(segment);
+		return false;
+	}
+	if (!other_boot)
+		count = cells_read(set, cells);
+	segment->cells_used = count;
+	SHMB_STEP("adopt.settled");
+	work->scan->found(segment, cells, count, work->scan->user);
+	return true;
+}
+
+/* `adopted`: a newer generation of this name is served already. */
+static int set_judge(struct scan_work *work, const struct scan_file *files, size_t count, bool *adopted)
+{
+	struct segment *segment;
+	const char *why = NULL;
+	bool has[PART_AREA + 1] = { false };
+	struct set set;
+	int r;
+
+	if (shmb_name_decode(files[0].file, files[0].part.name_length, set.name) < 0)
+		return 0; /* entry_sort() has seen to it */
+	set.generation = files[0].part.generation;
+	for (size_t i = 0; i < count; i++)
+		has[files[i].part.part] = true;
+	if (!has[PART_CARD] && has[PART_RECORD]) {
+		log_notice("%s: generation %" PRIu64 " was half made or half removed: its files are removed", set.name, set.generation);
+		r = parts_unlink_rest(work->store, set.name, set.generation);
+		if (r < 0)
+			log_error("%s: cannot be removed: %s", set.name, strerror(-r));
+		return 0;
+	}
+	if (!has[PART_CARD]) {
+		for (size_t i = 0; i < count; i++)
+			log_warning("%s: foreign file %s left alone: neither card nor record belongs to it", work->store->path,
+				    files[i].file);
+		return 0;
+	}
+	if (*adopted) {
+		log_warning("%s: generation %" PRIu64 " left alone: a newer one is served", set.name, set.generation);
+		return 0;
+	}
+	segment = calloc(1, sizeof(*segment));
+	if (segment == NULL)
+		return -ENOMEM;
+	r = set_read(work->store, &set, segment, &why);
+	if (r < 0) {
+		log_warning("%s: generation %" PRIu64 " left alone: %s (%s)", set.name, set.generation, why, strerror(-r));
+		segment_free(segment);
+		return 0;
+	}
+	*adopted = set_adopt(work, &set, segment);
+	return 0;
+}
+
+static int sets_judge(struct scan_work *work)
+{
+	const struct scan_file *files = work->parts.files;
+	size_t begin = 0;
+	bool adopted = false;
+	int r = 0;
+
+	if (work->parts.count > 0)
+		qsort(work->parts.files, work->parts.count, sizeof(*files), set_compare);
+	while (r == 0 && begin < work->parts.count) {
+		size_t end = begin + 1;
+
+		while (end < work->parts.count && set_compare(&files[begin], &files[end]) == 0)
+			end++;
+		if (begin > 0 && name_compare(&files[begin - 1], &files[begin]) != 0)
+			adopted = false;
+		r = set_judge(work, &files[begin], end - begin, &adopted);
+		begin = end;
+	}
+	return r;
+}
+
+static void page_judge(struct scan_work *work, const char *file)
+{
+	struct event_page *page;
+	struct holder who;
+	const char *why;
+	int r = event_page_adopt(work->store, file, &page, &who, &why);
+
+	if (r == 0) {
+		work->scan->page(page, &who, work->scan->user);
+	} else if (r == -ESTALE) {
+		r = store_unlink(work->store, file);
+		if (r < 0)
+			log_error("%s: cannot be removed: %s", file, strerror(-r));
+	} else {
+		log_warning("%s: foreign file %s left alone: %s (%s)", work->store->path, file, why, strerror(-r));
+	}
+}
+
+int store_scan(struct store *store, const struct store_scan *scan)
+{
+	struct scan_work work = { .store = store, .scan = scan };
+	int r = directory_read(&work);
+
+	if (r == 0)
+		r = sets_judge(&work);
+	/* After the segments: who wakes through its page finds them settled. */
+	for (size_t i = 0; r == 0 && i < work.pages.count; i++)
+		page_judge(&work, work.pages.files[i].file);
+	files_deinit(&work.parts);
+	files_deinit(&work.pages);
+	return r;
+}
