@@ -72,18 +72,15 @@ void shmb_name_encode(const char *name, char *out)
 
 int shmb_name_decode(const char *file, size_t length, char *out)
 {
-	out[0] = '\0';
-	if (length > SHMB_NAME_MAX)
-		return -EINVAL;
-	for (size_t i = 0; i < length; i++) {
+	int r = length <= SHMB_NAME_MAX ? 0 : -EINVAL;
+
+	for (size_t i = 0; r == 0 && i < length; i++) {
 		if (file[i] == '/')
-			return -EINVAL;
+			r = -EINVAL;
 		out[i] = file[i] == '%' ? '/' : file[i];
 	}
-	if (shmb_name_check(out, length, NULL) < 0) {
-		out[0] = '\0';
-		return -EINVAL;
-	}
-	out[length] = '\0';
-	return 0;
+	if (r == 0 && shmb_name_check(out, length, NULL) < 0)
+		r = -EINVAL;
+	out[r == 0 ? length : 0] = '\0';
+	return r;
 }

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* Plans of data parts: known layouts byte for byte, what is refused, and the promises that hold for every plan. */
+#include "proto/geometry.h"
+#include "tests/support/unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int plan(enum shmb_kind kind, uint32_t flags, uint32_t capacity, uint64_t bytes, uint32_t align, struct shmb_geometry *out)
+{
+	struct shmb_request request = {
+		.kind = kind, .flags = flags, .capacity = capacity, .payload_bytes = bytes, .payload_align = align
+	};
+	const char *why = NULL;
+	int r = shmb_geometry_plan(&request, 3, out, &why);
+
+	ck_assert((r == 0) == (why == NULL));
+	return r;
+}
+
+static uint64_t payload_at(const struct shmb_geometry *g, uint64_t index)
+{
+	return g->pool_offset + (index << g->pool_shift);
+}
+
+/* What readers and writers rely on when they compute addresses from a plan. */
+static void plan_check(const struct shmb_geometry *g)
+{
+	uint64_t slots_end = g->slot_offset + ((uint64_t)g->slot_count << g->slot_shift);
+	uint64_t head = g->flags & SHMB_SEGMENT_STAMPED ? 16 : 8;
+	uint64_t stride = UINT64_C(1) << g->pool_shift;
+
+	ck_assert_uint_eq(g->data_bytes % SHMB_PAGE, 0);
+	ck_assert_uint_le(g->data_bytes, SHMB_DATA_MAX);
+	ck_assert_uint_eq(g->slot_offset, 512);
+	ck_assert_uint_eq(g->slot_shift, 6);
+	ck_assert_uint_le(slots_end, g->data_bytes);
+	ck_assert_uint_eq(g->pool_count, g->slot_count);
+	ck_assert_uint_eq(payload_at(g, 0) % g->payload_align, 0);
+	ck_assert_uint_eq(payload_at(g, 1) % g->payload_align, 0);
+	ck_assert_uint_le(payload_at(g, g->pool_count - 1) + g->payload_bytes, g->data_bytes);
+	if (g->pool_offset < slots_end) {
+		ck_assert_uint_eq(g->pool_offset, g->slot_offset + head);
+		ck_assert_uint_eq(g->pool_shift, 6);
+		ck_assert_uint_le(head + g->payload_bytes, 64);
+	} else {
+		ck_assert_uint_le(g->payload_bytes, stride);
+		ck_assert(stride == 64 || stride / 2 < g->payload_bytes);
+		ck_assert_uint_eq(g->pool_offset % (stride >= SHMB_PAGE ? SHMB_PAGE : 64), 0);
+	}
+	ck_assert_uint_eq(g->key_type, 0);
+	ck_assert_uint_eq(g->key_field, UINT32_MAX);
+	ck_assert_uint_eq(g->key_offset + g->entry_offset + g->entry_count + g->history, 0);
+	ck_assert_uint_eq(g->generation, 1);
+	ck_assert_uint_eq(g->base, 0);
+	ck_assert_uint_eq(g->area_count, 3);
+}
+
+START_TEST(known_layouts)
+{
+	struct shmb_geometry g;
+
+	ck_assert_int_eq(plan(SHMB_KIND_VALUE, 0, 4, 56, 8, &g), 0);
+	plan_check(&g);
+	ck_assert_uint_eq(g.pool_offset, 520);
+	ck_assert_uint_eq(g.data_bytes, 4096);
+
+	ck_assert_int_eq(plan(SHMB_KIND_VALUE, 0, 4, 57, 8, &g), 0);
+	plan_check(&g);
+	ck_assert_uint_eq(g.pool_offset, 512 + 4 * 64);
+	ck_assert_uint_eq(g.pool_shift, 6);
+
+	ck_assert_int_eq(plan(SHMB_KIND_RING, SHMB_SEGMENT_STAMPED, 64, 48, 16, &g), 0);
+	plan_check(&g);
+	ck_assert_uint_eq(g.pool_offset, 528);
+	ck_assert_uint_eq(g.data_bytes, 8192);
+
+	ck_assert_int_eq(plan(SHMB_KIND_RING, SHMB_SEGMENT_STAMPED, 64, 49, 8, &g), 0);
+	plan_check(&g);
+	ck_assert_uint_eq(g.pool_offset, 512 + 64 * 64);
+
+	ck_assert_int_eq(plan(SHMB_KIND_RING, 0, 16, 4096, 8, &g), 0);
+	plan_check(&g);
+	ck_assert_uint_eq(g.pool_offset, 4096);
+	ck_assert_uint_eq(g.data_bytes, 17 * 4096);
+
+	ck_assert_int_eq(plan(SHMB_KIND_RING, 0, 8, 6220800, 1, &g), 0);
+	plan_check(&g);
+	ck_assert_uint_eq(g.pool_shift, 23);
+	ck_assert_uint_eq(g.data_bytes, 4096 + (UINT64_C(8) << 23));
+
+	/* Alignment over the room behind the id sends even a small payload to the pool. */
+	ck_assert_int_eq(plan(SHMB_KIND_VALUE, 0, 8, 16, 16, &g), 0);
+	plan_check(&g);
+	ck_assert_uint_eq(g.pool_offset, 1024);
+	ck_assert_int_eq(plan(SHMB_KIND_VALUE, 0, 8, 16, 64, &g), 0);
+	plan_check(&g);
+}
+END_TEST
+
+START_TEST(refused_requests)
+{
+	static const uint32_t capacities[] = {
+		0, 1, 3, 5, 6, 7, 1000, SHMB_CAPACITY_MAX + 1, 2 * SHMB_CAPACITY_MAX, UINT32_C(1) << 31, UINT32_MAX
+	};
+	static const uint32_t aligns[] = { 0, 3, 5, 63, 128, UINT32_C(1) << 31, UINT32_MAX };
+	static const uint64_t bytes[] = { 0, SHMB_PAYLOAD_MAX + 1, UINT64_C(1) << 63, UINT64_MAX };
+	struct shmb_geometry g;
+
+	for (size_t i = 0; i < sizeof(capacities) / sizeof(capacities[0]); i++) {
+		ck_assert_int_eq(plan(SHMB_KIND_RING, 0, capacities[i], 8, 8, &g), -EINVAL);
+		ck_assert_int_eq(plan(SHMB_KIND_VALUE, 0, capacities[i], 8, 8, &g), -EINVAL);
+	}
+	ck_assert_int_eq(plan(SHMB_KIND_VALUE, 0, 2, 8, 8, &g), -EINVAL);
+	ck_assert_int_eq(plan(SHMB_KIND_VALUE, 0, 16, 8, 8, &g), -EINVAL);
+	for (size_t i = 0; i < sizeof(aligns) / sizeof(aligns[0]); i++)
+		ck_assert_int_eq(plan(SHMB_KIND_RING, 0, 16, 8, aligns[i], &g), -EINVAL);
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++)
+		ck_assert_int_eq(plan(SHMB_KIND_RING, 0, 16, bytes[i], 8, &g), -EINVAL);
+	for (int bit = 1; bit < 32; bit++)
+		ck_assert_int_eq(plan(SHMB_KIND_RING, UINT32_C(1) << bit, 16, 8, 8, &g), -EINVAL);
+	for (int kind = 0; kind < 300; kind++) {
+		if (kind != SHMB_KIND_VALUE && kind != SHMB_KIND_RING)
+			ck_assert_int_eq(plan((enum shmb_kind)kind, 0, 4, 8, 8, &g), -EOPNOTSUPP);
+	}
+}
+END_TEST
+
+START_TEST(too_large)
+{
+	struct shmb_geometry g;
+
+	/* 2^18 payloads of 2^28 bytes are SHMB_DATA_MAX by themselves, and slots come on top. */
+	ck_assert_int_eq(plan(SHMB_KIND_RING, 0, 1 << 20, SHMB_PAYLOAD_MAX, 8, &g), -EFBIG);
+	ck_assert_int_eq(plan(SHMB_KIND_RING, 0, 1 << 18, SHMB_PAYLOAD_MAX, 8, &g), -EFBIG);
+	ck_assert_int_eq(plan(SHMB_KIND_RING, 0, 1 << 17, SHMB_PAYLOAD_MAX, 8, &g), 0);
+	plan_check(&g);
+}
+END_TEST
+
+START_TEST(too_many_areas)
+{
+	struct shmb_request request = { .kind = SHMB_KIND_RING, .capacity = 16, .payload_bytes = 8, .payload_align = 8 };
+	struct shmb_geometry g;
+	const char *why = NULL;
+
+	ck_assert_int_eq(shmb_geometry_plan(&request, SHMB_AREAS_MAX, &g, &why), 0);
+	ck_assert_int_eq(shmb_geometry_plan(&request, SHMB_AREAS_MAX + 1, &g, &why), -EINVAL);
+	ck_assert_ptr_nonnull(why);
+	ck_assert_int_eq(shmb_geometry_plan(&request, UINT32_MAX, &g, NULL), -EINVAL);
+}
+END_TEST
+
+START_TEST(every_small_payload)
+{
+	struct shmb_geometry g;
+
+	for (uint64_t bytes = 1; bytes <= 5000; bytes++) {
+		for (uint32_t align = 1; align <= 64; align *= 2) {
+			for (uint32_t flags = 0; flags <= SHMB_SEGMENT_STAMPED; flags++) {
+				ck_assert_int_eq(plan(SHMB_KIND_VALUE, flags, 4, bytes, align, &g), 0);
+				plan_check(&g);
+			}
+		}
+	}
+}
+END_TEST
+
+START_TEST(random_requests)
+{
+	uint64_t random = 3;
+
+	for (int round = 0; round < 50000; round++) {
+		uint32_t capacity = UINT32_C(2) << unit_random(&random) % 20;
+		uint64_t bytes = 1 + unit_random(&random) % (UINT64_C(1) << unit_random(&random) % 29);
+		uint32_t align = UINT32_C(1) << unit_random(&random) % 7;
+		struct shmb_geometry g;
+		int r = plan(SHMB_KIND_RING, unit_random(&random) & 1, capacity, bytes, align, &g);
+
+		ck_assert(r == 0 || r == -EFBIG);
+		if (r == 0)
+			plan_check(&g);
+		else
+			ck_assert_uint_gt((uint64_t)capacity * 2 * bytes, SHMB_DATA_MAX / 2);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("geometry");
+
+	unit_add(suite, known_layouts, 5);
+	unit_add(suite, refused_requests, 5);
+	unit_add(suite, too_large, 5);
+	unit_add(suite, too_many_areas, 5);
+	unit_add(suite, every_small_payload, 20);
+	unit_add(suite, random_requests, 20);
+	return unit_run(suite);
+}

@@ -1,0 +1,757 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The codec of control messages: what is well formed comes out as it went in; every other length, every bad value of every field and random
+ * bytes are refused without a byte read outside the packet (packets are copied to memory of their exact size, where sanitizers watch).
+ */
+#include "proto/message.h"
+#include "tests/support/unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char schema[] = "uint64 stamp_ns\n";
+enum { SCHEMA = sizeof(schema) - 1 };
+
+/* ---- requests ---- */
+
+struct packet {
+	union shmb_msg_request fixed;
+	size_t size; /* of the fixed part */
+	const char *tail;
+	size_t tail_bytes;
+};
+
+static struct packet request_of(uint16_t opcode)
+{
+	struct packet p = { .size = shmb_request_size(opcode) };
+
+	p.fixed.head.opcode = opcode;
+	p.fixed.head.serial = 0xfeedface;
+	switch (opcode) {
+	case SHMB_OP_HELLO:
+		p.fixed.hello.magic = SHMB_MESSAGE_MAGIC;
+		p.fixed.hello.version = SHMB_PROTOCOL_VERSION;
+		p.fixed.hello.oldest = SHMB_PROTOCOL_OLDEST;
+		memset(p.fixed.hello.cookie, 0xc0, sizeof(p.fixed.hello.cookie));
+		shmb_text_set(p.fixed.hello.comm, sizeof(p.fixed.hello.comm), "planner");
+		break;
+	case SHMB_OP_RESUME:
+		p.fixed.resume.handle = 7;
+		p.fixed.resume.role = SHMB_ROLE_READER;
+		p.fixed.resume.segment_id = 0x1122334455667788;
+		p.fixed.resume.generation = 3;
+		p.fixed.resume.epoch = 9;
+		p.fixed.resume.cell = 17;
+		p.fixed.resume.incarnation = 2;
+		shmb_text_set(p.fixed.resume.name, sizeof(p.fixed.resume.name), "imu/main");
+		break;
+	case SHMB_OP_OPEN_WRITER:
+		p.fixed.open_writer.handle = 8;
+		p.fixed.open_writer.open_flags = SHMB_OPEN_NOTIFY;
+		p.fixed.open_writer.segment_flags = SHMB_SEGMENT_STAMPED;
+		p.fixed.open_writer.kind = SHMB_KIND_RING;
+		p.fixed.open_writer.capacity = 64;
+		p.fixed.open_writer.payload_align = 8;
+		p.fixed.open_writer.payload_bytes = 8;
+		p.fixed.open_writer.schema_hash = 0x99;
+		shmb_text_set(p.fixed.open_writer.name, sizeof(p.fixed.open_writer.name), "imu/main");
+		shmb_text_set(p.fixed.open_writer.type, sizeof(p.fixed.open_writer.type), "imu");
+		p.tail = schema;
+		p.tail_bytes = SCHEMA;
+		break;
+	case SHMB_OP_OPEN_READER:
+		p.fixed.open_reader.handle = 9;
+		p.fixed.open_reader.role = SHMB_ROLE_OBSERVER;
+		p.fixed.open_reader.kind = SHMB_KIND_VALUE;
+		p.fixed.open_reader.schema_hash = 0x99;
+		shmb_text_set(p.fixed.open_reader.name, sizeof(p.fixed.open_reader.name), "imu/main");
+		break;
+	case SHMB_OP_CLOSE:
+		p.fixed.close.handle = 9;
+		break;
+	case SHMB_OP_LIST:
+		p.fixed.list.after = 5;
+		break;
+	case SHMB_OP_INFO:
+	case SHMB_OP_REMOVE:
+		shmb_text_set(p.fixed.name.name, sizeof(p.fixed.name.name), "imu/main");
+		break;
+	default:
+		break;
+	}
+	p.fixed.head.tail_bytes = (uint32_t)p.tail_bytes;
+	return p;
+}
+
+/* The packet as it travels, in memory of its size, at an odd address. */
+static char *packet_bytes(const struct packet *p, char **base, size_t *length)
+{
+	*length = p->size + p->tail_bytes;
+	*base = malloc(*length + 1);
+	ck_assert_ptr_nonnull(*base);
+	memcpy(*base + 1, &p->fixed, p->size);
+	if (p->tail_bytes > 0)
+		memcpy(*base + 1 + p->size, p->tail, p->tail_bytes);
+	return *base + 1;
+}
+
+static int decode(const struct packet *p, union shmb_msg_request *out)
+{
+	const char *tail, *why = NULL;
+	char *base;
+	size_t length;
+	char *bytes = packet_bytes(p, &base, &length);
+	int r = shmb_request_decode(bytes, length, out, &tail, &why);
+
+	ck_assert((r == 0) == (why == NULL));
+	if (r == 0) {
+		ck_assert_ptr_eq(tail, bytes + p->size);
+		ck_assert_uint_eq(out->head.tail_bytes, p->tail_bytes);
+	}
+	free(base);
+	return r;
+}
+
+START_TEST(requests_come_out_as_they_went_in)
+{
+	for (uint16_t opcode = 1; opcode < SHMB_OP_COUNT; opcode++) {
+		struct packet p = request_of(opcode);
+		union shmb_msg_request out;
+
+		ck_assert_uint_gt(p.size, 0);
+		memset(&out, 0x55, sizeof(out));
+		ck_assert_msg(decode(&p, &out) == 0, "opcode %d", opcode);
+		ck_assert_int_eq(memcmp(&out, &p.fixed, sizeof(out)), 0); /* what is behind the fixed part is 0 */
+	}
+}
+END_TEST
+
+START_TEST(every_length)
+{
+	for (uint16_t opcode = 1; opcode < SHMB_OP_COUNT; opcode++) {
+		struct packet p = request_of(opcode);
+		union shmb_msg_request out;
+		const char *tail, *why;
+		char *base;
+		size_t length;
+		char *bytes = packet_bytes(&p, &base, &length);
+
+		for (size_t cut = 0; cut < length; cut++) {
+			char *exact = malloc(cut > 0 ? cut : 1);
+
+			ck_assert_ptr_nonnull(exact);
+			memcpy(exact, bytes, cut);
+			ck_assert_int_eq(shmb_request_decode(exact, cut, &out, &tail, &why), -EBADMSG);
+			ck_assert_ptr_null(tail);
+			free(exact);
+		}
+		free(base);
+		for (size_t more = 1; more < 100; more++) {
+			static const char zero[100];
+			struct packet longer = request_of(opcode);
+
+			if (longer.tail_bytes > 0)
+				continue;
+			longer.tail = zero;
+			longer.tail_bytes = more;
+			ck_assert_int_eq(decode(&longer, &out), -EBADMSG); /* more than it says */
+			longer.fixed.head.tail_bytes = (uint32_t)more;
+			ck_assert_int_eq(decode(&longer, &out), -EINVAL); /* it says so, but may not have it */
+			ck_assert_uint_eq(out.head.serial, 0xfeedface);
+		}
+	}
+}
+END_TEST
+
+START_TEST(tails)
+{
+	static char large[SHMB_MESSAGE_MAX + 1];
+	static char packet[2 * SHMB_MESSAGE_MAX];
+	struct packet p = request_of(SHMB_OP_OPEN_WRITER);
+	union shmb_msg_request out;
+	const char *tail, *why;
+
+	p.tail = large;
+	for (uint32_t said = 0; said < 40; said++) {
+		p.tail_bytes = SCHEMA;
+		p.fixed.head.tail_bytes = said;
+		ck_assert_int_eq(decode(&p, &out), said == SCHEMA ? 0 : -EBADMSG);
+	}
+	p.fixed.head.tail_bytes = UINT32_MAX;
+	ck_assert_int_eq(decode(&p, &out), -EBADMSG);
+	p.fixed.head.tail_bytes = UINT32_MAX - (uint32_t)p.size + 1; /* whose sum with the size wraps in 32 bits */
+	ck_assert_int_eq(decode(&p, &out), -EBADMSG);
+	p.fixed.head.tail_bytes = (uint32_t)(p.tail_bytes = SHMB_SCHEMA_MAX);
+	ck_assert_int_eq(decode(&p, &out), 0);
+	p.fixed.head.tail_bytes = (uint32_t)(p.tail_bytes = SHMB_SCHEMA_MAX + 1);
+	ck_assert_int_eq(decode(&p, &out), -EINVAL);
+	p.fixed.head.tail_bytes = (uint32_t)(p.tail_bytes = SHMB_MESSAGE_MAX - p.size + 1);
+	ck_assert_int_eq(decode(&p, &out), -EBADMSG);
+	p.fixed.head.opcode = SHMB_OP_LIST;
+	memcpy(packet, &p.fixed, p.size);
+	ck_assert_int_eq(shmb_request_decode(packet, sizeof(packet), &out, &tail, &why), -EBADMSG);
+}
+END_TEST
+
+START_TEST(unknown_opcodes)
+{
+	for (unsigned opcode = 0; opcode <= UINT16_MAX; opcode++) {
+		struct shmb_msg_head head = { .opcode = (uint16_t)opcode, .serial = 4, .tail_bytes = 99, .reserved = 1 };
+		union shmb_msg_request out;
+		const char *tail, *why = NULL;
+
+		if (opcode >= 1 && opcode < SHMB_OP_COUNT)
+			continue;
+		ck_assert_int_eq(shmb_request_decode(&head, sizeof(head), &out, &tail, &why), -ENOSYS);
+		ck_assert_ptr_nonnull(why);
+		ck_assert_uint_eq(out.head.serial, 4);
+		ck_assert_uint_eq(out.head.opcode, opcode);
+		ck_assert_uint_eq(shmb_request_size((uint16_t)opcode), 0);
+		ck_assert_uint_eq(shmb_answer_size((uint16_t)opcode), 0);
+	}
+}
+END_TEST
+
+#define REFUSED(op, field, value, error)                                                                                                   \
+	do {                                                                                                                               \
+		struct packet bad = request_of(op);                                                                                        \
+		union shmb_msg_request out;                                                                                                \
+		bad.fixed.field = value;                                                                                                   \
+		ck_assert_msg(decode(&bad, &out) == (error), "%s", #op ": " #field " = " #value);                                          \
+		ck_assert_uint_eq(out.head.serial, 0xfeedface);                                                                            \
+	} while (0)
+#define TAKEN(op, field, value)                                                                                                            \
+	do {                                                                                                                               \
+		struct packet good = request_of(op);                                                                                       \
+		union shmb_msg_request out;                                                                                                \
+		good.fixed.field = value;                                                                                                  \
+		ck_assert_msg(decode(&good, &out) == 0, "%s", #op ": " #field " = " #value);                                               \
+	} while (0)
+
+START_TEST(heads)
+{
+	for (uint16_t opcode = 1; opcode < SHMB_OP_COUNT; opcode++) {
+		REFUSED(opcode, head.reserved, 1, -EINVAL);
+		REFUSED(opcode, head.result, 1, -EINVAL);
+		REFUSED(opcode, head.result, -1, -EINVAL);
+	}
+}
+END_TEST
+
+START_TEST(hellos)
+{
+	REFUSED(SHMB_OP_HELLO, hello.magic, 0, -EPROTO);
+	REFUSED(SHMB_OP_HELLO, hello.magic, SHMB_CARD_MAGIC, -EPROTO);
+	REFUSED(SHMB_OP_HELLO, hello.version, 0, -EINVAL);
+	REFUSED(SHMB_OP_HELLO, hello.oldest, 0, -EINVAL);
+	REFUSED(SHMB_OP_HELLO, hello.oldest, 2, -EINVAL);
+	TAKEN(SHMB_OP_HELLO, hello.version, 2);
+	TAKEN(SHMB_OP_HELLO, hello.version, UINT16_MAX);
+	REFUSED(SHMB_OP_HELLO, hello.comm[3], '\n', -EINVAL);
+	REFUSED(SHMB_OP_HELLO, hello.comm[3], '\0', -EINVAL);
+	REFUSED(SHMB_OP_HELLO, hello.comm[15], 'x', -EINVAL);
+	{
+		struct packet bad = request_of(SHMB_OP_HELLO);
+		union shmb_msg_request out;
+
+		memset(bad.fixed.hello.comm, 'x', SHMB_COMM_MAX);
+		ck_assert_int_eq(decode(&bad, &out), -EINVAL);
+		memset(bad.fixed.hello.comm, 0, SHMB_COMM_MAX);
+		ck_assert_int_eq(decode(&bad, &out), 0);
+		memset(bad.fixed.hello.cookie, 0, SHMB_COOKIE_BYTES);
+		ck_assert_int_eq(decode(&bad, &out), -EINVAL);
+	}
+}
+END_TEST
+
+/* A client of a later version is told so, whatever its HELLO looks like behind the versions. */
+START_TEST(hellos_of_other_versions)
+{
+	static const char more[64];
+	struct packet p = request_of(SHMB_OP_HELLO);
+	union shmb_msg_request out;
+
+	p.fixed.hello.version = p.fixed.hello.oldest = SHMB_PROTOCOL_VERSION + 1;
+	ck_assert_int_eq(decode(&p, &out), -EPROTONOSUPPORT);
+	p.tail = more;
+	p.tail_bytes = sizeof(more);
+	ck_assert_int_eq(decode(&p, &out), -EPROTONOSUPPORT);
+	p.tail_bytes = 0;
+	p.size = offsetof(struct shmb_msg_hello, cookie);
+	ck_assert_int_eq(decode(&p, &out), -EPROTONOSUPPORT);
+	p.size--;
+	ck_assert_int_eq(decode(&p, &out), -EBADMSG);
+	ck_assert_uint_eq(out.head.serial, 0xfeedface);
+}
+END_TEST
+
+START_TEST(resumes)
+{
+	REFUSED(SHMB_OP_RESUME, resume.handle, 0, -EINVAL);
+	REFUSED(SHMB_OP_RESUME, resume.role, 0, -EINVAL);
+	REFUSED(SHMB_OP_RESUME, resume.role, 4, -EINVAL);
+	TAKEN(SHMB_OP_RESUME, resume.role, SHMB_ROLE_WRITER);
+	TAKEN(SHMB_OP_RESUME, resume.role, SHMB_ROLE_OBSERVER);
+	REFUSED(SHMB_OP_RESUME, resume.reserved[0], 1, -EINVAL);
+	REFUSED(SHMB_OP_RESUME, resume.reserved[2], 1, -EINVAL);
+	REFUSED(SHMB_OP_RESUME, resume.generation, 0, -EINVAL);
+	REFUSED(SHMB_OP_RESUME, resume.cell, SHMB_CELLS_MAX, -EINVAL);
+	REFUSED(SHMB_OP_RESUME, resume.cell, UINT32_MAX - 1, -EINVAL);
+	TAKEN(SHMB_OP_RESUME, resume.cell, SHMB_CELLS_MAX - 1);
+	TAKEN(SHMB_OP_RESUME, resume.cell, UINT32_MAX);
+	REFUSED(SHMB_OP_RESUME, resume.name[0], '.', -EINVAL);
+	REFUSED(SHMB_OP_RESUME, resume.name[0], '\0', -EINVAL);
+	REFUSED(SHMB_OP_RESUME, resume.name[SHMB_NAME_MAX + 7], 'x', -EINVAL);
+}
+END_TEST
+
+START_TEST(open_writers)
+{
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.handle, 0, -EINVAL);
+	for (unsigned bit = 1; bit < 32; bit++) {
+		REFUSED(SHMB_OP_OPEN_WRITER, open_writer.open_flags, UINT32_C(1) << bit, -EINVAL);
+		REFUSED(SHMB_OP_OPEN_WRITER, open_writer.segment_flags, UINT32_C(1) << bit, -EINVAL);
+	}
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.kind, 0, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.kind, SHMB_KIND_BLOCK + 1, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.kind, 255, -EINVAL);
+	for (uint8_t kind = SHMB_KIND_VALUE; kind <= SHMB_KIND_BLOCK; kind++)
+		TAKEN(SHMB_OP_OPEN_WRITER, open_writer.kind, kind);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.reserved[0], 1, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.reserved[2], 1, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.name[3], '%', -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.name[8], '/', -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.name[9], 'x', -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.type[0], '\0', -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.type[1], '\x1b', -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.type[1], '\xff', -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.type[SHMB_TYPE_NAME_MAX], 'x', -EINVAL);
+	{
+		struct packet bad = request_of(SHMB_OP_OPEN_WRITER);
+		union shmb_msg_request out;
+
+		memset(bad.fixed.open_writer.type, 0, sizeof(bad.fixed.open_writer.type));
+		ck_assert_int_eq(decode(&bad, &out), -EINVAL);
+		memset(bad.fixed.open_writer.type, 'x', sizeof(bad.fixed.open_writer.type));
+		ck_assert_int_eq(decode(&bad, &out), -EINVAL);
+		bad.fixed.open_writer.type[SHMB_TYPE_NAME_MAX] = '\0';
+		ck_assert_int_eq(decode(&bad, &out), 0);
+		memset(bad.fixed.open_writer.name, 'x', sizeof(bad.fixed.open_writer.name));
+		ck_assert_int_eq(decode(&bad, &out), -EINVAL);
+		memset(bad.fixed.open_writer.name + SHMB_NAME_MAX + 1, 0, 7);
+		ck_assert_int_eq(decode(&bad, &out), -EINVAL);
+		bad.fixed.open_writer.name[SHMB_NAME_MAX] = '\0';
+		ck_assert_int_eq(decode(&bad, &out), 0);
+	}
+}
+END_TEST
+
+START_TEST(open_readers)
+{
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.handle, 0, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.open_flags, 2, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.open_flags, UINT32_C(1) << 31, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.role, 0, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.role, SHMB_ROLE_WRITER, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.role, 4, -EINVAL);
+	TAKEN(SHMB_OP_OPEN_READER, open_reader.role, SHMB_ROLE_READER);
+	TAKEN(SHMB_OP_OPEN_READER, open_reader.kind, 0);
+	TAKEN(SHMB_OP_OPEN_READER, open_reader.schema_hash, 0);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.kind, SHMB_KIND_BLOCK + 1, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.reserved[1], 1, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.reserved1, 1, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.name[0], ' ', -EINVAL);
+}
+END_TEST
+
+START_TEST(other_requests)
+{
+	REFUSED(SHMB_OP_CLOSE, close.handle, 0, -EINVAL);
+	REFUSED(SHMB_OP_CLOSE, close.reserved, 1, -EINVAL);
+	TAKEN(SHMB_OP_LIST, list.after, UINT64_MAX);
+	REFUSED(SHMB_OP_INFO, name.name[0], '\0', -EINVAL);
+	REFUSED(SHMB_OP_REMOVE, name.name[0], '/', -EINVAL);
+	REFUSED(SHMB_OP_REMOVE, name.name[SHMB_NAME_MAX + 7], 'x', -EINVAL);
+}
+END_TEST
+
+static int all_printable(const char *text, size_t size)
+{
+	size_t length = strnlen(text, size);
+
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			return 0;
+	}
+	return length < size;
+}
+
+START_TEST(random_requests)
+{
+	uint64_t random = 8;
+	unsigned accepted = 0;
+
+	for (int round = 0; round < 100000; round++) {
+		uint16_t opcode = 1 + unit_random(&random) % (SHMB_OP_COUNT - 1);
+		struct packet p = request_of(opcode);
+		union shmb_msg_request out;
+		int r;
+
+		if (round % 8 == 0)
+			unit_random_fill(&random, (char *)&p.fixed + 16, p.size - 16);
+		for (uint64_t n = unit_random(&random) % 4; n > 0; n--)
+			((uint8_t *)&p.fixed)[unit_random(&random) % p.size] = (uint8_t)(unit_random(&random) >> unit_random(&random) % 60);
+		if (shmb_request_size(p.fixed.head.opcode) > p.size + p.tail_bytes || p.fixed.head.opcode != opcode)
+			continue; /* another test */
+		r = decode(&p, &out);
+		ck_assert(r == 0 || r == -EINVAL || r == -EBADMSG || r == -EPROTO || r == -EPROTONOSUPPORT);
+		if (r != 0)
+			continue;
+		accepted++;
+		if (opcode == SHMB_OP_HELLO)
+			ck_assert(all_printable(out.hello.comm, sizeof(out.hello.comm)));
+		if (opcode == SHMB_OP_OPEN_WRITER)
+			ck_assert(all_printable(out.open_writer.type, sizeof(out.open_writer.type)));
+		if (opcode == SHMB_OP_OPEN_WRITER)
+			ck_assert(all_printable(out.open_writer.name, sizeof(out.open_writer.name)));
+	}
+	ck_assert_uint_gt(accepted, 10000);
+	for (int round = 0; round < 20000; round++) {
+		size_t length = unit_random(&random) % 400;
+		char *bytes = malloc(length > 0 ? length : 1);
+		union shmb_msg_request out;
+		const char *tail, *why;
+
+		ck_assert_ptr_nonnull(bytes);
+		unit_random_fill(&random, bytes, length);
+		if (length >= 2 && round % 2) {
+			bytes[0] = (char)(round % 12);
+			bytes[1] = 0;
+		}
+		ck_assert_int_lt(shmb_request_decode(bytes, length, &out, &tail, &why), 0);
+		free(bytes);
+	}
+}
+END_TEST
+
+/* ---- answers ---- */
+
+enum { SERIAL = 77 };
+
+static union {
+	struct shmb_msg_head head;
+	struct shmb_msg_answer answer;
+	struct shmb_msg_hello_answer hello;
+	struct shmb_msg_open_answer open;
+	struct shmb_msg_list_answer list;
+	struct shmb_msg_info_answer info;
+	struct shmb_msg_status_answer status;
+	char bytes[SHMB_MESSAGE_MAX + 64];
+} sent, got;
+static struct shmb_msg_answer error;
+static size_t sent_bytes;
+
+static void answer_make(uint16_t opcode, uint32_t tail_bytes)
+{
+	memset(&sent, 0, sizeof(sent));
+	sent.head.opcode = opcode;
+	sent.head.serial = SERIAL;
+	sent.head.tail_bytes = tail_bytes;
+	sent_bytes = shmb_answer_size(opcode) + tail_bytes;
+	if (opcode == SHMB_OP_HELLO)
+		sent.hello.version = SHMB_PROTOCOL_VERSION;
+}
+
+static int answer_decode_as(uint16_t opcode, uint32_t serial)
+{
+	const char *tail;
+	size_t tail_bytes;
+	char *exact = malloc(sent_bytes > 0 ? sent_bytes : 1);
+	int r;
+
+	ck_assert_ptr_nonnull(exact);
+	memcpy(exact, &sent, sent_bytes);
+	memset(&got, 0x77, sizeof(got));
+	memset(&error, 0x77, sizeof(error));
+	r = shmb_answer_decode(exact, sent_bytes, opcode, serial, &got, &error, &tail, &tail_bytes);
+	if (tail != NULL) {
+		ck_assert_uint_eq(tail_bytes, sent.head.tail_bytes);
+		ck_assert_ptr_eq(tail + tail_bytes, exact + sent_bytes);
+	} else {
+		ck_assert_int_eq(r, -EBADMSG);
+		ck_assert_uint_eq(tail_bytes, 0);
+	}
+	free(exact);
+	return r;
+}
+
+static int answer_decode(void)
+{
+	return answer_decode_as(sent.head.opcode, SERIAL);
+}
+
+START_TEST(answers_come_out_as_they_went_in)
+{
+	for (uint16_t opcode = 1; opcode < SHMB_OP_COUNT; opcode++) {
+		answer_make(opcode, 0);
+		ck_assert_int_eq(answer_decode(), 0);
+		ck_assert_int_eq(memcmp(&got, &sent, sent_bytes), 0);
+		ck_assert_int_eq(got.bytes[sent_bytes], 0x77);
+	}
+}
+END_TEST
+
+START_TEST(every_length_of_answers)
+{
+	for (uint16_t opcode = 1; opcode < SHMB_OP_COUNT; opcode++) {
+		answer_make(opcode, 0);
+		for (size_t whole = sent_bytes; sent_bytes > 0;) {
+			sent_bytes--;
+			ck_assert_int_eq(answer_decode(), -EBADMSG);
+			ck_assert_uint_lt(sent_bytes, whole);
+		}
+		answer_make(opcode, 0);
+		sent_bytes++;
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+		sent.head.tail_bytes = 1; /* it says so: a tail that fits no record, or may not be */
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+		sent.head.tail_bytes = UINT32_MAX;
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+		sent_bytes = SHMB_MESSAGE_MAX + 1;
+		sent.head.tail_bytes = (uint32_t)(sent_bytes - shmb_answer_size(opcode));
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+	}
+}
+END_TEST
+
+START_TEST(errors)
+{
+	for (uint16_t opcode = 1; opcode < SHMB_OP_COUNT; opcode++) {
+		answer_make(opcode, 0);
+		sent.answer.head.result = -EPROTOTYPE;
+		sent.answer.holder_pid = 42;
+		shmb_text_set(sent.answer.text, sizeof(sent.answer.text), "another type");
+		memcpy(sent.bytes + sizeof(sent.answer), schema, SCHEMA);
+		sent.head.tail_bytes = SCHEMA;
+		sent_bytes = sizeof(sent.answer) + SCHEMA;
+		ck_assert_int_eq(answer_decode(), -EPROTOTYPE);
+		ck_assert_int_eq(memcmp(&error, &sent, sizeof(error)), 0);
+		ck_assert_int_eq(got.bytes[0], 0x77); /* untouched */
+		sent_bytes--;
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+		sent_bytes += 2;
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+		sent.head.tail_bytes = 0;
+		for (sent_bytes = 0; sent_bytes < sizeof(sent.answer); sent_bytes++)
+			ck_assert_int_eq(answer_decode(), -EBADMSG);
+		memset(sent.answer.text, 'x', sizeof(sent.answer.text));
+		memset(sent.answer.holder_comm, 'x', sizeof(sent.answer.holder_comm));
+		ck_assert_int_eq(answer_decode(), -EPROTOTYPE);
+		ck_assert_uint_eq(strlen(error.text), sizeof(error.text) - 1);
+		ck_assert_uint_eq(strlen(error.holder_comm), sizeof(error.holder_comm) - 1);
+	}
+}
+END_TEST
+
+START_TEST(heads_of_answers)
+{
+	answer_make(SHMB_OP_STATUS, 0);
+	ck_assert_int_eq(answer_decode_as(SHMB_OP_STATUS, SERIAL + 1), -EBADMSG);
+	ck_assert_int_eq(answer_decode_as(SHMB_OP_LIST, SERIAL), -EBADMSG);
+	sent.head.reserved = 1;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.head.reserved = 0;
+	sent.head.result = 1;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.head.result = -4095;
+	ck_assert_int_eq(answer_decode(), -EBADMSG); /* the length of a STATUS answer, not of an error */
+	sent_bytes = sizeof(struct shmb_msg_answer);
+	ck_assert_int_eq(answer_decode(), -4095);
+	sent.head.result = -4096;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.head.result = INT32_MIN;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.head.result = 0;
+	sent.head.opcode = SHMB_OP_COUNT;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+}
+END_TEST
+
+START_TEST(fields_of_answers)
+{
+	answer_make(SHMB_OP_HELLO, 0);
+	sent.hello.version = 0;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.hello.version = SHMB_PROTOCOL_VERSION + 1;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+
+	for (uint16_t opcode = SHMB_OP_OPEN_WRITER; opcode <= SHMB_OP_OPEN_READER; opcode++) {
+		answer_make(opcode, 0);
+		sent.open.cell = sent.open.area = UINT32_MAX;
+		sent.open.fd_count = SHMB_FDS_MAX;
+		ck_assert_int_eq(answer_decode(), 0);
+		sent.open.fd_count++;
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+		sent.open.fd_count = 2;
+		sent.open.cell = SHMB_CELLS_MAX;
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+		sent.open.cell = SHMB_CELLS_MAX - 1;
+		sent.open.area = SHMB_AREAS_MAX - 1;
+		ck_assert_int_eq(answer_decode(), 0);
+		sent.open.area = SHMB_AREAS_MAX;
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+	}
+
+	answer_make(SHMB_OP_STATUS, 0);
+	memset(sent.status.version, 'x', sizeof(sent.status.version));
+	memset(sent.status.shm_dir, 'x', sizeof(sent.status.shm_dir));
+	ck_assert_int_eq(answer_decode(), 0);
+	ck_assert_uint_eq(strlen(got.status.version), sizeof(got.status.version) - 1);
+	ck_assert_uint_eq(strlen(got.status.shm_dir), sizeof(got.status.shm_dir) - 1);
+}
+END_TEST
+
+START_TEST(lists)
+{
+	struct shmb_msg_segment segment = { .order = 3, .writer_comm = "w", .type = "t", .name = "n" };
+	char *records = sent.bytes + sizeof(sent.list);
+
+	answer_make(SHMB_OP_LIST, 3 * sizeof(segment));
+	sent.list.count = 3;
+	for (int i = 0; i < 3; i++)
+		memcpy(records + i * sizeof(segment), &segment, sizeof(segment));
+	ck_assert_int_eq(answer_decode(), 0);
+	sent.list.count = 2;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.list.count = 4;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.list.count = UINT32_MAX;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.list.count = 3 + (UINT32_C(1) << 28); /* whose product with the size of a record wraps to the same in 32 bits */
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.list.count = 3;
+
+	/* An unterminated string in any record. */
+	for (int i = 0; i < 3; i++) {
+		struct shmb_msg_segment bad = segment;
+
+		memset(bad.name, 'x', sizeof(bad.name));
+		memcpy(records + i * sizeof(segment), &bad, sizeof(bad));
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+		bad = segment;
+		memset(bad.type, 'x', sizeof(bad.type));
+		memcpy(records + i * sizeof(segment), &bad, sizeof(bad));
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+		bad = segment;
+		memset(bad.writer_comm, 'x', sizeof(bad.writer_comm));
+		memcpy(records + i * sizeof(segment), &bad, sizeof(bad));
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+		memcpy(records + i * sizeof(segment), &segment, sizeof(segment));
+		ck_assert_int_eq(answer_decode(), 0);
+	}
+}
+END_TEST
+
+START_TEST(infos)
+{
+	struct shmb_msg_reader reader = { .pid = 5, .comm = "reader" };
+	char *records = sent.bytes + sizeof(sent.info);
+
+	answer_make(SHMB_OP_INFO, 2 * sizeof(reader) + SCHEMA);
+	sent.info.reader_count = 2;
+	sent.info.schema_bytes = SCHEMA;
+	memcpy(records, &reader, sizeof(reader));
+	memcpy(records + sizeof(reader), &reader, sizeof(reader));
+	memcpy(records + 2 * sizeof(reader), schema, SCHEMA);
+	memset(sent.info.segment.name, 'x', sizeof(sent.info.segment.name));
+	memset(sent.info.segment.type, 'x', sizeof(sent.info.segment.type));
+	memset(sent.info.segment.writer_comm, 'x', sizeof(sent.info.segment.writer_comm));
+	ck_assert_int_eq(answer_decode(), 0);
+	ck_assert_uint_eq(strlen(got.info.segment.name), sizeof(got.info.segment.name) - 1);
+	ck_assert_uint_eq(strlen(got.info.segment.type), sizeof(got.info.segment.type) - 1);
+	ck_assert_uint_eq(strlen(got.info.segment.writer_comm), sizeof(got.info.segment.writer_comm) - 1);
+	sent.info.schema_bytes--;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.info.schema_bytes = SCHEMA;
+	sent.info.reader_count = 3;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.info.reader_count = 3; /* the sum is right modulo 2^32 */
+	sent.info.schema_bytes = (uint32_t)SCHEMA - (uint32_t)sizeof(reader);
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.info.reader_count = 2;
+	sent.info.schema_bytes = SCHEMA;
+	memset(records + sizeof(reader) + offsetof(struct shmb_msg_reader, comm), 'x', SHMB_COMM_MAX);
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+}
+END_TEST
+
+START_TEST(random_answers)
+{
+	uint64_t random = 9;
+
+	for (int round = 0; round < 30000; round++) {
+		uint16_t opcode = 1 + unit_random(&random) % (SHMB_OP_COUNT - 1);
+		uint32_t extra = unit_random(&random) % 800;
+
+		answer_make(opcode, extra);
+		unit_random_fill(&random, sent.bytes + 16, shmb_answer_size(opcode) - 16 + extra);
+		if (opcode == SHMB_OP_LIST)
+			sent.list.count = extra / sizeof(struct shmb_msg_segment);
+		if (opcode == SHMB_OP_INFO) {
+			sent.info.reader_count %= 8;
+			sent.info.schema_bytes = extra - sent.info.reader_count * (uint32_t)sizeof(struct shmb_msg_reader);
+		}
+		answer_decode();
+	}
+}
+END_TEST
+
+/* ---- text ---- */
+
+START_TEST(text_set)
+{
+	char field[8];
+
+	memset(field, 'z', sizeof(field));
+	shmb_text_set(field, sizeof(field), "abc");
+	ck_assert_int_eq(memcmp(field, "abc\0\0\0\0", 8), 0);
+	shmb_text_set(field, sizeof(field), "0123456789");
+	ck_assert_int_eq(memcmp(field, "0123456", 8), 0);
+	shmb_text_set(field, sizeof(field), "a\nb\x1b\x7f\xe4~");
+	ck_assert_int_eq(memcmp(field, "a?b???~", 8), 0);
+	shmb_text_set(field, sizeof(field), "");
+	ck_assert_int_eq(memcmp(field, "\0\0\0\0\0\0\0", 8), 0);
+	shmb_text_set(field, 1, "abc");
+	ck_assert_int_eq(field[0], '\0');
+	shmb_text_set(field, sizeof(field), NULL);
+	ck_assert_int_eq(memcmp(field, "\0\0\0\0\0\0\0", 8), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("message");
+
+	unit_add(suite, requests_come_out_as_they_went_in, 5);
+	unit_add(suite, every_length, 5);
+	unit_add(suite, tails, 5);
+	unit_add(suite, unknown_opcodes, 5);
+	unit_add(suite, heads, 5);
+	unit_add(suite, hellos, 5);
+	unit_add(suite, hellos_of_other_versions, 5);
+	unit_add(suite, resumes, 5);
+	unit_add(suite, open_writers, 5);
+	unit_add(suite, open_readers, 5);
+	unit_add(suite, other_requests, 5);
+	unit_add(suite, random_requests, 20);
+	unit_add(suite, answers_come_out_as_they_went_in, 5);
+	unit_add(suite, every_length_of_answers, 10);
+	unit_add(suite, errors, 10);
+	unit_add(suite, heads_of_answers, 5);
+	unit_add(suite, fields_of_answers, 5);
+	unit_add(suite, lists, 5);
+	unit_add(suite, infos, 5);
+	unit_add(suite, random_answers, 20);
+	unit_add(suite, text_set, 5);
+	return unit_run(suite);
+}
