@@ -242,7 +242,7 @@ int shmb_schema_parse(const char *text, size_t length, struct shmb_schema *out, 
 	}
 	/* The largest size is a multiple of every alignment, so the rounding stays within SHMB_PAYLOAD_MAX. */
 	schema.size = (schema.size + schema.align - 1) & ~(uint64_t)(schema.align - 1);
-	schema.hash = XXH3_64bits(text, length);
+	schema.hash = shmb_schema_hash(text, length);
 	*out = schema;
 	return 0;
 }
@@ -251,4 +251,9 @@ void shmb_schema_deinit(struct shmb_schema *schema)
 {
 	free(schema->fields);
 	*schema = (struct shmb_schema){ 0 };
+}
+
+uint64_t shmb_schema_hash(const char *text, size_t length)
+{
+	return XXH3_64bits(text, length);
 }

@@ -58,6 +58,9 @@ struct shmb_schema {
 int shmb_schema_parse(const char *text, size_t length, struct shmb_schema *out, unsigned *line, const char **why);
 void shmb_schema_deinit(struct shmb_schema *schema);
 
+/* The hash alone, of text that need not parse. */
+uint64_t shmb_schema_hash(const char *text, size_t length);
+
 /* "uint64", ... ; NULL for no primitive. */
 const char *shmb_primitive_name(enum shmb_primitive primitive);
 

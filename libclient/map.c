@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From descriptors to checked memory (map.h).
+ *
+ * The card's page is copied once and checked as a copy; what it says about places and sizes is kept in struct shmb_geometry and not read
+ * from shared memory again. Descriptors are closed as soon as they are mapped. Mappings are not inherited by forked children and not part
+ * of core dumps.
+ */
+#include "map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "proto/copy.h"
+#include "proto/validate.h"
+#include "text.h"
+#include "type.h"
+
+static int map_part(int fd, uint64_t bytes, int protection, void **out, const char *what)
+{
+	void *memory = mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
+	int r;
+
+	if (memory == MAP_FAILED) {
+		r = -errno;
+		return text_fail(r, "mapping the %s (%llu bytes): %s", what, (unsigned long long)bytes, strerrordesc_np(-r));
+	}
+	if (madvise(memory, bytes, MADV_DONTFORK) < 0) {
+		r = -errno;
+		munmap(memory, bytes);
+		return text_fail(r, "madvise(MADV_DONTFORK): %s", strerrordesc_np(-r));
+	}
+	madvise(memory, bytes, MADV_DONTDUMP);
+	*out = memory;
+	return 0;
+}
+
+void segment_unmap(struct mappings *mappings)
+{
+	if (mappings->card != NULL)
+		munmap((void *)(uintptr_t)mappings->card, mappings->card_bytes);
+	if (mappings->data != NULL)
+		munmap(mappings->data, mappings->geometry.data_bytes);
+	for (uint32_t i = 0; i < mappings->area_count; i++) {
+		if (mappings->areas[i] != NULL)
+			munmap(mappings->areas[i], SHMB_PAGE);
+	}
+	memset(mappings, 0, sizeof(*mappings));
+}
+
+static int file_size(int fd, uint64_t *out)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return text_fail(-errno, "fstat(2): %s", strerrordesc_np(errno));
+	*out = (uint64_t)status.st_size;
+	return 0;
+}
+
+static int fail_contradiction(const struct expected *expected, const char *why)
+{
+	return text_fail(-EBADMSG, "segment %s as shmbrokerd sent it cannot be used: %s", expected->name, why);
+}
+
+/* Is it the segment that was asked for? */
+static int card_is_expected(const struct shmb_shm_card *card, const struct shmb_geometry *geometry, const struct expected *expected,
+			    const struct shmb_msg_open_answer *open)
+{
+	uint32_t areas = expected->role == SHMB_ROLE_WRITER ? geometry->area_count : open->area != UINT32_MAX;
+
+	if (strcmp(card->name, expected->name) != 0)
+		return fail_contradiction(expected, "its card has another name");
+	if (card->segment_id != open->segment_id || geometry->generation != open->generation)
+		return fail_contradiction(expected, "its card belongs to another segment");
+	if (geometry->kind != expected->kind)
+		return fail_contradiction(expected, "its card states another kind");
+	if (expected->type != NULL && (card->schema_hash != expected->schema_hash || geometry->payload_bytes != expected->type->size))
+		return fail_contradiction(expected, "its card states another type");
+	if (open->fd_count != 2 + areas)
+		return fail_contradiction(expected, "the number of reader areas is wrong");
+	if (open->cell != UINT32_MAX && open->area != UINT32_MAX && open->cell / SHMB_CELLS_PER_AREA != open->area)
+		return fail_contradiction(expected, "the reader's cell lies in another area");
+	return 0;
+}
+
+static int areas_map(struct mappings *out, const struct expected *expected, const struct answer *answer)
+{
+	for (unsigned i = 2; i < answer->fd_count; i++) {
+		uint64_t bytes = 0;
+		void *memory;
+		int r = file_size(answer->fds[i], &bytes);
+
+		if (r == 0 && bytes != SHMB_PAGE)
+			r = fail_contradiction(expected, "a reader area has the wrong size");
+		if (r == 0)
+			r = map_part(answer->fds[i], SHMB_PAGE, PROT_READ | PROT_WRITE, &memory, "reader area");
+		if (r < 0)
+			return r;
+		out->areas[out->area_count++] = memory;
+	}
+	return 0;
+}
+
+static int card_map(struct mappings *out, const struct expected *expected, const struct shmb_msg_open_answer *open,
+		    const struct answer *answer, struct shmb_type **type)
+{
+	struct shmb_shm_card card;
+	uint64_t data_bytes = 0;
+	const char *why = NULL;
+	void *memory;
+	int r;
+
+	r = file_size(answer->fds[0], &out->card_bytes);
+	if (r == 0)
+		r = file_size(answer->fds[1], &data_bytes);
+	if (r < 0)
+		return r;
+	if (out->card_bytes < sizeof(card) || out->card_bytes > sizeof(card) + SHMB_SCHEMA_MAX + SHMB_PAGE)
+		return fail_contradiction(expected, "its card has a size that no card has");
+	r = map_part(answer->fds[0], out->card_bytes, PROT_READ, &memory, "card");
+	if (r < 0)
+		return r;
+	out->card = memory;
+	/* ORDER card.magic (acquire). Partner: segment_create().
+	 * Orders:  card -> magic.
+	 * Without: a card that is complete by its magic and not yet by its fields.
+	 * Model:   none: the descriptor comes over a socket after the magic was stored; the order is there for who scans files. */
+	atomic_load_explicit(&out->card->magic, memory_order_acquire);
+	shmb_copy(&card, memory, sizeof(card));
+	r = shmb_card_check(&card, out->card_bytes, data_bytes, &out->geometry, &why);
+	if (r < 0)
+		return text_fail(r, "segment %s as shmbrokerd sent it cannot be used: %s", expected->name, why);
+	r = card_is_expected(&card, &out->geometry, expected, open);
+	if (r < 0 || type == NULL)
+		return r;
+	return type_from_card(type, &card, (const char *)memory + card.schema_offset, out->geometry.payload_bytes);
+}
+
+int segment_map(struct mappings *out, const struct expected *expected, const struct shmb_msg_open_answer *open, struct answer *answer,
+		struct shmb_type **type)
+{
+	int data_protection = expected->role == SHMB_ROLE_WRITER ? PROT_READ | PROT_WRITE : PROT_READ;
+	void *memory;
+	int r;
+
+	memset(out, 0, sizeof(*out));
+	if (answer->fd_count < 2 || answer->fd_count != open->fd_count)
+		r = fail_contradiction(expected, "descriptors are missing");
+	else
+		r = card_map(out, expected, open, answer, type);
+	if (r == 0)
+		r = map_part(answer->fds[1], out->geometry.data_bytes, data_protection, &memory, "data");
+	if (r == 0) {
+		out->data = memory;
+		r = areas_map(out, expected, answer);
+	}
+	answer_close_fds(answer);
+	if (r < 0)
+		segment_unmap(out);
+	return r;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_CLIENT_SEGMENT_H
+#define SHMB_CLIENT_SEGMENT_H
+
+/*
+ * Opening and closing: asking the broker, waiting for a name or a lease, mapping what it sends, believing nothing of it unchecked.
+ * Both kinds use these; value.c and ring.c put their names on them.
+ */
+
+#include "connection.h"
+#include "slots.h"
+
+/* What is mapped for one handle. */
+struct mappings {
+	const struct shmb_shm_card *card;
+	struct shmb_shm_data *data;
+	struct shmb_shm_area *areas[SHMB_AREAS_MAX];
+	uint32_t area_count;
+	uint64_t card_bytes;
+	struct shmb_geometry geometry;
+};
+
+/* The slots come first: they are on a cache line of their own, and a public handle is a pointer to them. */
+struct writer {
+	struct slots_writer slots;
+	struct handle handle;
+	struct mappings mappings;
+};
+
+struct reader {
+	struct slots_reader slots;
+	struct handle handle;
+	struct mappings mappings;
+	struct shmb_type *type;
+};
+
+int writer_open(struct writer **out, struct shmb *broker, enum shmb_kind kind, const char *name, const struct shmb_type *type,
+		const struct shmb_options *options);
+void writer_close(struct writer *writer);
+int reader_open(struct reader **out, struct shmb *broker, enum shmb_kind kind, enum shmb_role role, const char *name,
+		const struct shmb_type *type, uint64_t deadline_ns);
+void reader_close(struct reader *reader);
+int reader_status(struct reader *reader, struct shmb_segment_status *out);
+
+/* Checks a name and copies it into a message's field of SHMB_NAME_MAX + 8 zero bytes. -EINVAL, -ENAMETOOLONG with text. */
+int segment_name_set(char *field, const char *name);
+const char *segment_kind_name(enum shmb_kind kind);
+/* Condition of a writer as the public interface knows it, from the broker's word for it. */
+enum shmb_writer_condition segment_writer_condition(uint64_t writer);
+
+#endif
