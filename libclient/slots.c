@@ -85,10 +85,10 @@ static inline int writer_check(const struct slots_writer *writer)
 {
 	if (!is_ours(writer->guard))
 		return text_forked();
-	/* ORDER state.word (acquire). Partner: segment_grant(), segment_release(), segment_remove().
+	/* ORDER state.word (acquire). Partners: state_store(), card_mark_removed().
 	 * Orders:  card of our grant -> our writes.
 	 * Without: a write under a lease that somebody else holds.
-	 * Model:   tests/model/src/verdict.rs */
+	 * Model:   none: one word, compared whole; one write that was claimed before may still end, which repair expects */
 	if (unlikely(atomic_load_explicit(&writer->card->state, memory_order_acquire) != writer->granted))
 		return -ESTALE;
 	return 0;
@@ -141,7 +141,7 @@ __attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *
 	 * Model:   tests/model/src/wait.rs */
 	shmb_fence_seq_cst();
 
-	/* ORDER area.bind (acquire). Partner: segment_cell_take().
+	/* ORDER area.bind (acquire). Partner: cell_write().
 	 * Orders:  area bound -> look at its flag.
 	 * Without: the flag of an area bound before its reader went to sleep is not looked at.
 	 * Model:   tests/model/src/bind.rs */

@@ -2,7 +2,6 @@
 /* What the library says about errors: shmb_text() and shmb_strerror(). */
 #include "text.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +22,9 @@ int text_fail(int error, const char *format, ...)
 	return error;
 }
 
-int text_forked(void)
+void text_set_forked(void)
 {
-	return text_fail(-EOWNERDEAD,
-			 "this process was forked from the one that opened the handle and owns nothing of it: connect and open anew");
+	text_fail(-EOWNERDEAD, "this process was forked from the one that opened the handle and owns nothing of it: connect and open anew");
 }
 
 const char *shmb_text(void)

@@ -29,7 +29,7 @@
 /* What there is to say, or -EAGAIN. */
 static int look(struct slots_reader *reader)
 {
-	/* ORDER writer.verdict (acquire). Partner: segment_release().
+	/* ORDER writer.verdict (acquire). Partner: verdict_store().
 	 * Orders:  last committed data, counter -> verdict.
 	 * Without: a reader is told that the writer is dead before it has seen all its data.
 	 * Model:   tests/model/src/verdict.rs */
@@ -67,7 +67,7 @@ int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadli
 	if (atomic_load_explicit(reader->guard, memory_order_relaxed) == 0)
 		return text_forked();
 	for (;;) {
-		/* ORDER wait.wake (acquire). Partner: wake_waiters().
+		/* ORDER wait.wake (acquire). Partners: wake_waiters(), wake_grow().
 		 * Orders:  flag swapped to 0, id, counter -> wake word.
 		 * Without: a reader sleeps on a value that was counted up already.
 		 * Model:   tests/model/src/wait.rs */
