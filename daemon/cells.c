@@ -96,11 +96,13 @@ static int cell_write(void *arg)
 		uint64_t bound = atomic_load_explicit(&card->bound_areas, memory_order_relaxed);
 
 		atomic_store_explicit(&card->area_uid[area], work->who->uid, memory_order_relaxed);
+		/* Nobody reads in it yet, so nobody waits. */
+		atomic_store_explicit(&work->area->waiters, 0, memory_order_relaxed);
 		SHMB_STEP("cell.uid");
-		/* ORDER area.bind (release). Partner: the writer's load of bound_areas after its fence, before it looks for waiters.
-		 * Orders:  the area's uid -> its bit; and the bit comes before the reader has the descriptor with which to wait.
-		 * Without: a reader waits in an area whose bit the writer cannot have seen, and sleeps through a publication.
-		 * Model:   the wait's row of tests/model */
+		/* ORDER area.bind (release). Partner: slots_publish().
+		 * Orders:  the area's uid and flag -> its bit; and the bit comes before the reader has the descriptor to wait with.
+		 * Without: a reader waits in an area whose bit the writer does not see, and sleeps through what is published.
+		 * Model:   tests/model/src/bind.rs */
 		atomic_store_explicit(&card->bound_areas, bound | UINT64_C(1) << area, memory_order_release);
 		SHMB_STEP("cell.bind");
 	}
@@ -114,10 +116,10 @@ static int cell_write(void *arg)
 	atomic_store_explicit(&owner->start_time, work->who->start_time, memory_order_relaxed);
 	atomic_store_explicit(&owner->incarnation, work->incarnation, memory_order_relaxed);
 	SHMB_STEP("cell.incarnation");
-	/* ORDER cell.take (release). Partner: whoever counts cells (the writer looking for pins), and the broker after a restart.
+	/* ORDER cell.take (release). Partner: cell_compare(), of the broker after a restart.
 	 * Orders:  cleared cell, cookie, start, incarnation -> pid.
-	 * Without: pins of the owner before count as the new owner's.
-	 * Model:   in words: the new owner learns of its cell through the socket, after this store */
+	 * Without: a cell taken with the cookie or the pins of its owner before.
+	 * Model:   none: the new owner learns of its cell through the socket; what is left is the order of one thread's stores at its death */
 	atomic_store_explicit(&owner->pid, work->who->pid, memory_order_release);
 	SHMB_STEP("cell.pid");
 	return 0;
@@ -197,7 +199,11 @@ static int cell_compare(void *arg)
 
 	if (r < 0)
 		return r;
-	return atomic_load_explicit(&owner->pid, memory_order_relaxed) == work->who->pid &&
+	/* ORDER cell.take (acquire). Partner: cell_write().
+	 * Orders:  cookie, start, incarnation -> pid.
+	 * Without: the cookie of the owner before beside the pid of the new one.
+	 * Model:   none, see there */
+	return atomic_load_explicit(&owner->pid, memory_order_acquire) == work->who->pid &&
 	       atomic_load_explicit(&owner->incarnation, memory_order_relaxed) == work->incarnation &&
 	       atomic_load_explicit(&owner->start_time, memory_order_relaxed) == work->who->start_time && kept->uid == work->who->uid &&
 	       memcmp(kept->cookie, work->who->cookie, SHMB_COOKIE_BYTES) == 0;

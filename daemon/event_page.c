@@ -85,14 +85,14 @@ int event_page_new(struct store *store, const struct holder *who, struct event_p
 	return 0;
 }
 
-static int word_grow(void *arg)
+static int event_word_grow(void *arg)
 {
 	struct shmb_shm_event *event = arg;
 
-	/* ORDER event.bump (release). Partner: the client's load of the word before it looks at what it waits for.
-	 * Orders:  any change of state, verdict, lease -> word.
-	 * Without: a client sees the new word and the old state, and sleeps on the new word.
-	 * Model:   the wait's row of tests/model */
+	/* ORDER event.bump (release). Partner: connection_event().
+	 * Orders:  any change of state, verdict, lease -> event word.
+	 * Without: a client wakes, sees nothing new and sleeps on.
+	 * Model:   tests/model/src/verdict.rs */
 	atomic_fetch_add_explicit(&event->word, 1, memory_order_release);
 	return 0;
 }
@@ -101,7 +101,7 @@ void event_page_bump(struct event_page *page)
 {
 	struct shmb_shm_event *event = page->map.at;
 
-	if (foreign_call(word_grow, event) == 0)
+	if (foreign_call(event_word_grow, event) == 0)
 		syscall(SYS_futex, &event->word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 

@@ -38,21 +38,21 @@ struct lease_work {
 	enum shmb_writer_state verdict;
 };
 
-static void state_store(struct shmb_shm_card *card, uint64_t epoch, enum shmb_state state)
+static void lease_state_store(struct shmb_shm_card *card, uint64_t epoch, enum shmb_state state)
 {
-	/* ORDER state.word (release). Partner: the writer's load at each claim, the reader's around its sleep.
+	/* ORDER state.word (release). Partner: writer_check().
 	 * Orders:  lease fields -> state word.
-	 * Without: a new writer that finds its own word could read an older lease beside it.
-	 * Model:   in words: one word, compared whole; a writer in mid-claim finishes that one write, which repair expects */
+	 * Without: a write under a lease that somebody else holds.
+	 * Model:   none: one word, compared whole; who was in mid-claim finishes that one write, which repair expects */
 	atomic_store_explicit(&card->state, shmb_state_word(epoch, state), memory_order_release);
 }
 
-static void verdict_store(struct shmb_shm_card *card, uint64_t epoch, enum shmb_writer_state verdict)
+static void lease_verdict_store(struct shmb_shm_card *card, uint64_t epoch, enum shmb_writer_state verdict)
 {
-	/* ORDER writer.verdict (release). Partner: the reader's load of card.writer.
-	 * Orders:  repaired slot and counter -> verdict.
-	 * Without: a reader told that the writer is dead finds its half-written slot, or misses the last number it committed.
-	 * Model:   the verdict's row of tests/model */
+	/* ORDER writer.verdict (release). Partner: look().
+	 * Orders:  repaired slot, counter -> verdict.
+	 * Without: a reader is told that the writer is dead before it has seen all its data.
+	 * Model:   tests/model/src/verdict.rs */
 	atomic_store_explicit(&card->writer, shmb_writer_word(epoch, verdict), memory_order_release);
 }
 
@@ -78,9 +78,9 @@ static int lease_write(void *arg)
 	/* Release: for the broker that comes after this one, the compiler must not move the stores above below it. */
 	atomic_store_explicit(&card->lease_pid, work->who->pid, memory_order_release);
 	SHMB_STEP("grant.pid");
-	verdict_store(card, work->epoch, SHMB_WRITER_ALIVE);
+	lease_verdict_store(card, work->epoch, SHMB_WRITER_ALIVE);
 	SHMB_STEP("grant.writer");
-	state_store(card, work->epoch, SHMB_STATE_HELD);
+	lease_state_store(card, work->epoch, SHMB_STATE_HELD);
 	SHMB_STEP("grant.state");
 	return 0;
 }
@@ -128,7 +128,7 @@ static int lease_stop(void *arg)
 
 	if (r < 0)
 		return r;
-	state_store(work->parts->card, work->epoch, work->state);
+	lease_state_store(work->parts->card, work->epoch, work->state);
 	SHMB_STEP("release.state");
 	return 0;
 }
@@ -138,7 +138,7 @@ static int lease_judge(void *arg)
 	struct lease_work *work = arg;
 	struct shmb_shm_card *card = work->parts->card;
 
-	verdict_store(card, work->epoch, work->verdict);
+	lease_verdict_store(card, work->epoch, work->verdict);
 	SHMB_STEP("repair.verdict");
 	if (work->state == SHMB_STATE_FREE)
 		atomic_store_explicit(&card->lease_pid, 0, memory_order_release);
@@ -251,9 +251,9 @@ static int words_store(void *arg)
 
 	if (r < 0)
 		return r;
-	verdict_store(card, word_epoch(work->writer), (enum shmb_writer_state)(work->writer & 0xff));
+	lease_verdict_store(card, word_epoch(work->writer), (enum shmb_writer_state)(work->writer & 0xff));
 	SHMB_STEP("adopt.writer");
-	state_store(card, word_epoch(work->state), (enum shmb_state)(work->state & 0xff));
+	lease_state_store(card, word_epoch(work->state), (enum shmb_state)(work->state & 0xff));
 	SHMB_STEP("adopt.state");
 	return 0;
 }

@@ -44,10 +44,14 @@ static int counter_read(void *arg)
 {
 	struct repair_work *work = arg;
 
-	/* ORDER counter.publish (acquire). Partner: the writer's store of the counter, and our own roll forward below.
-	 * Orders:  counter -> slot id.
-	 * Without: the slot looks older than the counter says, and a half-written one is passed over.
-	 * Model:   the counter's row of tests/model */
+	/* ORDER counter.publish (acquire). Partner: slots_publish().
+	 * Orders:  slot id -> counter.
+	 * Without: the slot's id looks older than the counter says, and a half-written slot is passed over.
+	 * Model:   tests/model/src/counter.rs */
+	/* ORDER repair.slot (acquire). Partner: slot_mend(), of a broker killed since.
+	 * Orders:  mended slot -> counter.
+	 * Without: what was rolled forward looks half-written.
+	 * Model:   tests/model/src/repair.rs */
 	work->counter = atomic_load_explicit(&work->data->counter, memory_order_acquire);
 	return 0;
 }
@@ -60,19 +64,19 @@ static int slot_mend(void *arg)
 
 	if (id == shmb_id_done(number)) {
 		SHMB_STEP("repair.counter");
-		/* ORDER counter.publish (release). Partner: readers' load of the counter.
+		/* ORDER counter.publish (release). Partner: next_number().
 		 * Orders:  slot id (acquired above) -> counter.
-		 * Without: a reader led by the counter to the slot finds the id of the write before.
-		 * Model:   as above */
+		 * Without: a reader led to the slot by the counter finds the id of the write before.
+		 * Model:   tests/model/src/counter.rs */
 		atomic_store_explicit(&work->data->counter, number + 1, memory_order_release);
 		work->counter = number + 1;
 		work->mended = 1;
 	} else if (id == shmb_id_writing(number)) {
 		SHMB_STEP("repair.slot");
-		/* ORDER repair.slot (release). Partner: the verdict of lease.c (writer.verdict), and the next writer through the lease.
-		 * Orders:  id = 0 -> verdict DEAD, pid = 0.
-		 * Without: who has seen the verdict finds the slot half-written still.
-		 * Model:   in words: the verdict is a release store after this one, by the same thread */
+		/* ORDER repair.slot (release). Partner: counter_read(), of the next broker; the readers' end is writer.verdict.
+		 * Orders:  id = 0 -> all that follows of the repair.
+		 * Without: who has heard of the death finds the slot half-written still.
+		 * Model:   tests/model/src/repair.rs */
 		atomic_store_explicit(&work->slot->id, 0, memory_order_release);
 		work->mended = 1;
 	}
@@ -122,10 +126,10 @@ static int wake_grow(void *arg)
 
 	if (work->writer_ended)
 		atomic_store_explicit(&work->data->writer_pid, 0, memory_order_relaxed);
-	/* ORDER wait.wake (release). Partner: a reader's load of the wake word before it looks at state and verdict.
+	/* ORDER wait.wake (release). Partner: slots_wait().
 	 * Orders:  state, verdict, repair -> wake word.
 	 * Without: a reader sees the new wake word and the old verdict, and sleeps on the new word for ever.
-	 * Model:   the wait's row of tests/model */
+	 * Model:   tests/model/src/wait.rs */
 	atomic_fetch_add_explicit(&work->data->wake, 1, memory_order_release);
 	return 0;
 }

@@ -51,7 +51,7 @@ struct segment *segment_free(struct segment *segment)
 /* ---- create ---- */
 
 /* Fills a part that has no name yet; nobody else can reach it, so no guard is needed. */
-static int fill_record(int fd, const struct segment *segment)
+static int record_fill(int fd, const struct segment *segment)
 {
 	auto_foreign struct foreign map = { 0 };
 	struct shmb_shm_record *record;
@@ -70,7 +70,7 @@ static int fill_record(int fd, const struct segment *segment)
 	return 0;
 }
 
-static int fill_data(int fd, const struct segment *segment)
+static int data_fill(int fd, const struct segment *segment)
 {
 	auto_foreign struct foreign map = { 0 };
 	struct shmb_shm_data *data;
@@ -86,7 +86,7 @@ static int fill_data(int fd, const struct segment *segment)
 	return 0;
 }
 
-static int fill_card(int fd, const struct segment *segment, const struct store *store, const char *schema)
+static int card_fill(int fd, const struct segment *segment, const struct store *store, const char *schema)
 {
 	const struct shmb_geometry *geometry = &segment->geometry;
 	uint64_t card_bytes = SHMB_PAGE + part_pages(segment->schema_length);
@@ -135,10 +135,10 @@ static int fill_card(int fd, const struct segment *segment, const struct store *
 	atomic_store_explicit(&card->state, shmb_state_word(0, SHMB_STATE_FREE), memory_order_relaxed);
 	atomic_store_explicit(&card->writer, shmb_writer_word(0, SHMB_WRITER_NONE), memory_order_relaxed);
 	memcpy((char *)card + card->schema_offset, schema, segment->schema_length);
-	/* ORDER card.magic (release). Partner: shmb_card_check() of whoever maps it.
+	/* ORDER card.magic (release). Partner: card_map().
 	 * Orders:  every field of the card -> magic.
 	 * Without: a card with its magic and half of its fields is believed.
-	 * Model:   in words: the card has no name yet, and linkat orders it as well; this holds for a card handed out without one too */
+	 * Model:   none: the card has no name yet, and linkat orders it as well; this holds for a card handed out without one too */
 	atomic_store_explicit(&card->magic, SHMB_CARD_MAGIC, memory_order_release);
 	return 0;
 }
@@ -160,11 +160,11 @@ static int part_make(struct store *store, const struct segment *segment, enum pa
 	if (fd < 0)
 		return fd;
 	if (part == PART_RECORD)
-		r = fill_record(fd, segment);
+		r = record_fill(fd, segment);
 	else if (part == PART_DATA)
-		r = fill_data(fd, segment);
+		r = data_fill(fd, segment);
 	else if (part == PART_CARD)
-		r = fill_card(fd, segment, store, schema); /* an area is all zero: nobody waits, no cell counts */
+		r = card_fill(fd, segment, store, schema); /* an area is all zero: nobody waits, no cell counts */
 	if (r < 0)
 		return r;
 	part_file(file, segment->name, segment->geometry.generation, part, area);
@@ -354,10 +354,10 @@ static int card_mark_removed(void *arg)
 
 	if (work->card->segment_id != work->segment->segment_id)
 		return -ESTALE;
-	/* ORDER state.word (release). Partner: a writer's load of the state at its claim; a reader's before and after its sleep.
-	 * Orders:  what was decided about the segment -> state word.
-	 * Without: nothing torn follows; who sees the word acts on it, and the wake below comes after it.
-	 * Model:   in words: one word, compared whole */
+	/* ORDER state.word (release). Partner: writer_check().
+	 * Orders:  the removal -> its wake-up.
+	 * Without: a writer goes on writing what nobody can open any more.
+	 * Model:   none: one word, compared whole; who was in mid-claim finishes that one write, which repair expects */
 	atomic_store_explicit(&work->card->state, shmb_state_word(work->segment->epoch, SHMB_STATE_REMOVED), memory_order_release);
 	return 0;
 }
