@@ -70,7 +70,7 @@ static inline const _Atomic uint32_t *connection_event_word(const struct shmb *b
 
 static inline uint32_t connection_event(const struct shmb *broker)
 {
-	/* ORDER event.bump (acquire). Partner: word_grow().
+	/* ORDER event.bump (acquire). Partner: event_word_grow().
 	 * Orders:  the change -> event word.
 	 * Without: a client wakes, sees nothing new and sleeps on.
 	 * Model:   tests/model/src/verdict.rs */

@@ -125,7 +125,7 @@ static int card_map(struct mappings *out, const struct expected *expected, const
 	if (r < 0)
 		return r;
 	out->card = memory;
-	/* ORDER card.magic (acquire). Partner: fill_card().
+	/* ORDER card.magic (acquire). Partner: card_fill().
 	 * Orders:  card -> magic.
 	 * Without: a card that is complete by its magic and not yet by its fields.
 	 * Model:   none: the descriptor comes over a socket after the magic was stored; the order is there for who scans files. */

@@ -85,7 +85,7 @@ static inline int writer_check(const struct slots_writer *writer)
 {
 	if (!is_ours(writer->guard))
 		return text_forked();
-	/* ORDER state.word (acquire). Partners: state_store(), card_mark_removed().
+	/* ORDER state.word (acquire). Partners: lease_state_store(), card_mark_removed().
 	 * Orders:  card of our grant -> our writes.
 	 * Without: a write under a lease that somebody else holds.
 	 * Model:   none: one word, compared whole; one write that was claimed before may still end, which repair expects */

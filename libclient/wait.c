@@ -29,7 +29,7 @@
 /* What there is to say, or -EAGAIN. */
 static int look(struct slots_reader *reader)
 {
-	/* ORDER writer.verdict (acquire). Partner: verdict_store().
+	/* ORDER writer.verdict (acquire). Partner: lease_verdict_store().
 	 * Orders:  last committed data, counter -> verdict.
 	 * Without: a reader is told that the writer is dead before it has seen all its data.
 	 * Model:   tests/model/src/verdict.rs */
