@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Proves that reading and writing make no system call and allocate nothing while nobody waits: `quiet KIND BYTES MODE` opens writer and reader of
+ * one segment, warms up, and then
+ *
+ *   seccomp   enters a filter that kills the process at any system call but write and exit_group, stores and loads 100,000 times, says "ok"
+ *   malloc    counts the calls of malloc and its relatives around 100,000 stores and loads, and says how many there were
+ *   stray     as seccomp, with one getppid() in between: must be killed, or the filter proves nothing
+ *
+ * Exit status 77: the kernel (or an emulator) knows no seccomp filter.
+ */
+#include "shmb.h"
+
+#include "../support/pattern.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { ROUNDS = 100000, CANNOT = 77 };
+
+static unsigned long allocations;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_MALLOC 0
+#elif defined(__has_feature)
+#define OWN_MALLOC (!(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)))
+#else
+#define OWN_MALLOC 1
+#endif
+
+#if OWN_MALLOC
+/* glibc's own entry points: these definitions come before the library's for every caller in the process. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *old, size_t size);
+void __libc_free(void *memory);
+
+__attribute__((visibility("default"))) void *malloc(size_t size)
+{
+	allocations++;
+	return __libc_malloc(size);
+}
+
+__attribute__((visibility("default"))) void *calloc(size_t count, size_t size)
+{
+	allocations++;
+	return __libc_calloc(count, size);
+}
+
+__attribute__((visibility("default"))) void *realloc(void *old, size_t size)
+{
+	allocations++;
+	return __libc_realloc(old, size);
+}
+
+__attribute__((visibility("default"))) void free(void *memory)
+{
+	allocations++;
+	__libc_free(memory);
+}
+#endif
+
+static int filter_install(void)
+{
+	struct sock_filter rules[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_write, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_exit_group, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = sizeof(rules) / sizeof(rules[0]), .filter = rules };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return -errno;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? 0 : -errno;
+}
+
+struct pair {
+	struct shmb_ring_writer *ring_writer;
+	struct shmb_ring_reader *ring_reader;
+	struct shmb_value_writer *value_writer;
+	struct shmb_value_reader *value_reader;
+	char *out;
+	char *in;
+	size_t bytes;
+};
+
+/* One store and one load; both orders of the ring's reads in turn. */
+static int round_trip(struct pair *pair, uint64_t number)
+{
+	struct shmb_sample sample = { 0 };
+	unsigned salt;
+	int r;
+
+	pattern_fill(pair->out, pair->bytes, number, 1);
+	if (pair->ring_writer != NULL) {
+		r = shmb_ring_insert(pair->ring_writer, pair->out);
+		if (r == 0 && number % 2 == 0)
+			r = shmb_ring_read_next(pair->ring_reader, pair->in, &sample);
+		else if (r == 0)
+			r = shmb_ring_latest(pair->ring_reader, pair->in, &sample);
+		if (r == 0)
+			r = shmb_ring_read(pair->ring_reader, number, pair->in, NULL);
+	} else {
+		r = shmb_value_store(pair->value_writer, pair->out);
+		if (r == 0)
+			r = shmb_value_load(pair->value_reader, pair->in, &sample);
+	}
+	if (r == 0 && (sample.number != number || !pattern_check(pair->in, pair->bytes, number, &salt)))
+		r = -EBADMSG;
+	return r;
+}
+
+static int pair_open(struct pair *pair, struct shmb *broker, const char *kind)
+{
+	struct shmb_type *type = NULL;
+	int r = shmb_type_opaque(&type, pair->bytes);
+
+	if (r != 0)
+		return r;
+	if (strcmp(kind, "ring") == 0) {
+		r = shmb_ring_writer_open(&pair->ring_writer, broker, "quiet", type, NULL);
+		if (r == 0)
+			r = shmb_ring_reader_open(&pair->ring_reader, broker, "quiet", type, SHMB_NO_WAIT);
+	} else {
+		r = shmb_value_writer_open(&pair->value_writer, broker, "quiet", type, NULL);
+		if (r == 0)
+			r = shmb_value_reader_open(&pair->value_reader, broker, "quiet", type, SHMB_NO_WAIT);
+	}
+	shmb_type_free(type);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct pair pair = { 0 };
+	struct shmb *broker = NULL;
+	const char *mode = argc == 4 ? argv[3] : "";
+	unsigned long before;
+	uint64_t number = 0;
+	int r;
+
+	if (argc != 4)
+		return 2;
+	pair.bytes = strtoul(argv[2], NULL, 10);
+	pair.out = calloc(1, pair.bytes);
+	pair.in = calloc(1, pair.bytes);
+	r = shmb_connect(&broker, NULL);
+	if (r == 0)
+		r = pair_open(&pair, broker, argv[1]);
+	while (r == 0 && number < 100)
+		r = round_trip(&pair, number++);
+	if (r != 0) {
+		fprintf(stderr, "quiet: %s: %s\n", shmb_strerror(r), shmb_text());
+		return 1;
+	}
+	if (strcmp(mode, "malloc") != 0) {
+		if (filter_install() != 0)
+			return CANNOT;
+		while (r == 0 && number < 100 + ROUNDS) {
+			r = round_trip(&pair, number++);
+			if (number == 1000 && strcmp(mode, "stray") == 0)
+				syscall(__NR_getppid);
+		}
+		if (r == 0 && write(STDOUT_FILENO, "ok\n", 3) != 3)
+			r = -EIO;
+		_exit(r == 0 ? 0 : 1);
+	}
+	before = allocations;
+	while (r == 0 && number < 100 + ROUNDS)
+		r = round_trip(&pair, number++);
+	before = allocations - before;
+	printf("%lu\n", before);
+	shmb_ring_reader_close(pair.ring_reader);
+	shmb_ring_writer_close(pair.ring_writer);
+	shmb_value_reader_close(pair.value_reader);
+	shmb_value_writer_close(pair.value_writer);
+	shmb_disconnect(broker);
+	free(pair.in);
+	free(pair.out);
+	if (!OWN_MALLOC)
+		return CANNOT;
+	return r == 0 && allocations > before ? 0 : 1;
+}

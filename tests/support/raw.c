@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* The control protocol by hand (raw.h). */
+#include "raw.h"
+
+#include "proto/schema.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int raw_connect(struct raw *raw, const char *socket_path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	static const uint8_t none[SHMB_COOKIE_BYTES];
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
+	raw->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (raw->fd < 0)
+		return -errno;
+	if (memcmp(raw->cookie, none, sizeof(none)) == 0 && getrandom(raw->cookie, sizeof(raw->cookie), 0) != sizeof(raw->cookie))
+		return -EIO;
+	if (connect(raw->fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+		int r = -errno;
+
+		raw_close(raw);
+		return r;
+	}
+	return 0;
+}
+
+void raw_close(struct raw *raw)
+{
+	close(raw->fd);
+	raw->fd = -1;
+}
+
+int raw_send(struct raw *raw, const void *packet, size_t length)
+{
+	ssize_t sent = send(raw->fd, packet, length, MSG_NOSIGNAL);
+
+	return sent < 0 ? -errno : sent == (ssize_t)length ? 0 : -EMSGSIZE;
+}
+
+int raw_receive(struct raw *raw, struct raw_answer *out, unsigned ms)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(out->fds))];
+	struct iovec bytes = { .iov_base = out->bytes, .iov_len = sizeof(out->bytes) };
+	struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct pollfd ready = { .fd = raw->fd, .events = POLLIN };
+	ssize_t got;
+
+	out->fd_count = 0;
+	out->length = 0;
+	if (poll(&ready, 1, (int)(ms * suite_slow())) <= 0)
+		return -ETIMEDOUT;
+	got = recvmsg(raw->fd, &message, MSG_CMSG_CLOEXEC);
+	if (got < 0)
+		return -errno;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		out->fd_count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(out->fds, CMSG_DATA(c), out->fd_count * sizeof(int));
+	}
+	out->length = (size_t)got;
+	memset(&out->head, 0, sizeof(out->head));
+	if (out->length >= sizeof(out->head))
+		memcpy(&out->head, out->bytes, sizeof(out->head));
+	return (int)got;
+}
+
+void raw_answer_deinit(struct raw_answer *answer)
+{
+	for (unsigned i = 0; i < answer->fd_count; i++)
+		close(answer->fds[i]);
+	answer->fd_count = 0;
+}
+
+int raw_ask(struct raw *raw, uint16_t opcode, void *request, size_t size, const void *tail, size_t tail_bytes, struct raw_answer *out)
+{
+	static char packet[SHMB_MESSAGE_MAX];
+	struct shmb_msg_head *head = request;
+	int r;
+
+	head->opcode = opcode;
+	head->serial = ++raw->serial;
+	head->tail_bytes = (uint32_t)tail_bytes;
+	memcpy(packet, request, size);
+	if (tail_bytes > 0)
+		memcpy(packet + size, tail, tail_bytes);
+	r = raw_send(raw, packet, size + tail_bytes);
+	if (r == 0)
+		r = raw_receive(raw, out, SUITE_PATIENCE_MS);
+	if (r == 0)
+		return -ECONNRESET;
+	if (r < 0)
+		return r;
+	if (out->length < sizeof(struct shmb_msg_head) || out->head.opcode != opcode || out->head.serial != raw->serial)
+		return -EBADMSG;
+	return out->head.result;
+}
+
+int raw_hello(struct raw *raw, const char *socket_path)
+{
+	struct shmb_msg_hello hello = {
+		.magic = SHMB_MESSAGE_MAGIC, .version = SHMB_PROTOCOL_VERSION, .oldest = SHMB_PROTOCOL_OLDEST, .comm = "raw"
+	};
+	static struct raw_answer answer;
+	int r = raw_connect(raw, socket_path);
+
+	if (r < 0)
+		return r;
+	memcpy(hello.cookie, raw->cookie, sizeof(hello.cookie));
+	r = raw_ask(raw, SHMB_OP_HELLO, &hello, sizeof(hello), NULL, 0, &answer);
+	if (r == 0 && answer.fd_count != 1)
+		r = -EBADMSG;
+	raw_answer_deinit(&answer);
+	return r;
+}
+
+int raw_start(struct raw *raw, const char *socket_path)
+{
+	struct shmb_msg_ready ready = { 0 };
+	static struct raw_answer answer;
+	int r = raw_hello(raw, socket_path);
+
+	if (r == 0)
+		r = raw_ask(raw, SHMB_OP_READY, &ready, sizeof(ready), NULL, 0, &answer);
+	return r;
+}
+
+void raw_open_writer(struct shmb_msg_open_writer *request, const char *name, const char *schema, uint64_t bytes)
+{
+	struct shmb_schema parsed;
+
+	memset(request, 0, sizeof(*request));
+	request->handle = 1;
+	request->kind = SHMB_KIND_RING;
+	request->capacity = 8;
+	request->payload_bytes = bytes;
+	request->payload_align = 1;
+	if (shmb_schema_parse(schema, strlen(schema), &parsed, NULL, NULL) == 0) {
+		request->payload_align = parsed.align;
+		request->schema_hash = parsed.hash;
+		shmb_schema_deinit(&parsed);
+	}
+	snprintf(request->name, sizeof(request->name), "%s", name);
+	snprintf(request->type, sizeof(request->type), "pattern");
+}
+
+void raw_open_reader(struct shmb_msg_open_reader *request, const char *name)
+{
+	memset(request, 0, sizeof(*request));
+	request->handle = 1;
+	request->role = SHMB_ROLE_READER;
+	snprintf(request->name, sizeof(request->name), "%s", name);
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The frame of every integration test program (suite.h).
+ *
+ * Each test runs in a process of its own (CK_FORK), which becomes a subreaper: whatever it or its children start comes back to it, so
+ * that "no process is left" can be checked. Its directories carry the test program's pid in their names; whatever remains of them after a
+ * failed or timed-out test is found by that name, its logs are shown, and it is removed.
+ */
+#include "suite.h"
+
+#include "broker.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static pid_t main_pid;
+static unsigned *skipped; /* shared with the forked tests */
+static int fds_before;
+
+pid_t suite_pid(void)
+{
+	return main_pid;
+}
+
+unsigned suite_slow(void)
+{
+	const char *text = getenv("SHMB_TEST_SLOW");
+	long factor = text != NULL ? strtol(text, NULL, 10) : 1;
+
+	return factor >= 1 && factor <= 1000 ? (unsigned)factor : 1;
+}
+
+uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t deadline_in(unsigned ms)
+{
+	return now_ns() + (uint64_t)ms * suite_slow() * 1000000u;
+}
+
+void sleep_ms(unsigned ms)
+{
+	struct timespec rest = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	while (nanosleep(&rest, &rest) != 0 && errno == EINTR)
+		;
+}
+
+bool suite_pause(uint64_t deadline)
+{
+	if (now_ns() >= deadline)
+		return false;
+	sleep_ms(1);
+	return true;
+}
+
+/* ---- what a process has open ---- */
+
+static int for_each_fd(pid_t pid, bool print)
+{
+	char path[64];
+	struct dirent *entry;
+	int count = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	dir = opendir(path);
+	if (dir == NULL)
+		return -1;
+	while ((entry = readdir(dir)) != NULL) {
+		char target[512] = "";
+
+		if (entry->d_name[0] == '.')
+			continue;
+		if (pid == getpid() && atoi(entry->d_name) == dirfd(dir))
+			continue;
+		count++;
+		if (print) {
+			ssize_t length = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+			target[length > 0 ? length : 0] = '\0';
+			fprintf(stderr, "  %s -> %s\n", entry->d_name, target);
+		}
+	}
+	closedir(dir);
+	return count;
+}
+
+int fds_count(pid_t pid)
+{
+	return for_each_fd(pid, false);
+}
+
+void fds_print(pid_t pid, const char *who)
+{
+	fprintf(stderr, "descriptors of %s (%d):\n", who, (int)pid);
+	for_each_fd(pid, true);
+}
+
+bool maps_contain(pid_t pid, const char *text)
+{
+	char path[64];
+	char *maps;
+	bool found;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	maps = file_read(path, NULL);
+	found = maps != NULL && strstr(maps, text) != NULL;
+	free(maps);
+	return found;
+}
+
+/* ---- files ---- */
+
+char *dir_names(const char *path)
+{
+	struct dirent **entries = NULL;
+	int count = scandir(path, &entries, NULL, alphasort);
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	for (int i = 0; i < count; i++) {
+		if (strcmp(entries[i]->d_name, ".") != 0 && strcmp(entries[i]->d_name, "..") != 0)
+			fprintf(out, "%s\n", entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+	fclose(out);
+	return text;
+}
+
+void dir_remove(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		char child[1024];
+		struct stat status;
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		snprintf(child, sizeof(child), "%s/%s", path, entry->d_name);
+		if (lstat(child, &status) == 0 && S_ISDIR(status.st_mode))
+			dir_remove(child);
+		else
+			unlink(child);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	rmdir(path);
+}
+
+char *file_read(const char *path, size_t *size)
+{
+	FILE *in = fopen(path, "re");
+	char *text = NULL;
+	size_t length = 0;
+	size_t got;
+	FILE *out;
+	char block[4096];
+
+	if (in == NULL)
+		return NULL;
+	out = open_memstream(&text, &length);
+	while ((got = fread(block, 1, sizeof(block), in)) > 0)
+		fwrite(block, 1, got, out);
+	fclose(in);
+	fclose(out);
+	if (size != NULL)
+		*size = length;
+	return text;
+}
+
+void file_write(const char *path, const void *bytes, size_t size)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
+	ck_assert(write(fd, bytes, size) == (ssize_t)size);
+	close(fd);
+}
+
+unsigned text_count(const char *where, const char *text)
+{
+	unsigned count = 0;
+
+	for (const char *at = where; (at = strstr(at, text)) != NULL; at += strlen(text))
+		count++;
+	return count;
+}
+
+/* ---- tests ---- */
+
+void suite_skip(const char *function, const char *format, ...)
+{
+	size_t length = strlen(function);
+	char reason[512];
+	va_list args;
+
+	if (length > 3 && strcmp(function + length - 3, "_fn") == 0)
+		length -= 3;
+	va_start(args, format);
+	vsnprintf(reason, sizeof(reason), format, args);
+	va_end(args);
+	printf("skipped: %.*s: %s\n", (int)length, function, reason);
+	fflush(stdout);
+	__atomic_add_fetch(skipped, 1, __ATOMIC_RELAXED);
+}
+
+static void test_begin(void)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	fds_before = fds_count(getpid());
+}
+
+static bool left_over(const char *root)
+{
+	char prefix[64];
+	char *names = dir_names(root);
+	bool found;
+
+	snprintf(prefix, sizeof(prefix), "shmb-test-%d-", (int)main_pid);
+	found = strstr(names, prefix) != NULL;
+	free(names);
+	return found;
+}
+
+/* The end of every test: no process, no descriptor, no mapping, no directory of it is left. */
+static void test_end(void)
+{
+	int fds_after;
+	pid_t left;
+
+	ck_assert_msg(broker_count() == 0, "%u broker(s) not finished", broker_count());
+	left = waitpid(-1, NULL, WNOHANG);
+	ck_assert_msg(left == -1 && errno == ECHILD, "a process is left (%d)", (int)left);
+	fds_after = fds_count(getpid());
+	if (fds_after != fds_before)
+		fds_print(getpid(), "the test");
+	ck_assert_int_eq(fds_after, fds_before);
+	ck_assert_msg(!maps_contain(getpid(), "shmb-test-"), "a segment is still mapped");
+	ck_assert_msg(!left_over("/dev/shm") && !left_over(broker_tmp()), "a directory is left");
+}
+
+void suite_add_test(Suite *suite, const char *name, const TTest *test, double seconds)
+{
+	TCase *tcase = tcase_create(name);
+
+	tcase_set_timeout(tcase, seconds * suite_slow());
+	tcase_add_checked_fixture(tcase, test_begin, test_end);
+	tcase_add_test(tcase, test);
+	suite_add_tcase(suite, tcase);
+}
+
+/* Shows the logs that failed tests left, and removes their directories. Returns how many there were. */
+static unsigned sweep(const char *root)
+{
+	char prefix[64];
+	char *names = dir_names(root);
+	char *rest = names;
+	char *name;
+	unsigned count = 0;
+
+	snprintf(prefix, sizeof(prefix), "shmb-test-%d-", (int)main_pid);
+	while ((name = strsep(&rest, "\n")) != NULL) {
+		char path[1024];
+		char log[1100];
+		char *text;
+
+		if (strncmp(name, prefix, strlen(prefix)) != 0)
+			continue;
+		count++;
+		snprintf(path, sizeof(path), "%s/%s", root, name);
+		snprintf(log, sizeof(log), "%s/daemon.log", path);
+		text = file_read(log, NULL);
+		if (text != NULL)
+			fprintf(stderr, "---- %s ----\n%s---- end of log ----\n", log, text);
+		free(text);
+		dir_remove(path);
+	}
+	free(names);
+	return count;
+}
+
+int suite_run(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	unsigned left;
+	int failed;
+	int run;
+
+	main_pid = getpid();
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	skipped = mmap(NULL, sizeof(*skipped), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (skipped == MAP_FAILED)
+		return EXIT_FAILURE;
+	srunner_set_fork_status(runner, CK_FORK);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	run = srunner_ntests_run(runner);
+	srunner_free(runner);
+	sweep(broker_tmp());
+	left = sweep("/dev/shm");
+	printf("tests: %d run, %d failed, %u skipped\n", run, failed, *skipped);
+	return failed == 0 && left == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_TESTS_SUITE_H
+#define SHMB_TESTS_SUITE_H
+
+/*
+ * What every integration test program shares: one TCase and time-out for each test, skips that are printed and counted, waits that are
+ * bounded, and the check after each test that nothing is left of it.
+ *
+ *   SHMB_TEST_SLOW=N      all waits and time-outs N times as long (emulators, valgrind)
+ *   SHMB_TEST_WRAPPER     put before every program under test ("qemu-aarch64 -L /")
+ *   CK_RUN_CASE=NAME      run only this test
+ */
+
+#include <check.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* How long a wait for something that must happen lasts at most: 50 times and more of what it takes. Milliseconds. */
+enum { SUITE_PATIENCE_MS = 15000 };
+
+/* Adds a test of its own TCase, with the leak check as its fixture. `seconds` is its time-out. */
+#define suite_add(suite, test, seconds) suite_add_test(suite, #test, test, seconds)
+void suite_add_test(Suite *suite, const char *name, const TTest *test, double seconds);
+
+/* Runs, prints totals and skips and, where a test failed, the logs of its daemons; removes what it left. Returns the exit status. */
+int suite_run(Suite *suite);
+
+/* Ends the test as skipped, saying why. For use in the test function itself. */
+#define TEST_SKIP(...)                                                                                                                     \
+	do {                                                                                                                               \
+		suite_skip(__func__, __VA_ARGS__);                                                                                         \
+		return;                                                                                                                    \
+	} while (0)
+void suite_skip(const char *function, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The pid in the names of all files of this test program. */
+pid_t suite_pid(void);
+unsigned suite_slow(void);
+
+/* Time: CLOCK_MONOTONIC nanoseconds. */
+uint64_t now_ns(void);
+/* The time `ms` milliseconds (times SHMB_TEST_SLOW) from now. */
+uint64_t deadline_in(unsigned ms);
+void sleep_ms(unsigned ms);
+/* Sleeps a moment and returns true until `deadline` has passed: `while (!condition) ck_assert(suite_pause(deadline));` */
+bool suite_pause(uint64_t deadline);
+
+/* Repeats until the condition holds; fails the test when it does not within SUITE_PATIENCE_MS. */
+#define WAIT_UNTIL(condition)                                                                                                              \
+	do {                                                                                                                               \
+		uint64_t wait_until_deadline = deadline_in(SUITE_PATIENCE_MS);                                                             \
+		while (!(condition))                                                                                                       \
+			ck_assert_msg(suite_pause(wait_until_deadline), "waited in vain for: %s", #condition);                             \
+	} while (0)
+
+/* Open descriptors of a process; -1 when it cannot be told. */
+int fds_count(pid_t pid);
+void fds_print(pid_t pid, const char *who);
+/* Does a mapping of the process have this text in its path? */
+bool maps_contain(pid_t pid, const char *text);
+/* Names in a directory, sorted, one a line; "" when there is none. The caller frees it. */
+char *dir_names(const char *path);
+void dir_remove(const char *path);
+/* The whole file, NUL-terminated; NULL when it cannot be read. The caller frees it. */
+char *file_read(const char *path, size_t *size);
+void file_write(const char *path, const void *bytes, size_t size);
+/* How often `text` occurs in `where`. */
+unsigned text_count(const char *where, const char *text);
+
+#endif
