@@ -15,10 +15,10 @@ static void buffers_make(void)
 {
 	uint64_t random = 2;
 
-	source = malloc(LARGE + 2 * GUARD);
-	target = malloc(LARGE + 2 * GUARD);
+	source = malloc(LARGE + 3 * GUARD);
+	target = malloc(LARGE + 3 * GUARD);
 	ck_assert(source != NULL && target != NULL);
-	unit_random_fill(&random, source, LARGE + 2 * GUARD);
+	unit_random_fill(&random, source, LARGE + 3 * GUARD);
 }
 
 static void buffers_free(void)
