@@ -93,6 +93,9 @@ int segment_grant(struct store *store, struct segment *segment, const struct hol
  */
 int segment_release(struct store *store, struct segment *segment, enum shmb_writer_state verdict, unsigned *repaired);
 
+/* Takes GIVEN_UP back for the client that let go of it and has come again: HELD, the same epoch, writer ALIVE. -EINVAL in another state. */
+int segment_resume(struct store *store, struct segment *segment);
+
 /*
  * Takes a reader cell for `who`, in an area bound to its uid (binding a free area if need be), else one without an area.
  * *area is UINT32_MAX where no area comes with it. -EUSERS when the table is full, -EOPNOTSUPP for pid 0.

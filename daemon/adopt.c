@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Adoption (adopt.h). Idempotent: a broker killed in the middle of it leaves what the next one can take over. */
+#include "adopt.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "broker.h"
+#include "liveness.h"
+#include "log.h"
+#include "proto/step.h"
+
+static void adopt_lease(struct broker *broker, struct segment *segment)
+{
+	const struct attachment *attachment;
+
+	if (segment->state != SHMB_STATE_HELD && segment->state != SHMB_STATE_GIVEN_UP)
+		return;
+	attachment = liveness_find_holder(broker, segment);
+	if (attachment != NULL)
+		log_info("%s: adopted with its writer %d (%s)", segment->name, attachment->holder.pid, attachment->process->comm);
+}
+
+static void adopt_cell(struct broker *broker, struct segment *segment, const struct segment_cell *cell)
+{
+	struct process *process;
+	struct attachment *attachment = NULL;
+	int r = process_watch(&broker->processes, cell->holder.pid, cell->holder.start_time, &process);
+
+	if (r == -ESRCH) {
+		r = segment_cell_free(&broker->store, segment, cell->cell);
+		if (r < 0)
+			log_error("%s: the cell of process %d, which is dead, cannot be freed: %s", segment->name, cell->holder.pid,
+				  strerror(-r));
+		return;
+	}
+	if (r == 0) {
+		attachment = attachment_new(segment, process, &cell->holder, SHMB_ROLE_READER);
+		process_unref(process);
+	}
+	if (attachment == NULL) {
+		/* The cell stays taken, which harms nobody. */
+		log_error("%s: reader %d cannot be watched: %s", segment->name, cell->holder.pid, strerror(r < 0 ? -r : ENOMEM));
+		return;
+	}
+	attachment->cell = cell->cell;
+	attachment->incarnation = cell->incarnation;
+}
+
+static void on_segment(struct segment *segment, const struct segment_cell *cells, unsigned cell_count, void *user)
+{
+	struct broker *broker = user;
+	int r = registry_add(&broker->registry, segment);
+
+	if (r < 0) {
+		log_error("%s: cannot be adopted: %s", segment->name, strerror(-r));
+		segment_free(segment);
+		return;
+	}
+	broker->adopted++;
+	/* Readers first: a dead writer's line in the log then says how many keep its last value. */
+	for (unsigned i = 0; i < cell_count; i++)
+		adopt_cell(broker, segment, &cells[i]);
+	SHMB_STEP("adopt.cells");
+	adopt_lease(broker, segment);
+	SHMB_STEP("adopt.lease");
+	reaper_look(&broker->reaper, segment);
+}
+
+static void on_page(struct event_page *page, const struct holder *who, void *user)
+{
+	struct broker *broker = user;
+	struct process *process;
+	int r = process_watch(&broker->processes, who->pid, who->start_time, &process);
+
+	if (r < 0) {
+		event_page_free(&broker->store, page, r == -ESRCH);
+		return;
+	}
+	r = old_page_new(broker, process, page, who->cookie);
+	if (r < 0)
+		event_page_free(&broker->store, page, false);
+	process_unref(process);
+}
+
+int adopt_all(struct broker *broker)
+{
+	struct store_scan scan = { .found = on_segment, .page = on_page, .user = broker };
+
+	return store_scan(&broker->store, &scan);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* The three-way links between segments, processes and connections. */
+#include "attachment.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "peer.h"
+#include "process.h"
+
+struct attachment *attachment_new(struct segment *segment, struct process *process, const struct holder *holder, enum shmb_role role)
+{
+	struct attachment *attachment = calloc(1, sizeof(*attachment));
+
+	if (attachment == NULL)
+		return NULL;
+	attachment->segment = segment;
+	attachment->process = process_ref(process);
+	attachment->holder = *holder;
+	attachment->role = role;
+	attachment->cell = UINT32_MAX;
+	attachment->area = UINT32_MAX;
+	LIST_INSERT_HEAD(&segment->attachments, attachment, segment_link);
+	LIST_INSERT_HEAD(&process->attachments, attachment, process_link);
+	return attachment;
+}
+
+struct attachment *attachment_free(struct attachment *attachment)
+{
+	if (attachment == NULL)
+		return NULL;
+	attachment_orphan(attachment);
+	LIST_REMOVE(attachment, segment_link);
+	LIST_REMOVE(attachment, process_link);
+	process_unref(attachment->process);
+	free(attachment);
+	return NULL;
+}
+
+void attachment_set_peer(struct attachment *attachment, struct peer *peer, uint32_t handle)
+{
+	attachment_orphan(attachment);
+	attachment->peer = peer;
+	attachment->handle = handle;
+	LIST_INSERT_HEAD(&peer->attachments, attachment, peer_link);
+	peer->attachment_count++;
+}
+
+void attachment_orphan(struct attachment *attachment)
+{
+	if (attachment->peer == NULL)
+		return;
+	LIST_REMOVE(attachment, peer_link);
+	attachment->peer->attachment_count--;
+	attachment->peer = NULL;
+	attachment->handle = 0;
+}
+
+struct attachment *attachment_writer(const struct segment *segment)
+{
+	struct attachment *attachment;
+
+	LIST_FOREACH (attachment, &segment->attachments, segment_link) {
+		if (attachment->role == SHMB_ROLE_WRITER)
+			return attachment;
+	}
+	return NULL;
+}
+
+uint32_t attachment_readers(const struct segment *segment)
+{
+	const struct attachment *attachment;
+	uint32_t count = 0;
+
+	LIST_FOREACH (attachment, &segment->attachments, segment_link)
+		count += attachment->role == SHMB_ROLE_READER;
+	return count;
+}
+
+struct attachment *attachment_by_handle(const struct peer *peer, uint32_t handle)
+{
+	struct attachment *attachment;
+
+	LIST_FOREACH (attachment, &peer->attachments, peer_link) {
+		if (attachment->handle == handle)
+			return attachment;
+	}
+	return NULL;
+}
+
+bool holder_is_same(const struct holder *left, const struct holder *right)
+{
+	return left->pid == right->pid && left->start_time == right->start_time &&
+	       memcmp(left->cookie, right->cookie, sizeof(left->cookie)) == 0;
+}

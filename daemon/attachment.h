@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_DAEMON_ATTACHMENT_H
+#define SHMB_DAEMON_ATTACHMENT_H
+
+/*
+ * Who holds what: one handle on one segment, by a process, through a connection.
+ *
+ *   held       peer set                       the ordinary case
+ *   orphaned   peer NULL, given_up false      its connection is gone, it is not: adopted after a restart, or its process is about to end;
+ *                                             RESUME brings it back, READY without RESUME and the death of the process end it
+ *   given up   peer NULL, given_up true       a writer's only: its connection closed while the process lives on; RESUME or the next
+ *                                             OPEN_WRITER of the same client bring it back, the death of the process ends it
+ *
+ * It lies in up to three lists: its segment's, its process's, its connection's.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "segment.h"
+
+struct peer;
+struct process;
+
+struct attachment {
+	LIST_ENTRY(attachment) segment_link;
+	LIST_ENTRY(attachment) process_link;
+	LIST_ENTRY(attachment) peer_link; /* only while peer is set */
+	struct segment *segment;
+	struct process *process; /* referenced */
+	struct peer *peer;
+	struct holder holder;
+	enum shmb_role role;
+	uint32_t handle; /* 0 while there is no peer */
+	bool given_up;
+	uint32_t cell; /* reader: UINT32_MAX none */
+	uint32_t incarnation;
+	uint32_t area; /* reader: as handed out */
+};
+
+/* Links a new one into segment and process. NULL when memory is short. */
+struct attachment *attachment_new(struct segment *segment, struct process *process, const struct holder *holder, enum shmb_role role);
+/* Unlinks and frees it; nothing in the segment changes. Returns NULL. */
+struct attachment *attachment_free(struct attachment *attachment);
+
+void attachment_set_peer(struct attachment *attachment, struct peer *peer, uint32_t handle);
+void attachment_orphan(struct attachment *attachment);
+
+/* The one that holds the segment's lease, NULL none. */
+struct attachment *attachment_writer(const struct segment *segment);
+/* Readers that count: not observers. */
+uint32_t attachment_readers(const struct segment *segment);
+/* Of this connection, NULL none. */
+struct attachment *attachment_by_handle(const struct peer *peer, uint32_t handle);
+
+/* Same process and cookie: the same client. */
+bool holder_is_same(const struct holder *left, const struct holder *right);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Start and end of the daemon.
+ *
+ * The order at the start: claim the socket's path (nobody else serves it), lock the directory (nobody else serves that), take over what lies there,
+ * then listen, then wake the clients of the broker before, who now find us.
+ */
+#include "broker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "adopt.h"
+#include "liveness.h"
+#include "log.h"
+#include "notify.h"
+#include "peer.h"
+#include "proto/step.h"
+
+enum {
+	AREAS_DEFAULT = 4,     /* of a new segment: so many different users can sleep on it */
+	FDS_RESERVED = 32,     /* for what is opened and closed within one request, and ourselves */
+	FDS_FOR_EACH_PEER = 8, /* socket and pidfd; and the descriptors of one answer under way count against us as well */
+};
+
+static void on_signal(int number, void *user)
+{
+	struct broker *broker = user;
+
+	log_notice("%s: ending; the %u segments stay in %s for the next start", number == SIGINT ? "SIGINT" : "SIGTERM",
+		   broker->registry.count, broker->store.path);
+	loop_stop(broker->loop);
+}
+
+static void on_connection(int fd, void *user)
+{
+	peer_new(user, fd);
+}
+
+/* Raises the limit of descriptors as far as it goes and works out how many connections it allows. */
+static uint32_t connections_allowed(void)
+{
+	struct rlimit limit;
+	rlim_t allowed;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 1;
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+		getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	allowed = limit.rlim_cur > FDS_RESERVED ? (limit.rlim_cur - FDS_RESERVED) / FDS_FOR_EACH_PEER : 0;
+	if (allowed < 1)
+		allowed = 1;
+	return allowed < PEERS_MAX ? (uint32_t)allowed : PEERS_MAX;
+}
+
+static uint64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int init(struct broker *broker, const struct options *options)
+{
+	int r;
+
+	memset(broker, 0, sizeof(*broker));
+	broker->options = options;
+	broker->listener.fd = -1;
+	broker->listener.lock_fd = -1;
+	broker->store.dir_fd = -1;
+	LIST_INIT(&broker->peers);
+	LIST_INIT(&broker->old_pages);
+	LIST_INIT(&broker->interests);
+	registry_init(&broker->registry);
+	closer_init(&broker->closer);
+	broker->peers_max = connections_allowed();
+	broker->started_ns = realtime_ns();
+	if (getrandom(&broker->broker_id, sizeof(broker->broker_id), 0) != (ssize_t)sizeof(broker->broker_id))
+		return -errno;
+	r = loop_new(&broker->loop);
+	if (r < 0)
+		return r;
+	process_table_init(&broker->processes, broker->loop, liveness_process_died, broker);
+	r = reaper_init(&broker->reaper, broker, options->linger_ns);
+	if (r < 0)
+		return r;
+	signal(SIGPIPE, SIG_IGN);
+	r = loop_signal(broker->loop, SIGTERM, on_signal, broker);
+	return r < 0 ? r : loop_signal(broker->loop, SIGINT, on_signal, broker);
+}
+
+int broker_start(struct broker *broker, const struct options *options)
+{
+	char why[LISTENER_WHY_MAX] = "";
+	int r = init(broker, options);
+
+	if (r < 0) {
+		log_error("cannot start: %s", strerror(-r));
+		goto fail;
+	}
+	r = listener_claim(&broker->listener, options, why);
+	if (r < 0)
+		goto fail_why;
+	/* Reader areas are named files, which their readers could make shorter: only where no other user gets in. */
+	r = store_open(&broker->store, options->shm_dir, broker->listener.is_private ? AREAS_DEFAULT : 0, why);
+	if (r < 0) {
+		broker->store.dir_fd = -1;
+		goto fail_why;
+	}
+	SHMB_STEP("start.locked");
+	r = adopt_all(broker);
+	if (r < 0) {
+		log_error("%s cannot be read: %s", options->shm_dir, strerror(-r));
+		goto fail;
+	}
+	SHMB_STEP("start.adopted");
+	r = listener_start(&broker->listener, broker->loop, on_connection, broker, why);
+	if (r < 0)
+		goto fail_why;
+	SHMB_STEP("start.listening");
+	old_pages_bump(broker);
+	log_notice("ready on %s, segments in %s%s", broker->listener.path, broker->store.path,
+		   broker->listener.is_private ? "" : ", open to every user");
+	if (broker->adopted > 0)
+		log_notice("%llu segments adopted", (unsigned long long)broker->adopted);
+	notify_ready(broker->registry.count);
+	return 0;
+fail_why:
+	log_error("%s", why);
+fail:
+	broker_stop(broker);
+	return r;
+}
+
+void broker_run(struct broker *broker)
+{
+	loop_run(broker->loop);
+	notify_stopping();
+}
+
+void broker_stop(struct broker *broker)
+{
+	struct peer *peer;
+
+	if (broker->loop == NULL)
+		return;
+	listener_close(&broker->listener);
+	/*
+	 * What clients hold stays theirs in the cards, and their event pages stay: they are told to look, find nobody, and come back to the next daemon.
+	 */
+	while ((peer = LIST_FIRST(&broker->peers)) != NULL) {
+		while (!LIST_EMPTY(&peer->attachments))
+			attachment_orphan(LIST_FIRST(&peer->attachments));
+		peer_leave(peer);
+	}
+	while (!LIST_EMPTY(&broker->old_pages))
+		old_pages_drop(broker, LIST_FIRST(&broker->old_pages)->process, NULL, false);
+	while (broker->registry.count > 0) {
+		struct segment *segment = registry_after(&broker->registry, 0);
+
+		while (!LIST_EMPTY(&segment->attachments))
+			attachment_free(LIST_FIRST(&segment->attachments));
+		registry_remove(&broker->registry, segment);
+		segment_free(segment);
+	}
+	registry_deinit(&broker->registry);
+	process_table_deinit(&broker->processes);
+	reaper_deinit(&broker->reaper);
+	if (broker->store.dir_fd >= 0)
+		store_close(&broker->store);
+	broker->loop = loop_free(broker->loop);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_DAEMON_BROKER_H
+#define SHMB_DAEMON_BROKER_H
+
+/*
+ * The state that ties the daemon together. One, for the life of the program.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "closer.h"
+#include "interest.h"
+#include "listener.h"
+#include "loop.h"
+#include "options.h"
+#include "process.h"
+#include "reaper.h"
+#include "registry.h"
+#include "reply.h"
+#include "store.h"
+
+struct old_page;
+struct peer;
+
+struct broker {
+	const struct options *options;
+	struct loop *loop;
+	struct store store;
+	struct registry registry;
+	struct process_table processes;
+	struct listener listener;
+	struct reaper reaper;
+	struct closer closer;
+	struct interest_list interests;
+
+	LIST_HEAD(, old_page) old_pages; /* liveness.h */
+	LIST_HEAD(, peer) peers;
+	uint32_t peer_count;	/* connections, those to be refused among them */
+	uint32_t peers_max;	/* of PEERS_MAX, what our limit of descriptors allows */
+	uint32_t peers_refused; /* connections waiting to be told that there is no room */
+
+	uint64_t broker_id;  /* random */
+	uint64_t started_ns; /* CLOCK_REALTIME */
+	uint64_t deaths;
+	uint64_t repairs;
+	uint64_t reaps;
+	uint64_t adopted;
+
+	unsigned char packet[SHMB_MESSAGE_MAX]; /* the request being read; one at a time */
+	struct reply reply;
+};
+
+/* Opens directory and socket, takes over what is there, begins to serve. Returns 0, or logs one line and returns a negative errno. */
+int broker_start(struct broker *broker, const struct options *options);
+/* Serves until SIGTERM or SIGINT. */
+void broker_run(struct broker *broker);
+/* The orderly end: connections closed, the socket removed, segments left for the next start. */
+void broker_stop(struct broker *broker);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ends of handles, connections and processes.
+ *
+ * A process that is killed closes its sockets a moment before its pidfd tells so. A connection that closes is therefore looked at: when its process
+ * is on its way out, what it held is kept as orphaned until the pidfd speaks, and readers hear "dead" at once instead of "let go" first.
+ */
+#include "liveness.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+void liveness_tell_readers(const struct segment *segment)
+{
+	const struct attachment *attachment;
+
+	LIST_FOREACH (attachment, &segment->attachments, segment_link) {
+		if (attachment->peer != NULL && attachment->peer->page != NULL)
+			event_page_bump(attachment->peer->page);
+	}
+}
+
+/* After the lease became free. */
+static void lease_is_free(struct broker *broker, struct segment *segment)
+{
+	liveness_tell_readers(segment);
+	interest_tell(&broker->interests, segment->name);
+	reaper_look(&broker->reaper, segment);
+}
+
+static void log_death(const struct attachment *attachment, unsigned repaired)
+{
+	const struct segment *segment = attachment->segment;
+	uint32_t readers = attachment_readers(segment);
+
+	log_notice("%s: writer %d (%s) died; %u half-written element%s repaired; %u reader%s keep%s the last value", segment->name,
+		   attachment->holder.pid, attachment->process->comm, repaired, repaired == 1 ? "" : "s", readers, readers == 1 ? "" : "s",
+		   readers == 1 ? "s" : "");
+}
+
+/* Ends a lease as `verdict` says and frees its attachment. */
+static int lease_end(struct broker *broker, struct attachment *attachment, enum shmb_writer_state verdict)
+{
+	struct segment *segment = attachment->segment;
+	unsigned repaired = 0;
+	int r = segment_release(&broker->store, segment, verdict, &repaired);
+
+	broker->repairs += repaired;
+	/* After an error (the files were destroyed; segment.h has logged it) the lease is over all the same. */
+	if (verdict == SHMB_WRITER_DEAD) {
+		broker->deaths++;
+		log_death(attachment, repaired);
+	} else {
+		log_info("%s: writer %d (%s) closed it", segment->name, attachment->holder.pid, attachment->process->comm);
+	}
+	attachment_free(attachment);
+	lease_is_free(broker, segment);
+	return r;
+}
+
+static int cell_end(struct broker *broker, struct attachment *attachment)
+{
+	struct segment *segment = attachment->segment;
+	int r = 0;
+
+	if (attachment->cell != UINT32_MAX)
+		r = segment_cell_free(&broker->store, segment, attachment->cell);
+	if (r < 0)
+		log_error("%s: the cell of process %d could not be freed: %s", segment->name, attachment->holder.pid, strerror(-r));
+	attachment_free(attachment);
+	reaper_look(&broker->reaper, segment);
+	return r;
+}
+
+int liveness_close(struct broker *broker, struct attachment *attachment)
+{
+	return attachment->role == SHMB_ROLE_WRITER ? lease_end(broker, attachment, SHMB_WRITER_CLOSED) : cell_end(broker, attachment);
+}
+
+void liveness_ended(struct broker *broker, struct attachment *attachment)
+{
+	if (attachment->role == SHMB_ROLE_WRITER)
+		lease_end(broker, attachment, SHMB_WRITER_DEAD);
+	else
+		cell_end(broker, attachment);
+}
+
+void liveness_give_up(struct broker *broker, struct attachment *attachment)
+{
+	struct segment *segment = attachment->segment;
+
+	if (attachment->role != SHMB_ROLE_WRITER) {
+		cell_end(broker, attachment);
+		return;
+	}
+	attachment_orphan(attachment);
+	if (attachment->given_up)
+		return;
+	segment_release(&broker->store, segment, SHMB_WRITER_GONE, NULL); /* segment.h logs what can go wrong */
+	attachment->given_up = true;
+	log_notice("%s: writer %d (%s) let go of it but lives; nobody else can write it until that process ends", segment->name,
+		   attachment->holder.pid, attachment->process->comm);
+	liveness_tell_readers(segment);
+}
+
+void liveness_peer_closed(struct broker *broker, struct peer *peer)
+{
+	bool exiting = !LIST_EMPTY(&peer->attachments) && process_is_exiting(peer->process);
+
+	while (!LIST_EMPTY(&peer->attachments)) {
+		struct attachment *attachment = LIST_FIRST(&peer->attachments);
+
+		if (exiting && attachment->role != SHMB_ROLE_OBSERVER)
+			attachment_orphan(attachment);
+		else
+			liveness_give_up(broker, attachment);
+	}
+}
+
+void liveness_process_died(struct process *process, void *user)
+{
+	struct broker *broker = user;
+	struct attachment *attachment = LIST_FIRST(&process->attachments);
+
+	/* What it read first: then "so many readers keep the last value" is right where it both read and wrote. */
+	while (attachment != NULL) {
+		struct attachment *next = LIST_NEXT(attachment, process_link);
+
+		if (attachment->role != SHMB_ROLE_WRITER)
+			liveness_ended(broker, attachment);
+		attachment = next;
+	}
+	while (!LIST_EMPTY(&process->attachments))
+		liveness_ended(broker, LIST_FIRST(&process->attachments));
+	while (!LIST_EMPTY(&process->peers))
+		peer_close(LIST_FIRST(&process->peers));
+	old_pages_drop(broker, process, NULL, true);
+}
+
+struct attachment *liveness_find_holder(struct broker *broker, struct segment *segment)
+{
+	struct process *process;
+	struct attachment *attachment;
+	int32_t pid = segment->lease.pid;
+	unsigned repaired = 0;
+	int r = process_watch(&broker->processes, pid, segment->lease.start_time, &process);
+
+	if (r == -ESRCH) {
+		segment_release(&broker->store, segment, SHMB_WRITER_DEAD, &repaired);
+		broker->deaths++;
+		broker->repairs += repaired;
+		log_notice("%s: writer %d has died in the meantime; %u half-written element%s repaired", segment->name, pid, repaired,
+			   repaired == 1 ? "" : "s");
+		lease_is_free(broker, segment);
+		return NULL;
+	}
+	if (r < 0) {
+		log_error("%s: cannot tell whether writer %d lives: %s", segment->name, pid, strerror(-r));
+		return NULL;
+	}
+	attachment = attachment_new(segment, process, &segment->lease, SHMB_ROLE_WRITER);
+	if (attachment != NULL)
+		attachment->given_up = segment->state == SHMB_STATE_GIVEN_UP;
+	process_unref(process);
+	return attachment;
+}
+
+struct attachment *liveness_lease_holder(struct broker *broker, struct segment *segment, const struct process *except)
+{
+	struct attachment *attachment = attachment_writer(segment);
+	struct process *process;
+
+	if (segment->state != SHMB_STATE_HELD && segment->state != SHMB_STATE_GIVEN_UP)
+		return NULL;
+	if (attachment == NULL)
+		return liveness_find_holder(broker, segment);
+	if (attachment->process == except)
+		return attachment;
+	process = process_ref(attachment->process);
+	if (process_check(process)) {
+		attachment = NULL;
+	} else if (process_is_dumping(process)) {
+		log_notice("%s: writer %d (%s) is dumping core and counts as dead", segment->name, process->pid, process->comm);
+		liveness_ended(broker, attachment);
+		attachment = NULL;
+	}
+	process_unref(process);
+	return attachment;
+}
+
+/* ---- event pages of connections to the broker before ---- */
+
+int old_page_new(struct broker *broker, struct process *process, struct event_page *page, const uint8_t cookie[SHMB_COOKIE_BYTES])
+{
+	struct old_page *old = calloc(1, sizeof(*old));
+
+	if (old == NULL)
+		return -ENOMEM;
+	old->page = page;
+	old->process = process_ref(process);
+	memcpy(old->cookie, cookie, sizeof(old->cookie));
+	LIST_INSERT_HEAD(&process->old_pages, old, link);
+	LIST_INSERT_HEAD(&broker->old_pages, old, all_link);
+	return 0;
+}
+
+void old_pages_drop(struct broker *broker, struct process *process, const uint8_t *cookie, bool unlink)
+{
+	struct old_page *old = LIST_FIRST(&process->old_pages);
+
+	process_ref(process);
+	while (old != NULL) {
+		struct old_page *next = LIST_NEXT(old, link);
+
+		if (cookie == NULL || memcmp(old->cookie, cookie, sizeof(old->cookie)) == 0) {
+			event_page_bump(old->page);
+			event_page_free(&broker->store, old->page, unlink);
+			LIST_REMOVE(old, link);
+			LIST_REMOVE(old, all_link);
+			process_unref(process);
+			free(old);
+		}
+		old = next;
+	}
+	process_unref(process);
+}
+
+void old_pages_bump(struct broker *broker)
+{
+	struct old_page *old;
+
+	LIST_FOREACH (old, &broker->old_pages, all_link)
+		event_page_bump(old->page);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * OPEN_WRITER, OPEN_READER, CLOSE.
+ *
+ * Everything is checked before anything is changed, and what was changed is taken back when a later step fails. A request repeated by the same
+ * client gets the same answer: the first one's may have been lost with a broker that was killed.
+ */
+#include "open.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "liveness.h"
+#include "log.h"
+#include "peer.h"
+#include "proto/schema.h"
+#include "proto/step.h"
+
+static const char *kind_name(unsigned kind)
+{
+	static const char *const names[] = { "nothing", "value", "ring", "frame", "queue", "block" };
+
+	return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown";
+}
+
+/* ---- what both have in common ---- */
+
+/* An answer of -EPROTOTYPE shows the segment's schema. */
+static void reply_schema(struct broker *broker, struct segment *segment, struct reply *reply)
+{
+	char *text = reply_tail(reply, segment->schema_length);
+
+	if (text == NULL || segment_read_schema(&broker->store, segment, text) < 0)
+		log_error("%s: its schema cannot be read", segment->name);
+}
+
+/* The client wants to hear when asking again makes sense. Answers with an error if that cannot be promised. */
+static void want(struct peer *peer, const struct shmb_msg_head *head, uint32_t open_flags, const char *name, struct reply *reply)
+{
+	int r;
+
+	if ((open_flags & SHMB_OPEN_NOTIFY) == 0)
+		return;
+	r = interest_add(&peer->broker->interests, peer, name);
+	if (r < 0)
+		reply_error(reply, head, r, "a connection can wait for %d names: use a second one", PEER_INTERESTS_MAX);
+}
+
+static bool has_room(struct peer *peer, const struct shmb_msg_head *head, struct reply *reply)
+{
+	if (peer->attachment_count < PEER_ATTACHMENTS_MAX)
+		return true;
+	reply_error(reply, head, -EUSERS, "a connection can have %d handles: close some, or use a second connection", PEER_ATTACHMENTS_MAX);
+	return false;
+}
+
+/* Fills the answer with what the attachment got. */
+static int reply_open(struct broker *broker, const struct attachment *attachment, const struct shmb_msg_head *head, struct reply *reply)
+{
+	struct segment *segment = attachment->segment;
+	struct shmb_msg_open_answer *answer = reply_begin(reply, head, sizeof(*answer));
+	bool writes = attachment->role == SHMB_ROLE_WRITER;
+	int r = segment_open_fds(&broker->store, segment, attachment->role, attachment->area, reply->fds, &reply->fd_count);
+
+	if (r < 0) {
+		reply->fd_count = 0;
+		reply_error(reply, head, r, "the files of %s cannot be opened: %s", segment->name, strerror(-r));
+		return r;
+	}
+	answer->segment_id = segment->segment_id;
+	answer->generation = segment->geometry.generation;
+	answer->epoch = writes ? segment->epoch : 0;
+	answer->state = writes ? shmb_state_word(segment->epoch, segment->state) : 0;
+	answer->cell = attachment->cell;
+	answer->incarnation = attachment->incarnation;
+	answer->fd_count = reply->fd_count;
+	answer->area = attachment->area;
+	return 0;
+}
+
+/* The handle is in use: the same request again, or a mistake. */
+static void reply_repeated(struct peer *peer, const struct attachment *attachment, enum shmb_role role, const char *name,
+			   const struct shmb_msg_head *head, struct reply *reply)
+{
+	if (attachment->role == role && strcmp(attachment->segment->name, name) == 0)
+		reply_open(peer->broker, attachment, head, reply);
+	else
+		reply_error(reply, head, -EEXIST, "handle %u is already in use for %s: choose another number", attachment->handle,
+			    attachment->segment->name);
+}
+
+/* ---- writer ---- */
+
+/* Is the schema text what the request says it is? */
+static bool check_schema(const struct shmb_msg_open_writer *open, const char *text, struct reply *reply)
+{
+	struct shmb_schema schema;
+	unsigned line = 0;
+	const char *why = "";
+	bool good = false;
+	int r = shmb_schema_parse(text, open->head.tail_bytes, &schema, &line, &why);
+
+	if (r == -ENOMEM) {
+		reply_error(reply, &open->head, r, "the broker is out of memory");
+		return false;
+	}
+	if (r < 0) {
+		reply_error(reply, &open->head, r, "the schema of %s, line %u: %s", open->type, line, why);
+		return false;
+	}
+	if (schema.hash != open->schema_hash)
+		reply_error(reply, &open->head, -EINVAL, "the schema's hash is not the one stated: client and broker hash differently");
+	else if (schema.size != open->payload_bytes)
+		reply_error(reply, &open->head, -EINVAL, "the schema describes %" PRIu64 " bytes, but the payload has %" PRIu64,
+			    schema.size, open->payload_bytes);
+	else
+		good = true;
+	shmb_schema_deinit(&schema);
+	return good;
+}
+
+/* May this request continue the segment that is there? */
+static bool check_existing(struct peer *peer, struct segment *segment, const struct shmb_msg_open_writer *open, struct reply *reply)
+{
+	const struct shmb_geometry *geometry = &segment->geometry;
+
+	if (peer->holder.uid != segment->owner_uid && peer->holder.uid != 0) {
+		reply_error(reply, &open->head, -EPERM, "%s belongs to uid %u, this process has uid %u: only its owner and root write it",
+			    segment->name, segment->owner_uid, peer->holder.uid);
+		return false;
+	}
+	if (segment->schema_hash != open->schema_hash) {
+		reply_error(reply, &open->head, -EPROTOTYPE,
+			    "%s holds another type, %s of %" PRIu64 " bytes: use that, another name, or remove it first (shmbctl remove)",
+			    segment->name, segment->type, geometry->payload_bytes);
+		reply_schema(peer->broker, segment, reply);
+		return false;
+	}
+	if (geometry->kind != open->kind || geometry->slot_count != open->capacity || geometry->flags != open->segment_flags ||
+	    geometry->payload_bytes != open->payload_bytes) {
+		reply_error(
+			reply, &open->head, -EEXIST,
+			"%s is there as a %s of capacity %u%s: open it like that, under another name, or remove it first (shmbctl remove)",
+			segment->name, kind_name(geometry->kind), geometry->slot_count,
+			(geometry->flags & SHMB_SEGMENT_STAMPED) != 0 ? ", stamped" : ", without stamps");
+		return false;
+	}
+	return true;
+}
+
+static void reply_held(struct peer *peer, struct segment *segment, const struct attachment *attachment,
+		       const struct shmb_msg_open_writer *open, struct reply *reply)
+{
+	const char *comm = attachment != NULL ? attachment->process->comm : "?";
+
+	if (segment->state == SHMB_STATE_GIVEN_UP)
+		reply_error(
+			reply, &open->head, -ESTALE,
+			"%s was given up by process %d (%s), which still runs and may still write: end that process, or remove the segment",
+			segment->name, segment->lease.pid, comm);
+	else
+		reply_error(reply, &open->head, -EBUSY, "%s is written by process %d (%s) of uid %u: it has one writer at a time",
+			    segment->name, segment->lease.pid, comm, segment->lease.uid);
+	reply_holder(reply, &segment->lease, comm);
+	want(peer, &open->head, open->open_flags, segment->name, reply);
+}
+
+/* The lease is not free. True when it is this very client's, whose first answer was lost: it then has it again. */
+static bool take_back(struct peer *peer, struct segment *segment, struct attachment *attachment)
+{
+	if (attachment == NULL || attachment->peer != NULL || !holder_is_same(&attachment->holder, &peer->holder))
+		return false;
+	if (attachment->given_up) {
+		if (segment_resume(&peer->broker->store, segment) < 0)
+			return false;
+		attachment->given_up = false;
+	}
+	return true;
+}
+
+/* Grants the free lease. NULL: answered with an error. */
+static struct attachment *take_lease(struct peer *peer, struct segment *segment, const struct shmb_msg_open_writer *open,
+				     struct reply *reply)
+{
+	struct attachment *attachment = attachment_new(segment, peer->process, &peer->holder, SHMB_ROLE_WRITER);
+	int r = attachment == NULL ? -ENOMEM : segment_grant(&peer->broker->store, segment, &peer->holder);
+
+	if (r == 0)
+		return attachment;
+	attachment_free(attachment);
+	if (r == -EOVERFLOW)
+		reply_error(reply, &open->head, r,
+			    "%s has used up its numbers, or its last writer has spoilt them: remove it (shmbctl remove)", segment->name);
+	else
+		reply_error(reply, &open->head, r, "the lease of %s cannot be granted: %s", segment->name, strerror(-r));
+	return NULL;
+}
+
+/* Makes the segment. NULL: answered with an error. */
+static struct segment *make_segment(struct peer *peer, const struct shmb_msg_open_writer *open, const char *schema, struct reply *reply)
+{
+	struct broker *broker = peer->broker;
+	struct segment_spec spec = {
+		.name = open->name,
+		.type = open->type,
+		.schema = schema,
+		.schema_length = open->head.tail_bytes,
+		.schema_hash = open->schema_hash,
+		.request = {
+			.kind = (enum shmb_kind)open->kind,
+			.flags = open->segment_flags,
+			.capacity = open->capacity,
+			.payload_align = open->payload_align,
+			.payload_bytes = open->payload_bytes,
+		},
+		.owner_uid = peer->holder.uid,
+		.owner_gid = peer->gid,
+	};
+	struct segment *segment;
+	const char *why = NULL;
+	int r = segment_create(&broker->store, &spec, &segment, &why);
+
+	if (r < 0) {
+		reply_error(reply, &open->head, r, "%s cannot be made: %s", open->name, why != NULL ? why : strerror(-r));
+		return NULL;
+	}
+	r = registry_add(&broker->registry, segment);
+	if (r < 0) {
+		segment_remove(&broker->store, segment);
+		reply_error(reply, &open->head, r, "%s cannot be made: %s", open->name, strerror(-r));
+		return NULL;
+	}
+	return segment;
+}
+
+void open_writer(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)
+{
+	const struct shmb_msg_open_writer *open = &request->open_writer;
+	struct broker *broker = peer->broker;
+	struct attachment *attachment = attachment_by_handle(peer, open->handle);
+	struct segment *segment;
+	bool is_new = false;
+
+	if (attachment != NULL) {
+		reply_repeated(peer, attachment, SHMB_ROLE_WRITER, open->name, &open->head, reply);
+		return;
+	}
+	if (!has_room(peer, &open->head, reply) || !check_schema(open, tail, reply))
+		return;
+	segment = registry_find(&broker->registry, open->name);
+	if (segment != NULL && !check_existing(peer, segment, open, reply))
+		return;
+	if (segment == NULL) {
+		segment = make_segment(peer, open, tail, reply);
+		if (segment == NULL)
+			return;
+		is_new = true;
+	}
+	attachment = liveness_lease_holder(broker, segment, peer->process);
+	if (segment->state == SHMB_STATE_FREE) {
+		attachment = take_lease(peer, segment, open, reply);
+	} else if (!take_back(peer, segment, attachment)) {
+		reply_held(peer, segment, attachment, open, reply);
+		return;
+	}
+	if (attachment != NULL) {
+		attachment_set_peer(attachment, peer, open->handle);
+		SHMB_STEP("open.granted");
+		if (reply_open(broker, attachment, &open->head, reply) < 0) {
+			liveness_close(broker, attachment);
+			attachment = NULL;
+		}
+	}
+	if (attachment == NULL) {
+		if (is_new)
+			reaper_remove(broker, segment);
+		return;
+	}
+	log_info("%s: %s by writer %d (%s); a %s of %u times %" PRIu64 " bytes, type %s", segment->name, is_new ? "made" : "taken over",
+		 peer->holder.pid, peer->process->comm, kind_name(segment->geometry.kind), segment->geometry.slot_count,
+		 segment->geometry.payload_bytes, segment->type);
+	reaper_look(&broker->reaper, segment);
+	liveness_tell_readers(segment);
+	if (is_new)
+		interest_tell(&broker->interests, segment->name);
+}
+
+/* ---- reader ---- */
+
+static bool check_readable(struct peer *peer, struct segment *segment, const struct shmb_msg_open_reader *open, struct reply *reply)
+{
+	if (open->kind != SHMB_KIND_NONE && open->kind != segment->geometry.kind) {
+		reply_error(reply, &open->head, -EMEDIUMTYPE, "%s is a %s, not a %s: open it as that", segment->name,
+			    kind_name(segment->geometry.kind), kind_name(open->kind));
+		return false;
+	}
+	if (open->schema_hash != 0 && open->schema_hash != segment->schema_hash) {
+		reply_error(reply, &open->head, -EPROTOTYPE, "%s holds another type, %s of %" PRIu64 " bytes", segment->name, segment->type,
+			    segment->geometry.payload_bytes);
+		reply_schema(peer->broker, segment, reply);
+		return false;
+	}
+	return true;
+}
+
+/* A cell where there is one: readers beyond that read all the same. */
+static int take_cell(struct broker *broker, struct attachment *attachment)
+{
+	int r = segment_cell_take(&broker->store, attachment->segment, &attachment->holder, &attachment->cell, &attachment->incarnation,
+				  &attachment->area);
+
+	if (r < 0) {
+		attachment->cell = UINT32_MAX;
+		attachment->area = UINT32_MAX;
+		return r == -EUSERS ? 0 : r;
+	}
+	/*
+	 * Areas are named files where the broker that made them lay in a private directory. If it no longer does, they are not for other users, who
+	 * could make them shorter under the writer's feet.
+	 */
+	if (!broker->listener.is_private && attachment->holder.uid != geteuid())
+		attachment->area = UINT32_MAX;
+	return 0;
+}
+
+void open_reader(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)
+{
+	const struct shmb_msg_open_reader *open = &request->open_reader;
+	struct broker *broker = peer->broker;
+	struct attachment *attachment = attachment_by_handle(peer, open->handle);
+	struct segment *segment;
+	int r = 0;
+
+	(void)tail;
+	if (attachment != NULL) {
+		reply_repeated(peer, attachment, (enum shmb_role)open->role, open->name, &open->head, reply);
+		return;
+	}
+	segment = registry_find(&broker->registry, open->name);
+	if (segment == NULL) {
+		reply_error(reply, &open->head, -ENOENT, "there is no segment %s: it appears when its writer opens it", open->name);
+		want(peer, &open->head, open->open_flags, open->name, reply);
+		return;
+	}
+	if (!has_room(peer, &open->head, reply) || !check_readable(peer, segment, open, reply))
+		return;
+	attachment = attachment_new(segment, peer->process, &peer->holder, (enum shmb_role)open->role);
+	if (attachment == NULL) {
+		reply_error(reply, &open->head, -ENOMEM, "the broker is out of memory");
+		return;
+	}
+	if (open->role == SHMB_ROLE_READER)
+		r = take_cell(broker, attachment);
+	if (r < 0) {
+		attachment_free(attachment);
+		reply_error(reply, &open->head, r, "%s has no place for the reader: %s", segment->name, strerror(-r));
+		return;
+	}
+	attachment_set_peer(attachment, peer, open->handle);
+	if (reply_open(broker, attachment, &open->head, reply) < 0)
+		liveness_close(broker, attachment);
+	reaper_look(&broker->reaper, segment);
+}
+
+void open_close(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)
+{
+	struct attachment *attachment = attachment_by_handle(peer, request->close.handle);
+	int r;
+
+	(void)tail;
+	/* Nothing there is what closing is for: the segment was removed meanwhile, or this is the request again. */
+	if (attachment != NULL) {
+		char name[sizeof(attachment->segment->name)];
+
+		memcpy(name, attachment->segment->name, sizeof(name));
+		r = liveness_close(peer->broker, attachment);
+		if (r < 0) {
+			reply_error(reply, &request->close.head, r, "%s is closed, but its files are damaged: %s", name, strerror(-r));
+			return;
+		}
+	}
+	reply_done(reply, &request->close.head);
+}

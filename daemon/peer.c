@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections: accepting, reading a request, answering it, closing.
+ *
+ * Who is at the other end is settled at accept: SO_PEERCRED and a pidfd name the process that connected. Each message then carries the credentials of
+ * its sender, put there by the kernel; a sender with another pid has come by the descriptor (a fork, SCM_RIGHTS) and is none of ours.
+ */
+#include "peer.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "liveness.h"
+#include "log.h"
+#include "proto/step.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* asm-generic/socket.h of Linux 6.5; the same on x86-64 and arm64 */
+#endif
+
+enum {
+	SCM_FDS_MAX = 253,			/* SCM_MAX_FD of the kernel: what one message can carry */
+	PEER_SEND_BYTES = 2 * SHMB_MESSAGE_MAX, /* a full packet and the kernel's overhead */
+};
+
+static void on_readable(int events, void *user);
+
+/* ---- accepting ---- */
+
+static void refuse(struct peer *peer, int error, const char *text)
+{
+	peer->refusal = error;
+	peer->refusal_text = text;
+}
+
+/* How many connections a user has that is not ours: it may not take all. */
+static bool user_has_too_many(const struct broker *broker, uid_t uid)
+{
+	const struct peer *other;
+	uint32_t count = 0;
+
+	if (uid == geteuid())
+		return false;
+	LIST_FOREACH (other, &broker->peers, link)
+		count += other->holder.uid == uid;
+	return count >= broker->peers_max / 2;
+}
+
+/* Finds out who it is. An error means that it is gone already; a refusal is kept for the answer to HELLO. */
+static int identify(struct peer *peer)
+{
+	struct broker *broker = peer->broker;
+	struct ucred cred;
+	socklen_t length = sizeof(cred);
+	int pidfd = -1;
+	int r;
+
+	if (getsockopt(peer->fd, SOL_SOCKET, SO_PEERCRED, &cred, &length) < 0)
+		return -errno;
+	peer->holder.pid = cred.pid;
+	peer->holder.uid = cred.uid;
+	peer->gid = cred.gid;
+	if (broker->peer_count >= broker->peers_max || user_has_too_many(broker, cred.uid)) {
+		refuse(peer, -EUSERS, "the broker has as many connections as it can serve: close some");
+		return 0;
+	}
+	if (cred.pid <= 0) {
+		refuse(peer, -EOPNOTSUPP,
+		       "the broker cannot see this process, which is in a container with pids of its own: run both in one pid namespace");
+		return 0;
+	}
+	length = sizeof(pidfd);
+	if (getsockopt(peer->fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) < 0) {
+		if (errno == ESRCH)
+			return -ESRCH;
+		pidfd = -1;
+	}
+	r = process_watch_peer(&broker->processes, cred.pid, pidfd, &peer->process);
+	if (r == -EACCES) {
+		refuse(peer, r,
+		       "the broker may not look at this process in /proc: mount /proc without hidepid for it, or run it as the same user");
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	peer->holder.start_time = peer->process->start_time;
+	LIST_INSERT_HEAD(&peer->process->peers, peer, process_link);
+	return 0;
+}
+
+int peer_new(struct broker *broker, int fd)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+	int send_bytes = PEER_SEND_BYTES;
+	int r = -ENOMEM;
+
+	if (peer == NULL) {
+		close(fd);
+		return r;
+	}
+	peer->broker = broker;
+	peer->fd = fd;
+	LIST_INIT(&peer->attachments);
+	LIST_INIT(&peer->interests);
+	r = identify(peer);
+	if (r == 0 && peer->refusal != 0 && broker->peers_refused >= PEERS_REFUSED_MAX)
+		r = peer->refusal;
+	if (r == 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)) < 0)
+		r = -errno;
+	if (r == 0)
+		r = loop_fd_new(broker->loop, fd, LOOP_READ, on_readable, peer, &peer->watch);
+	LIST_INSERT_HEAD(&broker->peers, peer, link);
+	broker->peer_count += peer->refusal == 0;
+	broker->peers_refused += peer->refusal != 0;
+	if (r < 0) {
+		if (r != -ESRCH)
+			log_warning("a connection of process %d is refused: %s", peer->holder.pid, strerror(-r));
+		peer_free(peer);
+	}
+	return r;
+}
+
+/* ---- closing ---- */
+
+static struct peer *end(struct peer *peer, bool unlink_page)
+{
+	struct broker *broker = peer->broker;
+
+	LIST_REMOVE(peer, link);
+	broker->peer_count -= peer->refusal == 0;
+	broker->peers_refused -= peer->refusal != 0;
+	interest_drop_peer(peer);
+	peer->drain = loop_drain_free(peer->drain);
+	peer->watch = loop_fd_free(peer->watch);
+	close(peer->fd);
+	if (peer->page != NULL) {
+		/* Whoever sleeps on it looks at its socket then, and connects again. */
+		event_page_bump(peer->page);
+		event_page_free(&broker->store, peer->page, unlink_page);
+	}
+	if (peer->process != NULL) {
+		LIST_REMOVE(peer, process_link);
+		process_unref(peer->process);
+	}
+	free(peer);
+	listener_resume(&broker->listener);
+	return NULL;
+}
+
+struct peer *peer_free(struct peer *peer)
+{
+	return end(peer, true);
+}
+
+struct peer *peer_leave(struct peer *peer)
+{
+	return end(peer, false);
+}
+
+struct peer *peer_close(struct peer *peer)
+{
+	liveness_peer_closed(peer->broker, peer);
+	return peer_free(peer);
+}
+
+/* ---- requests ---- */
+
+/* Looks at what came with a message: the sender's credentials (those are wanted), descriptors (those are not). Returns whether the sender is the peer. */
+static bool check_control(struct peer *peer, struct msghdr *message)
+{
+	struct cmsghdr *control;
+	bool is_peer = false;
+	int fds[SCM_FDS_MAX];
+	size_t count;
+
+	for (control = CMSG_FIRSTHDR(message); control != NULL; control = CMSG_NXTHDR(message, control)) {
+		if (control->cmsg_level != SOL_SOCKET)
+			continue;
+		if (control->cmsg_type == SCM_CREDENTIALS && control->cmsg_len == CMSG_LEN(sizeof(struct ucred))) {
+			struct ucred cred;
+
+			memcpy(&cred, CMSG_DATA(control), sizeof(cred));
+			is_peer = cred.pid == peer->holder.pid;
+			if (!is_peer)
+				log_warning("process %d sent a message on the connection of process %d: closed", cred.pid,
+					    peer->holder.pid);
+		} else if (control->cmsg_type == SCM_RIGHTS) {
+			count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+			memcpy(fds, CMSG_DATA(control), count * sizeof(int));
+			closer_close(&peer->broker->closer, fds, (unsigned)count);
+		}
+	}
+	return is_peer;
+}
+
+/* Receives one packet. Its length; -EAGAIN nothing there; 0 or another error: the connection is over. */
+static ssize_t receive(struct peer *peer)
+{
+	struct broker *broker = peer->broker;
+	union {
+		char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(SCM_FDS_MAX * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { .iov_base = broker->packet, .iov_len = sizeof(broker->packet) };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes) };
+	ssize_t length = recvmsg(peer->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (length < 0)
+		return -errno;
+	if (length == 0 && message.msg_controllen == 0)
+		return 0;
+	if (!check_control(peer, &message))
+		return -EPERM;
+	if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+		log_warning("process %d sent a message longer than any can be: closed", peer->holder.pid);
+		return -EMSGSIZE;
+	}
+	if (length == 0) {
+		log_warning("process %d sent an empty message: closed", peer->holder.pid);
+		return -EBADMSG;
+	}
+	return length;
+}
+
+static void answer(struct peer *peer, size_t length, struct reply *reply)
+{
+	union shmb_msg_request request;
+	const struct dispatch_entry *entry;
+	char text[SHMB_TEXT_MAX];
+	const char *tail;
+	const char *why = "";
+	int decoded = shmb_request_decode(peer->broker->packet, length, &request, &tail, &why);
+	int r;
+
+	if (decoded == -EBADMSG) {
+		reply_error(reply, &request.head, decoded, "%s: the connection is closed", why);
+		log_warning("process %d sent something that is no request (%s): closed", peer->holder.pid, why);
+		reply->last = true;
+		return;
+	}
+	r = dispatch_check(peer->state, request.head.opcode, &entry, text);
+	if (r < 0) {
+		reply_error(reply, &request.head, r, "%s", text);
+	} else if (decoded < 0) {
+		reply_error(reply, &request.head, decoded, "%s: %s", entry->name, why);
+		/* Somebody who speaks another protocol has nothing more to say to us. */
+		reply->last = peer->state == PEER_CONNECTED;
+	} else {
+		entry->fn(peer, &request, tail, reply);
+	}
+}
+
+static int send_reply(struct peer *peer, struct reply *reply)
+{
+	union {
+		char bytes[CMSG_SPACE(SHMB_FDS_MAX * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { .iov_base = reply->bytes, .iov_len = reply->length };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (reply->fd_count > 0) {
+		struct cmsghdr *rights = &control.align;
+
+		memset(&control, 0, sizeof(control));
+		rights->cmsg_level = SOL_SOCKET;
+		rights->cmsg_type = SCM_RIGHTS;
+		rights->cmsg_len = CMSG_LEN(reply->fd_count * sizeof(int));
+		memcpy(CMSG_DATA(rights), reply->fds, reply->fd_count * sizeof(int));
+		message.msg_control = control.bytes;
+		message.msg_controllen = CMSG_SPACE(reply->fd_count * sizeof(int));
+	}
+	return sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static bool has_unread_reply(const struct peer *peer)
+{
+	int bytes = 0;
+
+	return ioctl(peer->fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
+}
+
+/* The client has taken something. */
+static void on_drained(void *user)
+{
+	struct peer *peer = user;
+
+	if (has_unread_reply(peer))
+		return;
+	peer->drain = loop_drain_free(peer->drain);
+	loop_fd_set(peer->watch, LOOP_READ);
+}
+
+/* One request for each round of the loop: nobody is served twice before another is served once. */
+static void on_readable(int events, void *user)
+{
+	struct peer *peer = user;
+	struct reply *reply = &peer->broker->reply;
+	ssize_t length;
+	int r;
+
+	(void)events;
+	if (has_unread_reply(peer)) {
+		r = loop_drain_new(peer->broker->loop, peer->fd, on_drained, peer, &peer->drain);
+		if (r == 0)
+			loop_fd_set(peer->watch, 0);
+		else
+			peer_close(peer);
+		return;
+	}
+	length = receive(peer);
+	if (length == -EAGAIN || length == -EINTR)
+		return;
+	if (length <= 0) {
+		peer_close(peer);
+		return;
+	}
+	reply_init(reply);
+	answer(peer, (size_t)length, reply);
+	SHMB_STEP("reply.sending");
+	r = send_reply(peer, reply);
+	reply_deinit(reply);
+	SHMB_STEP("reply.sent");
+	/* The queue was empty, so there is room for any answer. What fails is the connection, or the system; the client connects again and repeats. */
+	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+		log_warning("process %d cannot be answered: %s; its connection is closed", peer->holder.pid, strerror(-r));
+	if (r < 0 || reply->last)
+		peer_close(peer);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_DAEMON_PEER_H
+#define SHMB_DAEMON_PEER_H
+
+/*
+ * A connection: who is at the other end, how far the conversation has come, what was opened through it.
+ *
+ * One request is read when the answer to the one before has been taken by the client, so that a client that never reads costs one answer and
+ * the descriptors in it, not more, and a broker's send never finds the queue full.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "dispatch.h"
+#include "event_page.h"
+#include "process.h"
+#include "segment.h"
+
+enum {
+	PEERS_MAX = 1024,	    /* connections */
+	PEERS_REFUSED_MAX = 32,	    /* connections beyond that which are told so */
+	PEER_ATTACHMENTS_MAX = 256, /* handles open through one connection */
+	PEER_INTERESTS_MAX = 64,    /* names waited for through one connection */
+};
+
+struct broker;
+struct interest;
+
+struct peer {
+	LIST_ENTRY(peer) link;	       /* broker's */
+	LIST_ENTRY(peer) process_link; /* only while process is set */
+	struct broker *broker;
+	int fd;
+	struct loop_fd *watch;
+	struct loop_drain *drain; /* set while the client has not taken our last answer */
+	enum peer_state state;
+	struct process *process; /* referenced; NULL when the connection is refused */
+	struct holder holder;	 /* cookie valid after HELLO */
+	gid_t gid;
+	struct event_page *page; /* after HELLO */
+	LIST_HEAD(, attachment) attachments;
+	uint32_t attachment_count;
+	LIST_HEAD(, interest) interests;
+	uint32_t interest_count;
+	int refusal; /* negative errno: HELLO is answered with it */
+	const char *refusal_text;
+};
+
+/* Takes a connection just accepted. On an error the descriptor is closed and nothing is left. */
+int peer_new(struct broker *broker, int fd_consume);
+/* Closes it. What it held is given up or, when its process is ending, left to that (liveness.h). */
+struct peer *peer_close(struct peer *peer);
+/* Frees it, its event page too; what it held must have been seen to. */
+struct peer *peer_free(struct peer *peer);
+/* The same at the end of the daemon: the event page stays for the next one to find. */
+struct peer *peer_leave(struct peer *peer);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_DAEMON_PROCESS_H
+#define SHMB_DAEMON_PROCESS_H
+
+/*
+ * A process that we watch: pid and start time say which one it is (a pid alone is reused), a pidfd says when it has ended. One struct for each,
+ * shared by its connections and by everything it holds.
+ *
+ *   ALIVE --pidfd readable--> dead (the callback runs once) --last unref--> freed
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "loop.h"
+#include "proto/message.h"
+
+struct attachment;
+struct peer;
+struct old_page;
+struct process;
+
+typedef void process_death_fn(struct process *process, void *user);
+
+struct process_table {
+	struct loop *loop;
+	process_death_fn *on_death;
+	void *user;
+	void *by_identity; /* tsearch(3) */
+	uint32_t count;
+};
+
+struct process {
+	int32_t pid;
+	uint64_t start_time;
+	int pidfd; /* -1: could not be had, asked through /proc when it matters */
+	bool dead;
+	char comm[SHMB_COMM_MAX]; /* as it calls itself, else the kernel's; foreign text */
+	unsigned refs;
+	LIST_HEAD(, attachment) attachments;
+	LIST_HEAD(, peer) peers;
+	LIST_HEAD(, old_page) old_pages; /* event pages of its connections to the broker before */
+	struct process_table *table;
+	struct loop_fd *watch;
+};
+
+void process_table_init(struct process_table *table, struct loop *loop, process_death_fn *on_death, void *user);
+/* Frees what is still referenced too: for the end of the daemon. */
+void process_table_deinit(struct process_table *table);
+
+/*
+ * Looks up or begins to watch the process (pid, start_time). Gives a reference. -ESRCH: it has ended (or another one has its pid now); -ENOMEM.
+ */
+int process_watch(struct process_table *table, int32_t pid, uint64_t start_time, struct process **out);
+/* The same for the peer of a connection, of which only pid and perhaps a pidfd (consumed; -1 none) are known. -EACCES: /proc does not show it. */
+int process_watch_peer(struct process_table *table, int32_t pid, int pidfd_consume, struct process **out);
+struct process *process_ref(struct process *process);
+struct process *process_unref(struct process *process);
+
+/* Runs the death callback at once when the process has ended but the loop has not told so yet. Returns whether it is dead. The caller holds a
+ * reference, and attachments of the process may be gone afterwards. */
+bool process_check(struct process *process);
+/* On its way out: its descriptors are being closed because it ends, not because it wants to. */
+bool process_is_exiting(const struct process *process);
+/* Being dumped: no thread of it runs its program any more. */
+bool process_is_dumping(const struct process *process);
+
+/* ---- /proc ---- */
+
+struct process_stat {
+	char comm[SHMB_COMM_MAX];
+	char state; /* 'R', 'S', 'Z', ... */
+	uint32_t flags;
+	uint64_t start_time;
+};
+
+enum { PROCESS_FLAG_EXITING = 0x4 }; /* PF_EXITING of the kernel's sched.h */
+
+/* Parses the text of /proc/PID/stat. The command may hold anything, blanks and parentheses too. -EBADMSG. */
+int process_stat_parse(const char *text, size_t length, struct process_stat *out);
+/* Reads and parses it. -ESRCH no such process, -EACCES hidden. */
+int process_stat_read(int32_t pid, struct process_stat *out);
+
+#endif

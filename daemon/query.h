@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_DAEMON_QUERY_H
+#define SHMB_DAEMON_QUERY_H
+
+/* What tools ask: which segments there are, what is known of one, how the broker is; and removing one. */
+
+#include "dispatch.h"
+
+dispatch_fn query_list;
+dispatch_fn query_info;
+dispatch_fn query_status;
+dispatch_fn query_remove;
+
+#endif
