@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: MIT */
+/* The data path of value and ring on plain memory: numbers, losses, what a writer leaves behind, and bytes that no writer wrote. */
+#include "libclient/slots.h"
+#include "libclient/wait.h"
+#include "tests/support/unit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct bench {
+	struct shmb_geometry geometry;
+	struct shmb_shm_card *card;
+	struct shmb_shm_data *data;
+	struct shmb_shm_area *areas[2];
+	struct slots_memory memory; /* as a writer sees it */
+	struct slots_writer writer;
+	struct slots_reader reader;
+};
+
+static _Atomic uint32_t guard = 1;
+static const uint64_t granted = 3 << 8 | SHMB_STATE_HELD;
+
+static void *pages(size_t bytes)
+{
+	size_t rounded = (bytes + SHMB_PAGE - 1) & ~(size_t)(SHMB_PAGE - 1);
+	void *memory = aligned_alloc(SHMB_PAGE, rounded);
+
+	ck_assert_ptr_nonnull(memory);
+	memset(memory, 0, rounded);
+	return memory;
+}
+
+/* A reader as if it were opened now. */
+static void reader_open(struct bench *bench, struct slots_reader *reader)
+{
+	struct slots_memory memory = bench->memory;
+
+	memory.area_count = 1;
+	slots_reader_init(reader, &memory, &memory.areas[0]->cells[0]);
+}
+
+static void bench_setup_at(struct bench *bench, uint32_t capacity, uint64_t bytes, uint32_t flags, uint64_t base)
+{
+	struct shmb_request request = {
+		.kind = SHMB_KIND_RING, .flags = flags, .capacity = capacity, .payload_align = 1, .payload_bytes = bytes
+	};
+
+	memset(bench, 0, sizeof(*bench));
+	ck_assert_int_eq(shmb_geometry_plan(&request, 2, &bench->geometry, NULL), 0);
+	bench->geometry.base = base;
+	bench->card = pages(sizeof(*bench->card));
+	bench->data = pages(bench->geometry.data_bytes);
+	for (int i = 0; i < 2; i++)
+		bench->areas[i] = pages(sizeof(*bench->areas[i]));
+	bench->card->state = granted;
+	bench->card->writer = shmb_writer_word(3, SHMB_WRITER_ALIVE);
+	bench->card->bound_areas = 1;
+	bench->data->counter = base;
+	bench->memory = (struct slots_memory){
+		.geometry = &bench->geometry,
+		.card = bench->card,
+		.data = bench->data,
+		.areas = { bench->areas[0], bench->areas[1] },
+		.area_count = 2,
+		.guard = &guard,
+	};
+	ck_assert_int_eq(slots_writer_init(&bench->writer, &bench->memory, granted), 0);
+	reader_open(bench, &bench->reader);
+}
+
+static void bench_setup(struct bench *bench, uint32_t capacity, uint64_t bytes, uint32_t flags)
+{
+	bench_setup_at(bench, capacity, bytes, flags, 0);
+}
+
+static void bench_teardown(struct bench *bench)
+{
+	free(bench->card);
+	free(bench->data);
+	free(bench->areas[0]);
+	free(bench->areas[1]);
+}
+
+static _Atomic uint64_t *id_of(struct bench *bench, uint64_t number)
+{
+	uint64_t index = number & (bench->geometry.slot_count - 1);
+
+	return (_Atomic uint64_t *)((char *)bench->data + bench->geometry.slot_offset + (index << bench->geometry.slot_shift));
+}
+
+/* Publishes `count` payloads whose bytes are all the low byte of their number. */
+static void publish(struct bench *bench, unsigned count)
+{
+	unsigned char payload[8192];
+
+	for (unsigned i = 0; i < count; i++) {
+		memset(payload, (int)(bench->writer.next & 0xff), bench->geometry.payload_bytes);
+		ck_assert_int_eq(slots_publish(&bench->writer, payload), 0);
+	}
+}
+
+static void check_sample(struct bench *bench, const unsigned char *payload, const struct shmb_sample *sample, uint64_t number,
+			 uint64_t missed)
+{
+	ck_assert_uint_eq(sample->number, number);
+	ck_assert_uint_eq(sample->missed, missed);
+	for (uint64_t i = 0; i < bench->geometry.payload_bytes; i++)
+		ck_assert_uint_eq(payload[i], number & 0xff);
+}
+
+static void latest_is(struct bench *bench, uint64_t number, uint64_t missed)
+{
+	unsigned char payload[8192];
+	struct shmb_sample sample;
+
+	ck_assert_int_eq(slots_latest(&bench->reader, payload, &sample), 0);
+	check_sample(bench, payload, &sample, number, missed);
+}
+
+static void next_is(struct bench *bench, uint64_t number, uint64_t missed)
+{
+	unsigned char payload[8192];
+	struct shmb_sample sample;
+
+	ck_assert_int_eq(slots_read_next(&bench->reader, payload, &sample), 0);
+	check_sample(bench, payload, &sample, number, missed);
+}
+
+static int read_result(struct bench *bench, uint64_t number)
+{
+	unsigned char payload[8192];
+	struct shmb_sample sample;
+	int r = slots_read(&bench->reader, number, payload, &sample);
+
+	if (r == 0)
+		check_sample(bench, payload, &sample, number, 0);
+	return r;
+}
+
+static int latest_result(struct bench *bench)
+{
+	unsigned char payload[8192];
+
+	return slots_latest(&bench->reader, payload, NULL);
+}
+
+static int next_result(struct bench *bench)
+{
+	unsigned char payload[8192];
+
+	return slots_read_next(&bench->reader, payload, NULL);
+}
+
+/* Small payloads in the line of their id, larger ones in the pool; with a stamp and without. */
+static const struct {
+	uint64_t bytes;
+	uint32_t flags;
+} shapes[] = {
+	{ 1, 0 }, { 56, 0 }, { 57, 0 }, { 64, 0 }, { 4096, 0 }, { 5000, 0 }, { 48, SHMB_SEGMENT_STAMPED }, { 49, SHMB_SEGMENT_STAMPED },
+};
+
+static void load_shape(size_t shape)
+{
+	struct bench bench;
+
+	bench_setup(&bench, 4, shapes[shape].bytes, shapes[shape].flags);
+	ck_assert_int_eq(latest_result(&bench), -ENODATA);
+	for (uint64_t n = 0; n < 300; n++) {
+		publish(&bench, 1);
+		latest_is(&bench, n, 0);
+	}
+	latest_is(&bench, 299, 0);
+	publish(&bench, 7);
+	latest_is(&bench, 306, 6);
+	bench_teardown(&bench);
+}
+
+START_TEST(store_and_load)
+{
+	for (size_t shape = 0; shape < sizeof(shapes) / sizeof(shapes[0]); shape++)
+		load_shape(shape);
+}
+END_TEST
+
+static void read_shape(size_t shape)
+{
+	struct bench bench;
+	uint64_t got = 0, missed = 0;
+	unsigned char payload[8192];
+	struct shmb_sample sample;
+
+	bench_setup(&bench, 8, shapes[shape].bytes, shapes[shape].flags);
+	ck_assert_int_eq(next_result(&bench), -ENODATA);
+	/* Bursts that fit, that just fit and that do not. */
+	for (unsigned burst = 0; burst < 40; burst++) {
+		publish(&bench, burst);
+		while (slots_read_next(&bench.reader, payload, &sample) == 0) {
+			check_sample(&bench, payload, &sample, got + missed + sample.missed, sample.missed);
+			got++;
+			missed += sample.missed;
+		}
+	}
+	ck_assert_uint_eq(got + missed, bench.writer.next);
+	ck_assert_uint_gt(missed, 0);
+	ck_assert_uint_eq(bench.areas[0]->cells[0].position, bench.writer.next);
+	bench_teardown(&bench);
+}
+
+START_TEST(read_in_order)
+{
+	for (size_t shape = 0; shape < sizeof(shapes) / sizeof(shapes[0]); shape++)
+		read_shape(shape);
+}
+END_TEST
+
+START_TEST(opened_on_full_ring)
+{
+	struct bench bench;
+
+	bench_setup(&bench, 8, 8, 0);
+	publish(&bench, 20);
+	reader_open(&bench, &bench.reader);
+	publish(&bench, 2);
+	next_is(&bench, 19, 0);
+	next_is(&bench, 20, 0);
+	/* Ten more: of eight slots seven are served. */
+	publish(&bench, 10);
+	next_is(&bench, 25, 4);
+	latest_is(&bench, 31, 5);
+	ck_assert_int_eq(next_result(&bench), -ENODATA);
+	bench_teardown(&bench);
+}
+END_TEST
+
+START_TEST(read_by_number)
+{
+	struct bench bench;
+	uint64_t oldest, next;
+
+	bench_setup_at(&bench, 4, 100, 0, 1000);
+	ck_assert_int_eq(read_result(&bench, 999), -ESTALE);
+	ck_assert_int_eq(read_result(&bench, 1000), -ENODATA);
+	ck_assert_int_eq(slots_bounds(&bench.reader, &oldest, &next), 0);
+	ck_assert_uint_eq(oldest, 1000);
+	ck_assert_uint_eq(next, 1000);
+	publish(&bench, 10);
+	ck_assert_int_eq(slots_bounds(&bench.reader, &oldest, &next), 0);
+	ck_assert_uint_eq(oldest, 1007);
+	ck_assert_uint_eq(next, 1010);
+	for (uint64_t n = oldest; n < next; n++)
+		ck_assert_int_eq(read_result(&bench, n), 0);
+	ck_assert_int_eq(read_result(&bench, 1005), -ESTALE);
+	ck_assert_int_eq(read_result(&bench, 0), -ESTALE);
+	ck_assert_int_eq(read_result(&bench, 1010), -ENODATA);
+	ck_assert_int_eq(read_result(&bench, UINT64_MAX), -ENODATA);
+	/* It did not move the position. */
+	next_is(&bench, 1007, 7);
+	bench_teardown(&bench);
+}
+END_TEST
+
+START_TEST(seeking)
+{
+	struct bench bench;
+
+	bench_setup(&bench, 8, 8, 0);
+	publish(&bench, 10);
+	ck_assert_int_eq(slots_seek(&bench.reader, 11), -EINVAL);
+	ck_assert_int_eq(slots_seek(&bench.reader, 5), 0);
+	next_is(&bench, 5, 0);
+	ck_assert_int_eq(slots_seek(&bench.reader, 0), 0);
+	next_is(&bench, 3, 3);
+	ck_assert_int_eq(slots_seek(&bench.reader, 10), 0);
+	ck_assert_int_eq(next_result(&bench), -ENODATA);
+	latest_is(&bench, 9, 0);
+	bench_teardown(&bench);
+}
+END_TEST
+
+/* A write is there as soon as its id says so, even if the writer never came to count it. */
+START_TEST(counter_lags)
+{
+	struct bench bench;
+	uint64_t oldest, next;
+
+	bench_setup(&bench, 4, 8, 0);
+	publish(&bench, 6);
+	bench.data->counter = 5;
+	latest_is(&bench, 5, 5);
+	latest_is(&bench, 5, 0);
+	ck_assert_int_eq(slots_bounds(&bench.reader, &oldest, &next), 0);
+	ck_assert_uint_eq(next, 6);
+	reader_open(&bench, &bench.reader);
+	next_is(&bench, 5, 0);
+	ck_assert_int_eq(next_result(&bench), -ENODATA);
+	ck_assert_int_eq(read_result(&bench, 5), 0);
+	ck_assert_int_eq(read_result(&bench, 6), -ENODATA);
+	/* The very first. */
+	bench_teardown(&bench);
+	bench_setup(&bench, 4, 8, 0);
+	publish(&bench, 1);
+	bench.data->counter = 0;
+	latest_is(&bench, 0, 0);
+	bench_teardown(&bench);
+}
+END_TEST
+
+/* A writer that died in mid-write: the one before stays readable, before repair and after it, and the number is used by the next. */
+START_TEST(half_written)
+{
+	struct bench bench;
+
+	bench_setup(&bench, 4, 8, 0);
+	publish(&bench, 5);
+	*id_of(&bench, 5) = shmb_id_writing(5);
+	latest_is(&bench, 4, 4);
+	ck_assert_int_eq(next_result(&bench), -ENODATA);
+	ck_assert_int_eq(read_result(&bench, 5), -ENODATA);
+	ck_assert_int_eq(read_result(&bench, 1), -ESTALE);
+	*id_of(&bench, 5) = 0;
+	latest_is(&bench, 4, 0);
+	ck_assert_int_eq(slots_writer_init(&bench.writer, &bench.memory, granted), 0);
+	publish(&bench, 1);
+	next_is(&bench, 5, 0);
+	bench_teardown(&bench);
+}
+END_TEST
+
+START_TEST(never_goes_back)
+{
+	struct bench bench;
+
+	bench_setup(&bench, 4, 8, 0);
+	publish(&bench, 6);
+	latest_is(&bench, 5, 5);
+	/* A hostile writer turns its counter back, and then its slot. */
+	bench.data->counter = 2;
+	latest_is(&bench, 5, 0);
+	*id_of(&bench, 5) = shmb_id_done(1);
+	ck_assert_int_eq(latest_result(&bench), -EAGAIN);
+	/* Read by number counts as well. */
+	bench_teardown(&bench);
+	bench_setup(&bench, 4, 8, 0);
+	publish(&bench, 6);
+	bench.data->counter = 5;
+	ck_assert_int_eq(read_result(&bench, 5), 0);
+	*id_of(&bench, 5) = 0;
+	ck_assert_int_eq(latest_result(&bench), -EAGAIN);
+	bench_teardown(&bench);
+}
+END_TEST
+
+START_TEST(rubbish_in_the_data)
+{
+	static const uint64_t words[] = {
+		0, 1, 2, 3, 7, SHMB_NUMBER_MAX - 1, SHMB_NUMBER_MAX, SHMB_NUMBER_MAX + 1, UINT64_MAX / 2, UINT64_MAX - 1, UINT64_MAX,
+	};
+	enum { COUNT = sizeof(words) / sizeof(words[0]) };
+	struct bench bench;
+	unsigned char payload[64];
+	uint64_t oldest, next;
+
+	bench_setup(&bench, 4, 64, 0);
+	for (unsigned counter = 0; counter < COUNT; counter++) {
+		for (unsigned id = 0; id < COUNT; id++) {
+			bench.data->counter = words[counter];
+			for (uint64_t n = 0; n < 4; n++)
+				*id_of(&bench, n) = words[id];
+			reader_open(&bench, &bench.reader);
+			for (int i = 0; i < 3; i++) {
+				slots_latest(&bench.reader, payload, NULL);
+				slots_read_next(&bench.reader, payload, NULL);
+				slots_read(&bench.reader, words[id], payload, NULL);
+				slots_seek(&bench.reader, words[counter]);
+				slots_has_news(&bench.reader);
+				if (slots_bounds(&bench.reader, &oldest, &next) == 0)
+					ck_assert(oldest <= next && next <= SHMB_NUMBER_MAX);
+				ck_assert_uint_le(bench.reader.position, SHMB_NUMBER_MAX);
+				ck_assert_uint_le(bench.reader.seen, SHMB_NUMBER_MAX);
+			}
+		}
+	}
+	bench.data->counter = SHMB_NUMBER_MAX;
+	reader_open(&bench, &bench.reader);
+	ck_assert_int_eq(latest_result(&bench), -EBADMSG);
+	ck_assert_int_eq(next_result(&bench), -EBADMSG);
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -EBADMSG);
+	ck_assert_int_eq(slots_writer_init(&bench.writer, &bench.memory, granted), -EOVERFLOW);
+	bench_teardown(&bench);
+}
+END_TEST
+
+START_TEST(lease_taken_away)
+{
+	struct bench bench;
+	unsigned char payload[8] = { 0 };
+
+	bench_setup(&bench, 4, 8, 0);
+	publish(&bench, 1);
+	bench.card->state = shmb_state_word(4, SHMB_STATE_HELD);
+	ck_assert_int_eq(slots_publish(&bench.writer, payload), -ESTALE);
+	ck_assert_int_eq(slots_heartbeat(&bench.writer), -ESTALE);
+	bench.card->state = shmb_state_word(3, SHMB_STATE_GIVEN_UP);
+	ck_assert_int_eq(slots_publish(&bench.writer, payload), -ESTALE);
+	ck_assert_uint_eq(bench.data->counter, 1);
+	ck_assert_uint_eq(*id_of(&bench, 1), 0);
+	bench.card->state = granted;
+	publish(&bench, 1);
+	latest_is(&bench, 1, 1);
+	bench_teardown(&bench);
+}
+END_TEST
+
+START_TEST(forked)
+{
+	struct bench bench;
+	unsigned char payload[8] = { 0 };
+	uint64_t oldest, next;
+
+	bench_setup(&bench, 4, 8, 0);
+	publish(&bench, 2);
+	guard = 0;
+	ck_assert_int_eq(slots_publish(&bench.writer, payload), -EOWNERDEAD);
+	ck_assert_int_eq(slots_heartbeat(&bench.writer), -EOWNERDEAD);
+	ck_assert_int_eq(slots_latest(&bench.reader, payload, NULL), -EOWNERDEAD);
+	ck_assert_int_eq(slots_read_next(&bench.reader, payload, NULL), -EOWNERDEAD);
+	ck_assert_int_eq(slots_read(&bench.reader, 1, payload, NULL), -EOWNERDEAD);
+	ck_assert_int_eq(slots_seek(&bench.reader, 1), -EOWNERDEAD);
+	ck_assert_int_eq(slots_bounds(&bench.reader, &oldest, &next), -EOWNERDEAD);
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EOWNERDEAD);
+	ck_assert_ptr_nonnull(strstr(shmb_text(), "forked"));
+	guard = 1;
+	ck_assert_uint_eq(bench.data->counter, 2);
+	bench_teardown(&bench);
+}
+END_TEST
+
+START_TEST(stamps)
+{
+	struct bench bench;
+	unsigned char payload[8] = { 0 };
+	struct shmb_sample sample;
+	uint64_t before;
+
+	bench_setup(&bench, 4, 8, SHMB_SEGMENT_STAMPED);
+	before = shmb_now_ns();
+	publish(&bench, 1);
+	ck_assert_int_eq(slots_latest(&bench.reader, payload, &sample), 0);
+	ck_assert(sample.stamp_ns >= before && sample.stamp_ns <= shmb_now_ns());
+	ck_assert_uint_eq(bench.data->heartbeat_ns, sample.stamp_ns);
+	ck_assert_int_eq(slots_heartbeat(&bench.writer), 0);
+	ck_assert_uint_ge(bench.data->heartbeat_ns, sample.stamp_ns);
+	bench_teardown(&bench);
+	bench_setup(&bench, 4, 8, 0);
+	publish(&bench, 1);
+	ck_assert_int_eq(slots_latest(&bench.reader, payload, &sample), 0);
+	ck_assert_uint_eq(sample.stamp_ns, 0);
+	ck_assert_uint_eq(bench.data->heartbeat_ns, 0);
+	bench_teardown(&bench);
+}
+END_TEST
+
+/* The writer looks at bound areas only, and touches the wake word only for somebody. */
+START_TEST(waking)
+{
+	struct bench bench;
+
+	bench_setup(&bench, 4, 8, 0);
+	publish(&bench, 3);
+	ck_assert_uint_eq(bench.data->wake, 0);
+	bench.areas[1]->waiters = 1;
+	publish(&bench, 1);
+	ck_assert_uint_eq(bench.data->wake, 0);
+	bench.card->bound_areas = 3;
+	publish(&bench, 1);
+	ck_assert_uint_eq(bench.data->wake, 1);
+	ck_assert_uint_eq(bench.areas[1]->waiters, 0);
+	bench.areas[0]->waiters = 1;
+	bench.areas[1]->waiters = 1;
+	publish(&bench, 1);
+	ck_assert_uint_eq(bench.data->wake, 2);
+	ck_assert_uint_eq(bench.areas[0]->waiters, 0);
+	ck_assert_uint_eq(bench.areas[1]->waiters, 0);
+	/* Bits of areas that were not mapped are no areas. */
+	bench.card->bound_areas = UINT64_MAX;
+	publish(&bench, 1);
+	ck_assert_uint_eq(bench.data->wake, 2);
+	bench_teardown(&bench);
+}
+END_TEST
+
+START_TEST(verdicts)
+{
+	struct bench bench;
+
+	bench_setup(&bench, 8, 8, 0);
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
+	publish(&bench, 2);
+	bench.card->writer = shmb_writer_word(3, SHMB_WRITER_DEAD);
+	/* Data first, then the verdict, and that once. */
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), 0);
+	next_is(&bench, 0, 0);
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), 0);
+	next_is(&bench, 1, 0);
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EOWNERDEAD);
+	ck_assert_ptr_nonnull(strstr(shmb_text(), "writer"));
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
+	bench.card->writer = shmb_writer_word(4, SHMB_WRITER_ALIVE);
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
+	bench.card->writer = shmb_writer_word(4, SHMB_WRITER_CLOSED);
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EPIPE);
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
+	bench.card->writer = shmb_writer_word(5, SHMB_WRITER_GONE);
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EPIPE);
+	bench.card->writer = shmb_writer_word(6, SHMB_WRITER_DEAD);
+	bench.card->state = shmb_state_word(6, SHMB_STATE_REMOVED);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -ESTALE);
+	bench_teardown(&bench);
+}
+END_TEST
+
+START_TEST(deadlines)
+{
+	struct bench bench;
+	uint64_t begin;
+
+	bench_setup(&bench, 8, 8, 0);
+	/* With an area (one sleep) and without (slices). */
+	for (int i = 0; i < 2; i++) {
+		begin = shmb_now_ns();
+		ck_assert_int_eq(slots_wait(&bench.reader, NULL, begin + 30000000), -ETIMEDOUT);
+		ck_assert_uint_ge(shmb_now_ns(), begin + 30000000);
+		ck_assert_int_eq(slots_wait(&bench.reader, NULL, begin), -ETIMEDOUT);
+		bench.reader.area = NULL;
+	}
+	bench_teardown(&bench);
+}
+END_TEST
+
+static void *publish_slowly(void *arg)
+{
+	struct bench *bench = arg;
+
+	for (int i = 0; i < 50; i++) {
+		unsigned char payload[8];
+
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+		memset(payload, (int)(bench->writer.next & 0xff), sizeof(payload));
+		if (slots_publish(&bench->writer, payload) != 0)
+			abort();
+	}
+	return NULL;
+}
+
+static void sleep_through(bool seen)
+{
+	struct bench bench;
+	pthread_t thread;
+
+	bench_setup(&bench, 64, 8, 0);
+	if (!seen)
+		bench.reader.area = NULL;
+	ck_assert_int_eq(pthread_create(&thread, NULL, publish_slowly, &bench), 0);
+	for (uint64_t n = 0; n < 50; n++) {
+		ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), 0);
+		next_is(&bench, n, 0);
+	}
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(next_result(&bench), -ENODATA);
+	bench_teardown(&bench);
+}
+
+/* With an area, and without: then in slices. */
+START_TEST(sleeping)
+{
+	sleep_through(true);
+	sleep_through(false);
+}
+END_TEST
+
+START_TEST(lost_cell)
+{
+	struct bench bench;
+
+	bench_setup(&bench, 8, 8, 0);
+	publish(&bench, 3);
+	next_is(&bench, 0, 0);
+	ck_assert_uint_eq(bench.areas[0]->cells[0].position, 1);
+	slots_reader_drop_cell(&bench.reader);
+	next_is(&bench, 1, 0);
+	latest_is(&bench, 2, 0);
+	ck_assert_uint_eq(bench.areas[0]->cells[0].position, 1);
+	bench_teardown(&bench);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("slots");
+
+	unit_add(suite, store_and_load, 20);
+	unit_add(suite, read_in_order, 20);
+	unit_add(suite, opened_on_full_ring, 20);
+	unit_add(suite, read_by_number, 20);
+	unit_add(suite, seeking, 20);
+	unit_add(suite, counter_lags, 20);
+	unit_add(suite, half_written, 20);
+	unit_add(suite, never_goes_back, 20);
+	unit_add(suite, rubbish_in_the_data, 20);
+	unit_add(suite, lease_taken_away, 20);
+	unit_add(suite, forked, 20);
+	unit_add(suite, stamps, 20);
+	unit_add(suite, waking, 20);
+	unit_add(suite, verdicts, 20);
+	unit_add(suite, deadlines, 20);
+	unit_add(suite, sleeping, 20);
+	unit_add(suite, lost_cell, 20);
+	return unit_run(suite);
+}
