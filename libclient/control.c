@@ -151,7 +151,7 @@ static int attempt(struct shmb *broker, struct shmb_msg_head *request, const voi
 	int r = connection_ensure(broker, deadline_ns);
 
 	if (r < 0)
-		return r;
+		return r == -ENOENT ? -ECONNREFUSED : r; /* -ENOENT is for what the broker does not find */
 	answer->event = connection_event(broker);
 	r = control_send(broker, request, tail, tail_bytes, deadline_ns);
 	if (r == 0)

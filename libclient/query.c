@@ -11,34 +11,24 @@
 #include "segment.h"
 #include "text.h"
 
-/* A text that says which segment it is about. */
-static int fail_named(int r, const struct answer *answer, const char *name)
-{
-	if (r == -ENOENT && !answer->answered)
-		return -ECONNREFUSED;
-	if (answer->answered)
-		text_fail(r, "segment %s: %s", name, answer->error.text[0] != '\0' ? answer->error.text : shmb_strerror(r));
-	return r;
-}
-
 /* Asks with the lock held; on success the tail (and a NUL) is copied to *out_tail, which the caller frees. NULL: the tail is not wanted. */
-static int ask(struct shmb *broker, struct shmb_msg_head *request, void *out, struct answer *answer, char **out_tail)
+static int ask(struct shmb *broker, struct shmb_msg_head *request, void *out, char **out_tail)
 {
+	struct answer answer;
 	int r;
 
-	memset(answer, 0, sizeof(*answer));
 	if (!connection_is_ours(broker))
 		return text_forked();
 	pthread_mutex_lock(&broker->lock);
-	r = control_request(broker, request, NULL, 0, out, answer);
-	answer_close_fds(answer);
+	r = control_request(broker, request, NULL, 0, out, &answer);
+	answer_close_fds(&answer);
 	if (r == 0 && out_tail != NULL) {
-		*out_tail = malloc(answer->tail_bytes + 1);
+		*out_tail = malloc(answer.tail_bytes + 1);
 		if (*out_tail == NULL) {
 			r = text_fail(-ENOMEM, "no memory for an answer");
 		} else {
-			memcpy(*out_tail, answer->tail, answer->tail_bytes);
-			(*out_tail)[answer->tail_bytes] = '\0';
+			memcpy(*out_tail, answer.tail, answer.tail_bytes);
+			(*out_tail)[answer.tail_bytes] = '\0';
 		}
 	}
 	pthread_mutex_unlock(&broker->lock);
@@ -75,13 +65,12 @@ int shmb_list(struct shmb *broker, int (*visit)(const struct shmb_segment_info *
 
 	for (;;) {
 		struct shmb_msg_list_answer list;
-		struct answer answer;
 		char *tail = NULL;
 		uint64_t before = request.after;
-		int r = ask(broker, &request.head, &list, &answer, &tail);
+		int r = ask(broker, &request.head, &list, &tail);
 
 		if (r < 0)
-			return r == -ENOENT && !answer.answered ? -ECONNREFUSED : r;
+			return r;
 		for (uint32_t i = 0; i < list.count && r == 0; i++) {
 			struct shmb_msg_segment segment;
 			struct shmb_segment_info info;
@@ -107,15 +96,11 @@ int shmb_info(struct shmb *broker, const char *name,
 	struct shmb_segment_info public;
 	struct shmb_msg_reader *records;
 	struct shmb_reader_info *readers;
-	struct answer answer;
 	char *tail = NULL;
 	int r = segment_name_set(request.name, name);
 
-	if (r == 0) {
-		r = ask(broker, &request.head, &info, &answer, &tail);
-		if (r < 0)
-			r = fail_named(r, &answer, name);
-	}
+	if (r == 0)
+		r = ask(broker, &request.head, &info, &tail);
 	if (r < 0)
 		return r;
 	/* malloc'ed memory is aligned for the records, which come first; the codec has checked the lengths. */
@@ -140,11 +125,10 @@ int shmb_status(struct shmb *broker, int (*visit)(const struct shmb_broker_statu
 	struct shmb_msg_status request = { .head.opcode = SHMB_OP_STATUS };
 	struct shmb_msg_status_answer status;
 	struct shmb_broker_status public;
-	struct answer answer;
-	int r = ask(broker, &request.head, &status, &answer, NULL);
+	int r = ask(broker, &request.head, &status, NULL);
 
 	if (r < 0)
-		return r == -ENOENT && !answer.answered ? -ECONNREFUSED : r;
+		return r;
 	public = (struct shmb_broker_status){
 		.version = status.version,
 		.shm_dir = status.shm_dir,
@@ -168,11 +152,9 @@ int shmb_remove(struct shmb *broker, const char *name)
 {
 	struct shmb_msg_name request = { .head.opcode = SHMB_OP_REMOVE };
 	struct shmb_msg_answer done;
-	struct answer answer;
 	int r = segment_name_set(request.name, name);
 
 	if (r < 0)
 		return r;
-	r = ask(broker, &request.head, &done, &answer, NULL);
-	return r < 0 ? fail_named(r, &answer, name) : 0;
+	return ask(broker, &request.head, &done, NULL);
 }

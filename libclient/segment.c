@@ -86,21 +86,13 @@ struct opening {
 	struct answer answer;
 };
 
-/* The broker's sentence, and what a person needs to see beside it. */
-static void explain(const struct opening *opening, int error)
+/* Both schemas beside the broker's sentence: what differs is what a person wants to see. */
+static void show_schemas(const struct opening *opening)
 {
 	const struct answer *answer = &opening->answer;
-	const struct shmb_msg_answer *said = &answer->error;
-	const char *name = opening->handle->name;
 
-	if (error == -EPROTOTYPE && opening->type != NULL && answer->tail_bytes > 0)
-		text_fail(error, "segment %s has another type (%s)\nits schema:\n%.*s\nschema of %s, which was asked for:\n%s", name,
-			  said->text, (int)answer->tail_bytes, answer->tail, opening->type->name, opening->type->schema);
-	else if (error == -EBUSY && said->holder_pid != 0)
-		text_fail(error, "segment %s is written by process %d (%s) of user %u: %s", name, said->holder_pid, said->holder_comm,
-			  said->holder_uid, said->text);
-	else
-		text_fail(error, "segment %s: %s", name, said->text[0] != '\0' ? said->text : shmb_strerror(error));
+	text_fail(0, "%s\nits schema:\n%.*s\nschema of %s, which was asked for:\n%s", answer->error.text, (int)answer->tail_bytes,
+		  answer->tail, opening->type->name, opening->type->schema);
 }
 
 /* Asks once. On success the handle is on the connection's list. */
@@ -120,8 +112,8 @@ static int ask(struct opening *opening, struct shmb_msg_head *request, const voi
 		handle->incarnation = opening->open.incarnation;
 		handle->resumed = true;
 		LIST_INSERT_HEAD(&broker->handles, handle, link);
-	} else if (opening->answer.answered) {
-		explain(opening, r);
+	} else if (r == -EPROTOTYPE && opening->answer.answered && opening->type != NULL) {
+		show_schemas(opening);
 	} else if (r == -ETIMEDOUT && broker->stage == CONNECTION_READY) {
 		/* It may yet be opened: then it shall be closed again. Both answers will be dropped. */
 		struct shmb_msg_close never = { .head.opcode = SHMB_OP_CLOSE, .handle = handle->number };
@@ -163,13 +155,10 @@ static int ask_until(struct opening *opening, struct shmb_msg_head *request, con
 {
 	for (;;) {
 		int r = ask(opening, request, tail, tail_bytes);
-		bool away = !opening->answer.answered && (r == -ECONNREFUSED || r == -ENOENT || r == -ECONNRESET);
+		bool away = !opening->answer.answered && (r == -ECONNREFUSED || r == -ECONNRESET);
 
 		if (r == 0)
 			return 0;
-		/* -ENOENT is for a segment that is not there. */
-		if (away)
-			r = -ECONNREFUSED;
 		if (!away && !(opening->answer.answered && r == opening->wait_for))
 			return r;
 		if (opening->deadline_ns == SHMB_NO_WAIT || clock_now_ns() >= opening->deadline_ns)
