@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-static const char schema[] = "uint64 stamp_ns\n";
+enum { SCHEMA_BYTES = 16 };
 
 static struct shmb_shm_card card_of(const struct shmb_geometry *g)
 {
@@ -20,7 +20,7 @@ static struct shmb_shm_card card_of(const struct shmb_geometry *g)
 		.oldest_reader = SHMB_LAYOUT_OLDEST,
 		.card_bytes = 2 * SHMB_PAGE,
 		.schema_offset = SHMB_PAGE,
-		.schema_length = sizeof(schema) - 1,
+		.schema_length = SCHEMA_BYTES,
 		.kind = (uint8_t)g->kind,
 		.backing = SHMB_BACKING_NAMED,
 		.key_type = g->key_type,
