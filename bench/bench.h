@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_BENCH_H
+#define SHMB_BENCH_H
+
+/*
+ * The benchmark's parts.
+ *
+ * A case is one operation on payloads of one size ("value.store_load", 64 bytes); several implementations do it, of which the first
+ * is what the others are compared with. They take turns, round after round, so that what the machine does meanwhile hits all of them; ratios are
+ * taken within a round.
+ *
+ * A new case is a function that does N operations for each implementation, and a row in cases.c.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct shmb;
+
+enum { BENCH_IMPLS_MAX = 8, BENCH_ROUNDS_LEAST = 15 };
+
+struct bench_case;
+
+/* What an implementation is set up for. */
+struct bench_place {
+	struct shmb *broker;
+	const struct bench_case *which;
+};
+
+struct bench_impl {
+	const char *name;
+	/* *state is given to the other two. 0 or a negative errno with a message on stderr. */
+	int (*init)(void **state, const struct bench_place *place);
+	/* Does the operation `count` times. 0, or a negative errno: what the case does must not fail, and what it moved must arrive. */
+	int (*run)(void *state, uint64_t count);
+	void (*deinit)(void *state);
+};
+
+struct bench_case {
+	const char *name;
+	unsigned procs;
+	size_t bytes;
+	unsigned slots;
+	const struct bench_impl *impls[BENCH_IMPLS_MAX]; /* the first is what ratios are to */
+};
+
+extern const struct bench_case bench_cases[];
+extern const size_t bench_case_count;
+
+/* ---- measuring (measure.c) ---- */
+
+struct bench_result {
+	double min_ns;	  /* the fastest block */
+	double median_ns; /* of the rounds */
+	double p99_ns;	  /* of the blocks */
+	double ratio;	  /* to the first implementation: median of the rounds' ratios */
+};
+
+/*
+ * Measures all implementations of one case, `rounds` rounds; results[i] belongs to impls[i]. `progress` is called before each round.
+ * 0, -EINTR when *stop was set, or what an implementation failed with.
+ */
+int bench_measure(const struct bench_case *which, struct shmb *broker, unsigned rounds, const volatile bool *stop,
+		  void (*progress)(const struct bench_case *which, unsigned round, unsigned rounds), struct bench_result *results);
+
+/* ---- goals (goals.c) ---- */
+
+/* Prints how the results stand to the goals of this case; returns how many are missed. */
+unsigned bench_check_goals(const struct bench_case *which, const struct bench_result *results);
+
+/* ---- a private broker (broker.c) ---- */
+
+/* Starts shmbrokerd, from beside this program in the build tree, on directories of its own, and connects. 0 or a negative errno with a message on
+ * stderr. */
+int bench_broker_start(struct shmb **out);
+/* Ends it and removes what it left. */
+void bench_broker_stop(struct shmb *broker);
+
+#endif

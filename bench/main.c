@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench: measures the library against memcpy and against what users have today, in one interleaved run, and compares with the goals.
+ * Starts a broker of its own. See README.md for what was measured and goals.c for the goals.
+ */
+#include "bench.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile bool stopped;
+
+static void on_signal(int number)
+{
+	(void)number;
+	stopped = true;
+}
+
+struct settings {
+	bool check;
+	unsigned rounds;
+	const char *json_path;
+};
+
+static void print_help(FILE *to)
+{
+	fprintf(to,
+		"Usage: bench [--check] [--rounds N] [--json FILE]\n"
+		"Measures the data path against memcpy and others, side by side, with a private broker.\n"
+		"\n"
+		"  --check        compare with the goals; exit status 1 if one is missed\n"
+		"  --rounds N     interleaved rounds, at least %d (default 21)\n"
+		"  --json FILE    write one object a line for each case and implementation\n"
+		"  --help         this text\n"
+		"\n"
+		"Times are nanoseconds for each operation, timed in blocks of some hundred or thousand: min is the\n"
+		"fastest block, median that of the rounds, p99 that of the blocks. ratio is to the first\n"
+		"implementation of the case: the median of the rounds' ratios.\n",
+		BENCH_ROUNDS_LEAST);
+}
+
+/* 0 go on, 1 done, -EINVAL. */
+static int parse(int argc, char **argv, struct settings *settings)
+{
+	enum { CHECK = 256, ROUNDS, JSON, HELP };
+	static const struct option known[] = {
+		{ "check", no_argument, NULL, CHECK },
+		{ "rounds", required_argument, NULL, ROUNDS },
+		{ "json", required_argument, NULL, JSON },
+		{ "help", no_argument, NULL, HELP },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+	char *end;
+	long rounds;
+
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		switch (option) {
+		case CHECK:
+			settings->check = true;
+			break;
+		case ROUNDS:
+			rounds = strtol(optarg, &end, 10);
+			if (*end != '\0' || rounds < BENCH_ROUNDS_LEAST || rounds > 10000) {
+				fprintf(stderr, "bench: --rounds takes a number from %d to 10000, not '%s'\n", BENCH_ROUNDS_LEAST, optarg);
+				return -EINVAL;
+			}
+			settings->rounds = (unsigned)rounds;
+			break;
+		case JSON:
+			settings->json_path = optarg;
+			break;
+		case HELP:
+			print_help(stdout);
+			return 1;
+		default:
+			return -EINVAL;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "bench: unexpected '%s'\n", argv[optind]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Two cores that share nothing else would add migrations to the figures. The last one has the fewest interrupts, usually. */
+static void stay_on_one_cpu(void)
+{
+	cpu_set_t cpus;
+	int last = -1;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+		return;
+	for (int i = 0; i < CPU_SETSIZE; i++) {
+		if (CPU_ISSET(i, &cpus))
+			last = i;
+	}
+	CPU_ZERO(&cpus);
+	CPU_SET(last, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
+static void show_progress(const struct bench_case *which, unsigned round, unsigned rounds)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K%s, %zu bytes: round %u of %u", which->name, which->bytes, round + 1, rounds);
+}
+
+static void end_progress(void)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K");
+}
+
+static void print_table(const struct bench_case *which, const struct bench_result *results)
+{
+	printf("%-20s %5s %8s %5s  %-20s %9s %9s %9s %12s %8s\n", "case", "procs", "bytes", "slots", "impl", "min ns", "median ns",
+	       "p99 ns", "per s", "ratio");
+	for (unsigned i = 0; i < BENCH_IMPLS_MAX && which->impls[i] != NULL; i++)
+		printf("%-20s %5u %8zu %5u  %-20s %9.1f %9.1f %9.1f %12.0f %8.2f\n", which->name, which->procs, which->bytes, which->slots,
+		       which->impls[i]->name, results[i].min_ns, results[i].median_ns, results[i].p99_ns, 1e9 / results[i].median_ns,
+		       results[i].ratio);
+	printf("\n");
+}
+
+static void write_json(FILE *to, const struct bench_case *which, const struct bench_result *results)
+{
+	for (unsigned i = 0; i < BENCH_IMPLS_MAX && which->impls[i] != NULL; i++)
+		fprintf(to,
+			"{\"case\":\"%s\",\"impl\":\"%s\",\"procs\":%u,\"bytes\":%zu,\"slots\":%u,\"min_ns\":%.2f,\"median_ns\":%.2f,"
+			"\"p99_ns\":%.2f,\"per_s\":%.0f,\"ratio\":%.3f}\n",
+			which->name, which->impls[i]->name, which->procs, which->bytes, which->slots, results[i].min_ns,
+			results[i].median_ns, results[i].p99_ns, 1e9 / results[i].median_ns, results[i].ratio);
+}
+
+static int measure_all(const struct settings *settings, struct shmb *broker, FILE *json, unsigned *missed)
+{
+	for (size_t i = 0; i < bench_case_count; i++) {
+		struct bench_result results[BENCH_IMPLS_MAX] = { 0 };
+		int r = bench_measure(&bench_cases[i], broker, settings->rounds, &stopped, show_progress, results);
+
+		end_progress();
+		if (r < 0)
+			return r;
+		print_table(&bench_cases[i], results);
+		if (settings->check)
+			*missed += bench_check_goals(&bench_cases[i], results);
+		if (json != NULL)
+			write_json(json, &bench_cases[i], results);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = { .rounds = 21 };
+	struct shmb *broker;
+	FILE *json = NULL;
+	unsigned missed = 0;
+	int r = parse(argc, argv, &settings);
+
+	if (r != 0) {
+		if (r < 0)
+			fprintf(stderr, "Try 'bench --help'.\n");
+		return r < 0 ? 2 : 0;
+	}
+	if (settings.json_path != NULL) {
+		json = fopen(settings.json_path, "we");
+		if (json == NULL) {
+			fprintf(stderr, "bench: %s: %s\n", settings.json_path, strerror(errno));
+			return 2;
+		}
+	}
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	r = bench_broker_start(&broker);
+	if (r == 0) {
+		stay_on_one_cpu();
+		r = measure_all(&settings, broker, json, &missed);
+		bench_broker_stop(broker);
+	}
+	if (json != NULL && fclose(json) != 0) {
+		fprintf(stderr, "bench: %s: %s\n", settings.json_path, strerror(errno));
+		r = -EIO;
+	}
+	if (r < 0)
+		return 1;
+	if (missed > 0)
+		printf("%u goal%s missed\n", missed, missed == 1 ? "" : "s");
+	return missed > 0 ? 1 : 0;
+}
