@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The program: options, then the broker. Exit codes: 0 ended in order, 1 could not start, 2 usage. */
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -15,6 +16,7 @@ int main(int argc, char **argv)
 	const struct options_surroundings surroundings = { .uid = geteuid(), .xdg_runtime_dir = getenv("XDG_RUNTIME_DIR") };
 	char message[OPTIONS_MESSAGE_MAX];
 
+	umask(077); /* modes are stated where files are made; a stranger one would take them from ourselves */
 	log_init(LOG_LEVEL_INFO);
 	switch (options_parse(&options, argc, argv, &surroundings, message)) {
 	case OPTIONS_RUN:
