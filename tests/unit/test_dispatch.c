@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of requests: every state with every opcode, and opcodes that are none. */
+#include "daemon/dispatch.h"
+#include "daemon/open.h"
+#include "daemon/query.h"
+#include "daemon/session.h"
+#include "tests/support/unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* What message.h says of each request: the one state it belongs to. Written out here once more, so that a change of the table is seen. */
+static const struct {
+	uint16_t opcode;
+	enum peer_state state;
+	dispatch_fn *fn;
+} expected[] = {
+	{ SHMB_OP_HELLO, PEER_CONNECTED, session_hello },  { SHMB_OP_RESUME, PEER_RESUMING, session_resume },
+	{ SHMB_OP_READY, PEER_RESUMING, session_ready },   { SHMB_OP_OPEN_WRITER, PEER_ACTIVE, open_writer },
+	{ SHMB_OP_OPEN_READER, PEER_ACTIVE, open_reader }, { SHMB_OP_CLOSE, PEER_ACTIVE, open_close },
+	{ SHMB_OP_LIST, PEER_ACTIVE, query_list },	   { SHMB_OP_INFO, PEER_ACTIVE, query_info },
+	{ SHMB_OP_STATUS, PEER_ACTIVE, query_status },	   { SHMB_OP_REMOVE, PEER_ACTIVE, query_remove },
+};
+
+START_TEST(every_request_is_known)
+{
+	ck_assert_uint_eq(sizeof(expected) / sizeof(expected[0]), SHMB_OP_COUNT - 1);
+	for (uint16_t opcode = 1; opcode < SHMB_OP_COUNT; opcode++) {
+		const struct dispatch_entry *entry = dispatch_find(opcode);
+
+		ck_assert_ptr_nonnull(entry);
+		ck_assert_str_ne(entry->name, "");
+		ck_assert_uint_ne(entry->states, 0);
+		ck_assert_uint_eq(entry->states >> PEER_STATES, 0);
+		ck_assert_uint_ne(shmb_request_size(opcode), 0);
+	}
+}
+END_TEST
+
+START_TEST(every_state_with_every_request)
+{
+	char text[SHMB_TEXT_MAX];
+
+	for (int state = 0; state < PEER_STATES; state++) {
+		for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+			const struct dispatch_entry *entry = NULL;
+			int r;
+
+			memset(text, 0, sizeof(text));
+			r = dispatch_check((enum peer_state)state, expected[i].opcode, &entry, text);
+			if ((int)expected[i].state == state) {
+				ck_assert_int_eq(r, 0);
+				ck_assert_ptr_nonnull(entry);
+				ck_assert(entry->fn == expected[i].fn);
+			} else {
+				ck_assert_int_eq(r, -EPROTO);
+				/* It names the request and says what to do instead. */
+				ck_assert_ptr_nonnull(strstr(text, entry->name));
+				ck_assert_ptr_nonnull(strchr(text, ':'));
+			}
+		}
+	}
+}
+END_TEST
+
+START_TEST(unknown_requests)
+{
+	char text[SHMB_TEXT_MAX];
+
+	for (unsigned opcode = 0; opcode <= UINT16_MAX; opcode++) {
+		const struct dispatch_entry *entry = NULL;
+
+		if (opcode >= 1 && opcode < SHMB_OP_COUNT)
+			continue;
+		ck_assert_ptr_null(dispatch_find((uint16_t)opcode));
+		for (int state = 0; state < PEER_STATES; state++) {
+			memset(text, 0, sizeof(text));
+			ck_assert_int_eq(dispatch_check((enum peer_state)state, (uint16_t)opcode, &entry, text), -ENOSYS);
+			ck_assert_ptr_nonnull(memchr(text, '\0', sizeof(text)));
+			ck_assert_str_ne(text, "");
+		}
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("dispatch");
+
+	unit_add(suite, every_request_is_known, 5);
+	unit_add(suite, every_state_with_every_request, 5);
+	unit_add(suite, unknown_requests, 10);
+	return unit_run(suite);
+}
