@@ -29,7 +29,7 @@ struct loop {
 	struct ev_loop *ev;
 	ev_periodic far_away;
 	SLIST_HEAD(, loop_signal) signals;
-	int drain_fd; /* the epoll of drains, -1 until there is one */
+	int drain_fd; /* the epoll of drains */
 	struct loop_fd *drain_watch;
 };
 
@@ -61,23 +61,52 @@ static void on_far_away(struct ev_loop *ev, ev_periodic *watch, int events)
 	(void)events;
 }
 
+static void on_drain(int events, void *user)
+{
+	struct loop *loop = user;
+	struct epoll_event event;
+
+	(void)events;
+	/* One at a time: the callback may free other drains. What is left is reported again. */
+	if (epoll_wait(loop->drain_fd, &event, 1, 0) == 1) {
+		struct loop_drain *drain = event.data.ptr;
+
+		drain->fn(drain->user);
+	}
+}
+
 int loop_new(struct loop **out)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
+	int r = -ENOMEM;
 
 	if (loop == NULL)
-		return -ENOMEM;
+		return r;
+	SLIST_INIT(&loop->signals);
+	loop->drain_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->drain_fd < 0) {
+		r = -errno;
+		goto fail;
+	}
 	loop->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	if (loop->ev == NULL) {
-		free(loop);
-		return -ENOSYS;
+		r = -ENOSYS;
+		goto fail;
 	}
-	SLIST_INIT(&loop->signals);
-	loop->drain_fd = -1;
+	r = loop_fd_new(loop, loop->drain_fd, LOOP_READ, on_drain, loop, &loop->drain_watch);
+	if (r < 0)
+		goto fail;
 	ev_periodic_init(&loop->far_away, on_far_away, 1e10, 0., NULL);
 	ev_periodic_start(loop->ev, &loop->far_away);
 	*out = loop;
 	return 0;
+fail:
+	if (loop->ev != NULL)
+		ev_loop_destroy(loop->ev);
+	if (loop->drain_fd >= 0)
+		close(loop->drain_fd);
+	free(loop);
+	return r;
 }
 
 struct loop *loop_free(struct loop *loop)
@@ -92,8 +121,7 @@ struct loop *loop_free(struct loop *loop)
 		free(watch);
 	}
 	loop->drain_watch = loop_fd_free(loop->drain_watch);
-	if (loop->drain_fd >= 0)
-		close(loop->drain_fd);
+	close(loop->drain_fd);
 	ev_periodic_stop(loop->ev, &loop->far_away);
 	ev_loop_destroy(loop->ev);
 	free(loop);
@@ -158,45 +186,12 @@ struct loop_fd *loop_fd_free(struct loop_fd *watch)
 	return NULL;
 }
 
-static void on_drain(int events, void *user)
-{
-	struct loop *loop = user;
-	struct epoll_event event;
-
-	(void)events;
-	/* One at a time: the callback may free other drains. What is left is reported again. */
-	if (epoll_wait(loop->drain_fd, &event, 1, 0) == 1) {
-		struct loop_drain *drain = event.data.ptr;
-
-		drain->fn(drain->user);
-	}
-}
-
-static int drain_init(struct loop *loop)
-{
-	int r;
-
-	if (loop->drain_fd >= 0)
-		return 0;
-	loop->drain_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->drain_fd < 0)
-		return -errno;
-	r = loop_fd_new(loop, loop->drain_fd, LOOP_READ, on_drain, loop, &loop->drain_watch);
-	if (r < 0) {
-		close(loop->drain_fd);
-		loop->drain_fd = -1;
-	}
-	return r;
-}
-
 int loop_drain_new(struct loop *loop, int fd, loop_drain_fn *fn, void *user, struct loop_drain **out)
 {
 	struct loop_drain *drain;
 	struct epoll_event event = { .events = EPOLLOUT | EPOLLET };
-	int r = drain_init(loop);
+	int r;
 
-	if (r < 0)
-		return r;
 	drain = calloc(1, sizeof(*drain));
 	if (drain == NULL)
 		return -ENOMEM;

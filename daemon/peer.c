@@ -68,16 +68,12 @@ static int identify(struct peer *peer)
 	peer->gid = cred.gid;
 	/* The mode of its directory keeps others out; should it be opened later, reader areas must still be nobody else's. */
 	if (broker->listener.is_private && cred.uid != geteuid() && cred.uid != 0) {
-		refuse(peer, -EACCES, "this broker is its user's own: start it with a runtime directory that others may enter, or use another");
+		refuse(peer, -EACCES,
+		       "this broker is its user's own: start it with a runtime directory that others may enter, or use another");
 		return 0;
 	}
 	if (broker->peer_count >= broker->peers_max || user_has_too_many(broker, cred.uid)) {
 		refuse(peer, -EUSERS, "the broker has as many connections as it can serve: close some");
-		return 0;
-	}
-	if (broker->listener.is_private && cred.uid != geteuid() && cred.uid != 0) {
-		/* Should somebody open the directory later: the reader areas are there already, and not made for others. */
-		refuse(peer, -EACCES, "this broker is private to the user it runs as: run one on a socket that is for everybody");
 		return 0;
 	}
 	if (cred.pid <= 0) {
