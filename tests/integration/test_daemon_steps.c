@@ -75,7 +75,7 @@ static struct answer persist(struct scene *scene, struct program *worker, const 
 	for (;;) {
 		struct answer answer = worker_ask(worker, "%s", command);
 
-		if (answer.result != -ECONNREFUSED && answer.result != -ENOENT)
+		if (answer.result != -ECONNREFUSED && answer.result != -ECONNRESET && answer.result != -ENOENT)
 			return answer;
 		ck_assert_msg(suite_pause(deadline), "%s: %d %s", command, answer.result, answer.text);
 		if (!program_has_ended(&scene->b.daemon) && answer.result == -ENOENT)
@@ -177,6 +177,10 @@ static void life(struct scene *scene)
 	persist_ok(scene, &reader, "reader name=seg bytes=64");
 	answer = worker_must(&reader, "latest");
 	ck_assert(answer.v[0] == 0 && answer.v[3] == 4 && answer.v[4] == 0);
+	worker_must(&other, "close-writer");
+	revive(scene);
+	answer = persist(scene, &other, "remove name=seg");
+	ck_assert_msg(answer.result == 0 || (answer.result == -ENOENT && scene->deaths > 0), "remove: %d %s", answer.result, answer.text);
 	worker_quit(&reader);
 	worker_quit(&other);
 	revive(scene);

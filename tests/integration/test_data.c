@@ -128,7 +128,7 @@ START_TEST(ring_of_n_serves_n_minus_1)
 		ck_assert_uint_eq(next - oldest, capacity - 1);
 		for (uint64_t n = oldest; n < next; n++)
 			ring_at(reader, n);
-		ASSERT_ERROR(shmb_ring_read(reader, oldest - 1, payload, NULL), ESTALE);
+		ASSERT_ERROR(shmb_ring_read(reader, oldest - 2, payload, NULL), ESTALE);
 		ASSERT_ERROR(shmb_ring_read(reader, 0, payload, NULL), ESTALE);
 		ASSERT_ERROR(shmb_ring_read(reader, next, payload, NULL), ENODATA);
 		shmb_ring_reader_close(reader);

@@ -28,7 +28,7 @@ START_TEST(second_writer_is_refused_and_told_by_whom)
 		ASSERT_RESULT(refused, -EBUSY);
 		ck_assert_msg(strstr(refused.text, pid) != NULL, "the holder's pid %s is not in: %s", pid, refused.text);
 		if (getenv("SHMB_TEST_WRAPPER") == NULL)
-			ck_assert_msg(strstr(refused.text, "worker") != NULL, "the holder's command is not in: %s", refused.text);
+			ck_assert_msg(strstr(refused.text, "(shmb-test-work") != NULL, "the holder's command is not in: %s", refused.text);
 		worker_must(&first, "write n=1");
 		worker_must(&first, "close-writer");
 		ck_assert_uint_eq(worker_must(&second, "writer name=one/%s kind=%s bytes=64", kinds[k], kinds[k]).v[0], 4);
@@ -260,7 +260,7 @@ START_TEST(geometry_mismatch_is_refused)
 	ring_write(writer, 64, 3, 1);
 	shmb_ring_writer_close(writer);
 	ASSERT_ERROR(ring_writer_try(client, "shape", 64, 16), EEXIST);
-	ck_assert_msg(strstr(shmb_text(), "8") != NULL && strstr(shmb_text(), "16") != NULL, "the text does not tell: %s", shmb_text());
+	ck_assert_msg(strstr(shmb_text(), "capacity 8") != NULL, "the text does not tell: %s", shmb_text());
 	type = pattern_type(64);
 	writer = NULL;
 	ASSERT_ERROR(shmb_ring_writer_open(&writer, client, "shape", type, &stamped), EEXIST);

@@ -349,18 +349,20 @@ START_TEST(restart_storm)
 	worker_must(&reader, "watch");
 	worker_must(&writer, "run period=500");
 	for (unsigned i = 0; i < 20; i++) {
-		struct shmb *client = broker_connect(&b);
-		struct shmb_value_writer *value = value_writer(client, "storm/value", 64);
+		struct program client;
 
-		ck_assert_uint_eq(shmb_value_next(value), i);
-		value_write(value, 64, 1, i);
+		worker_start(&client, &b, "client", false);
+		ck_assert_uint_eq(worker_must(&client, "writer name=storm/value kind=value bytes=64").v[0], i);
+		worker_must(&client, "write n=1");
 		if (i % 2 == 0)
-			shmb_value_writer_close(value);
+			worker_must(&client, "close-writer");
 		broker_kill(&b);
+		if (i % 4 == 1)
+			worker_must(&client, "close-writer");
 		broker_restart(&b);
-		if (i % 2 == 1)
-			shmb_value_writer_close(value);
-		shmb_disconnect(client);
+		if (i % 4 == 3)
+			worker_must(&client, "close-writer");
+		worker_quit(&client);
 	}
 	worker_must(&writer, "stop");
 	sleep_ms(50);

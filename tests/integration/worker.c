@@ -74,12 +74,12 @@ static void answer(int result, const char *format, ...)
 
 /* ---- commands and their arguments ---- */
 
-/* Value of `key=` in the command; NULL when it is not there. Valid until the next call but one. */
+/* Value of `key=` in the command; NULL when it is not there. Valid for the next few calls. */
 static const char *argument(const struct worker *worker, const char *key)
 {
-	static char values[2][2048];
-	static int turn;
-	char *value = values[turn = !turn];
+	static char values[8][2048];
+	static unsigned turn;
+	char *value = values[turn++ % 8];
 	size_t length = strlen(key);
 
 	for (const char *at = worker->line; (at = strstr(at, key)) != NULL; at += length) {

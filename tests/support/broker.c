@@ -99,6 +99,23 @@ static void daemon_start(struct broker *broker)
 	}
 }
 
+/* Descriptors of a daemon that has said "ready": some of its beginning may just be closing. */
+static int fds_at_rest(pid_t pid)
+{
+	int fds = fds_count(pid);
+
+	for (unsigned same = 0; same < 3; same++) {
+		int now;
+
+		sleep_ms(1);
+		now = fds_count(pid);
+		if (now != fds)
+			same = 0;
+		fds = now;
+	}
+	return fds;
+}
+
 void broker_start(struct broker *broker, const struct broker_options *options)
 {
 	memset(broker, 0, sizeof(*broker));
@@ -128,7 +145,7 @@ void broker_start(struct broker *broker, const struct broker_options *options)
 	running++;
 	daemon_start(broker);
 	if (!program_has_ended(&broker->daemon)) {
-		broker->fds = fds_count(broker->daemon.pid);
+		broker->fds = fds_at_rest(broker->daemon.pid);
 		broker->files = dir_names(broker->shm);
 	}
 }
@@ -138,7 +155,7 @@ void broker_restart(struct broker *broker)
 	ck_assert_msg(program_has_ended(&broker->daemon), "the daemon still runs");
 	daemon_start(broker);
 	if (broker->files == NULL) {
-		broker->fds = fds_count(broker->daemon.pid);
+		broker->fds = fds_at_rest(broker->daemon.pid);
 		broker->files = strdup(",lock\n");
 	}
 }

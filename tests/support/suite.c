@@ -27,6 +27,7 @@
 static pid_t main_pid;
 static unsigned *skipped; /* shared with the forked tests */
 static int fds_before;
+static unsigned dirs_before; /* of tests that failed before this one */
 
 pid_t suite_pid(void)
 {
@@ -225,22 +226,24 @@ void suite_skip(const char *function, const char *format, ...)
 	__atomic_add_fetch(skipped, 1, __ATOMIC_RELAXED);
 }
 
+/* Directories of this test program's tests. */
+static unsigned left_over(const char *root)
+{
+	char prefix[64];
+	char *names = dir_names(root);
+	unsigned count;
+
+	snprintf(prefix, sizeof(prefix), "shmb-test-%d-", (int)main_pid);
+	count = text_count(names, prefix);
+	free(names);
+	return count;
+}
+
 static void test_begin(void)
 {
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	fds_before = fds_count(getpid());
-}
-
-static bool left_over(const char *root)
-{
-	char prefix[64];
-	char *names = dir_names(root);
-	bool found;
-
-	snprintf(prefix, sizeof(prefix), "shmb-test-%d-", (int)main_pid);
-	found = strstr(names, prefix) != NULL;
-	free(names);
-	return found;
+	dirs_before = left_over("/dev/shm") + left_over(broker_tmp());
 }
 
 /* The end of every test: no process, no descriptor, no mapping, no directory of it is left. */
@@ -257,7 +260,7 @@ static void test_end(void)
 		fds_print(getpid(), "the test");
 	ck_assert_int_eq(fds_after, fds_before);
 	ck_assert_msg(!maps_contain(getpid(), "shmb-test-"), "a segment is still mapped");
-	ck_assert_msg(!left_over("/dev/shm") && !left_over(broker_tmp()), "a directory is left");
+	ck_assert_msg(left_over("/dev/shm") + left_over(broker_tmp()) == dirs_before, "a directory is left");
 }
 
 void suite_add_test(Suite *suite, const char *name, const TTest *test, double seconds)
