@@ -9,13 +9,26 @@
 
 #include "layout.h"
 
-/* What a client asks for. */
+/*
+ * What a client asks for.
+ *
+ *            capacity                       history  pins  key
+ *   value    4 or 8                         0        0     none
+ *   ring     2 to 2^20, a power of two      0        0     any
+ *   frame    0                              1..4096  0..1024   any   pool of 1 + history + pins slots
+ *   queue    2 to 2^20, a power of two      0        0     none
+ *   block    0                              0        0     none
+ */
 struct shmb_request {
 	enum shmb_kind kind;
 	uint32_t flags;		/* enum shmb_segment_flags */
-	uint32_t capacity;	/* slots, a power of two; serves capacity - 1 elements */
+	uint32_t capacity;	/* slots; value and ring serve one less */
 	uint32_t payload_align; /* a power of two, at most 64 */
 	uint64_t payload_bytes;
+	uint32_t history; /* frame: H, newest numbers that stay readable */
+	uint32_t pins;	  /* frame: slots beyond 1 + H, for readers that hold on to older ones */
+	enum shmb_key_type key_type;
+	uint32_t key_field; /* offset of the key in the payload, or SHMB_KEY_IS_STAMP (also where there is no key) */
 };
 
 /* Checked numbers; every access computed from them stays inside data_bytes. */

@@ -80,6 +80,20 @@ enum shmb_segment_flags {
 };
 
 /*
+ * The clock of a segment's keys, by which its elements are found in time. Keys are unsigned 64-bit numbers that never shrink from one
+ * element to the next; two key types never compare.
+ */
+enum shmb_key_type {
+	SHMB_KEY_NONE = 0,
+	SHMB_KEY_MONOTONIC_NS = 1, /* CLOCK_MONOTONIC; the only one that a stamp can be */
+	SHMB_KEY_REALTIME_NS = 2,  /* CLOCK_REALTIME, PTP, UTC */
+	SHMB_KEY_SEQUENCE = 3,	   /* a count: frame numbers, encoder ticks */
+};
+
+/* card.key_field of a segment whose key is the stamp. */
+#define SHMB_KEY_IS_STAMP UINT32_MAX
+
+/*
  * Low byte of the card's state word; the other 56 bits are the lease's epoch. A writer keeps the whole word it was granted and
  * compares it at each claim, so every change of state or of holder stops it at the next claim with -ESTALE.
  *
@@ -173,7 +187,7 @@ _Static_assert(offsetof(struct shmb_shm_cell_owner, incarnation) == 12, "cell ow
  *      129    1 pool_shift
  *      130    1 key_shift
  *      131    1 entry_shift
- *      132    4 history          H: how many newest entries of a frame are never reused; 0 elsewhere
+ *      132    4 history          H: how many newest numbers of a frame stay where they are; 0 elsewhere
  *      136    4 key_field        offset of the key in the payload; UINT32_MAX none
  *      140    4 area_count       reader areas made with this generation
  *      144    4 payload_align
@@ -191,7 +205,8 @@ _Static_assert(offsetof(struct shmb_shm_cell_owner, incarnation) == 12, "cell ow
  *      528    8 next             generation that follows, 0 none     |
  *      536    8 bound_areas      bit i: area i is bound to a uid     |
  *      544    8 writer           epoch << 8 | enum shmb_writer_state /
- *      552   24 reserved3
+ *      552   24 area_cells       bit c of word i: cell c of area i has an owner. Follows from the table of cells; lets a
+ *                              writer look at the pins of owned cells only
  *      576   24 area_uid         uid each area is bound to, valid where its bit is set
  *      600  488 reserved4
  *     1088 2976 cells            SHMB_CELLS_MAX owners
@@ -249,7 +264,7 @@ struct shmb_shm_card {
 	_Atomic uint64_t next;
 	_Atomic uint64_t bound_areas;
 	_Atomic uint64_t writer;
-	uint8_t reserved3[24];
+	_Atomic uint32_t area_cells[SHMB_AREAS_MAX];
 
 	_Atomic uint32_t area_uid[SHMB_AREAS_MAX];
 	uint8_t reserved4[488];
@@ -303,6 +318,7 @@ SHMB_AT(shmb_shm_card, cut, 520);
 SHMB_AT(shmb_shm_card, next, 528);
 SHMB_AT(shmb_shm_card, bound_areas, 536);
 SHMB_AT(shmb_shm_card, writer, 544);
+SHMB_AT(shmb_shm_card, area_cells, 552);
 SHMB_AT(shmb_shm_card, area_uid, 576);
 SHMB_AT(shmb_shm_card, cells, 1088);
 _Static_assert(sizeof(struct shmb_shm_card) == SHMB_PAGE, "card");
@@ -363,6 +379,39 @@ struct shmb_shm_slot {
 };
 SHMB_AT(shmb_shm_slot, id, 0);
 SHMB_AT(shmb_shm_slot, stamp_ns, 8);
+
+/*
+ * An entry of a frame: which slot of the pool holds number n, in a ring of entry_count. Claimed and published by its id as a slot is.
+ * The pool's slots have their header in the array of slots at the same index: its id is the number the slot holds (2n + 1 while it is on
+ * loan for number n). [W: writer, broker in repair  R: readers]
+ *
+ *   offset size field
+ *        0    8 id
+ *        8    8 slot           index in the pool, below pool_count
+ *       16    8 length         bytes of payload used, at most payload_bytes
+ *       24    8 stamp_ns       0 unless SHMB_SEGMENT_STAMPED is set
+ */
+struct shmb_shm_entry {
+	_Atomic uint64_t id;
+	_Atomic uint64_t slot;
+	_Atomic uint64_t length;
+	_Atomic uint64_t stamp_ns;
+};
+SHMB_AT(shmb_shm_entry, id, 0);
+SHMB_AT(shmb_shm_entry, slot, 8);
+SHMB_AT(shmb_shm_entry, length, 16);
+SHMB_AT(shmb_shm_entry, stamp_ns, 24);
+
+/*
+ * A block's lock word: 0 free, else the holder's cell + 1, with SHMB_LOCK_WAITERS set while somebody sleeps on it. SHMB_LOCK_OWNER_DIED is left by
+ * the broker when it takes the word from a dead holder: whoever locks next is told that what the lock protects may be half-changed.
+ */
+#define SHMB_LOCK_WAITERS UINT32_C(0x80000000)
+#define SHMB_LOCK_OWNER_DIED UINT32_C(0x40000000)
+#define SHMB_LOCK_CELL UINT32_C(0x0000ffff)
+
+/* A queue's consumer owns this cell and no other: its position is where the next consumer goes on. */
+enum { SHMB_QUEUE_CELL = 0 };
 
 static inline uint64_t shmb_id_writing(uint64_t number)
 {

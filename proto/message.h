@@ -83,6 +83,9 @@ enum shmb_role {
 	SHMB_ROLE_WRITER = 1,
 	SHMB_ROLE_READER = 2,
 	SHMB_ROLE_OBSERVER = 3, /* reads without a cell and without keeping the segment alive: shmbctl info, echo */
+	SHMB_ROLE_CONSUMER =
+		4, /* OPEN_READER of a queue: the one reader that takes items out; has SHMB_QUEUE_CELL, -EBUSY while another has it */
+	SHMB_ROLE_SHARER = 5, /* OPEN_WRITER of a block: one of many, with a cell instead of the lease; data rw, areas as for a reader */
 };
 
 enum shmb_open_flags {
@@ -98,11 +101,17 @@ struct shmb_msg_open_writer {
 	uint32_t open_flags;
 	uint32_t segment_flags;
 	uint8_t kind;
-	uint8_t reserved[3];
+	uint8_t role;	  /* SHMB_ROLE_WRITER, or SHMB_ROLE_SHARER for a block */
+	uint8_t key_type; /* enum shmb_key_type */
+	uint8_t reserved;
 	uint32_t capacity;
 	uint32_t payload_align;
 	uint64_t payload_bytes;
 	uint64_t schema_hash;
+	uint32_t history; /* as in struct shmb_request (geometry.h) */
+	uint32_t pins;
+	uint32_t key_field;
+	uint32_t reserved1;
 	char name[SHMB_NAME_MAX + 8];
 	char type[SHMB_TYPE_NAME_MAX + 1];
 };
@@ -112,7 +121,7 @@ struct shmb_msg_open_reader {
 	struct shmb_msg_head head;
 	uint32_t handle;
 	uint32_t open_flags;
-	uint8_t role; /* SHMB_ROLE_READER or SHMB_ROLE_OBSERVER */
+	uint8_t role; /* SHMB_ROLE_READER, SHMB_ROLE_OBSERVER or SHMB_ROLE_CONSUMER */
 	uint8_t kind;
 	uint8_t reserved[2];
 	uint32_t reserved1;
@@ -243,7 +252,7 @@ _Static_assert(sizeof(struct shmb_msg_head) == 16, "head");
 _Static_assert(sizeof(struct shmb_msg_hello) == 56, "hello");
 _Static_assert(sizeof(struct shmb_msg_resume) == 264, "resume");
 _Static_assert(sizeof(struct shmb_msg_ready) == 16, "ready");
-_Static_assert(sizeof(struct shmb_msg_open_writer) == 312, "open_writer");
+_Static_assert(sizeof(struct shmb_msg_open_writer) == 328, "open_writer");
 _Static_assert(sizeof(struct shmb_msg_open_reader) == 248, "open_reader");
 _Static_assert(sizeof(struct shmb_msg_close) == 24, "close");
 _Static_assert(sizeof(struct shmb_msg_list) == 24, "list");
