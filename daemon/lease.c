@@ -170,8 +170,8 @@ static int release(struct store *store, struct segment *segment, struct lease_wo
 	} else if (ends) {
 		r = repair_data(data_fd, &segment->geometry, &repair);
 		if (r < 0)
-			log_error("%s: its data part cannot be repaired, its writer made the file shorter: %s; remove the segment",
-				  segment->name, strerror(-r));
+			log_error("%s: its data part cannot be repaired%s: %s; remove the segment", segment->name,
+				  r == -EBADMSG ? ", its file was made shorter by who could write it" : "", strerror(-r));
 		else if (repair.next >= SHMB_NUMBER_MAX)
 			log_error("%s: its writer left a counter that cannot be: nobody can write it any more; remove the segment",
 				  segment->name);

@@ -173,6 +173,27 @@ static int directory_read(struct scan_work *work)
 	return r;
 }
 
+/* What the system said, where it was the system that said no. */
+static const char *detail(int error)
+{
+	switch (error) {
+	case -ENOENT:
+		return " (no such file)";
+	case -EACCES:
+	case -EPERM:
+		return " (no permission)";
+	case -EMFILE:
+	case -ENFILE:
+		return " (out of descriptors)";
+	case -ENOMEM:
+		return " (out of memory)";
+	case -EIO:
+		return " (input or output error)";
+	default:
+		return "";
+	}
+}
+
 /* ---- judging one set ---- */
 
 /* What the files of a set say; private copies. */
@@ -228,8 +249,8 @@ static int size_read(struct store *store, const struct set *set, enum part part,
 static int card_read(struct store *store, struct set *set, struct shmb_geometry *geometry, const char **why)
 {
 	struct shmb_shm_card *card = &set->card;
-	uint64_t card_size;
-	uint64_t data_size;
+	uint64_t card_size = 0;
+	uint64_t data_size = 0;
 	int r;
 
 	r = copy_read(store, set, PART_CARD, card, sizeof(*card), &card_size);
@@ -262,7 +283,7 @@ static int card_read(struct store *store, struct set *set, struct shmb_geometry 
 static int record_read(struct store *store, struct set *set, const char **why)
 {
 	struct shmb_shm_record *record = &set->record;
-	uint64_t size;
+	uint64_t size = 0;
 	int r = copy_read(store, set, PART_RECORD, record, sizeof(*record), &size);
 
 	if (r == -ENODATA)
@@ -285,7 +306,7 @@ static int set_read(struct store *store, struct set *set, struct segment *segmen
 	if (r == 0)
 		r = record_read(store, set, why);
 	for (uint32_t i = 0; r == 0 && i < segment->geometry.area_count; i++) {
-		uint64_t size;
+		uint64_t size = 0;
 
 		if (size_read(store, set, PART_AREA, i, &size) < 0 || size != SHMB_PAGE)
 			r = refuse(-EBADMSG, why, "a reader area is missing, not ours or has another size");
@@ -439,7 +460,7 @@ static int set_judge(struct scan_work *work, const struct scan_file *files, size
 		return -ENOMEM;
 	r = set_read(work->store, &set, segment, &why);
 	if (r < 0) {
-		log_warning("%s: generation %" PRIu64 " left alone: %s (%s)", set.name, set.generation, why, strerror(-r));
+		log_warning("%s: generation %" PRIu64 " left alone: %s%s", set.name, set.generation, why, detail(r));
 		segment_free(segment);
 		return 0;
 	}
@@ -483,7 +504,7 @@ static void page_judge(struct scan_work *work, const char *file)
 		if (r < 0)
 			log_error("%s: cannot be removed: %s", file, strerror(-r));
 	} else {
-		log_warning("%s: foreign file %s left alone: %s (%s)", work->store->path, file, why, strerror(-r));
+		log_warning("%s: foreign file %s left alone: %s%s", work->store->path, file, why, detail(r));
 	}
 }
 

@@ -85,7 +85,7 @@ static void demo_reader_sum(struct demo *demo, int index, const struct demo_repo
 	switch (report->kind) {
 	case DEMO_TICK:
 		demo->screen.sum[index] = *report;
-		demo->screen.has_table = true;
+		demo->screen.has_table = demo->screen.start_ns != 0;
 		break;
 	case DEMO_MARKED:
 		if (reader->marks < 2)

@@ -138,6 +138,7 @@ static void report_counts(struct segment *segments, uint32_t count, enum demo_re
 		report.p99_ns = histogram_percentile(&histogram, 0.99);
 		report.max_ns = histogram.max;
 		report.rate_mhz = (uint64_t)(state.rate * 1000);
+		report.has_rate = all.has_rate = state.has_window;
 		histogram_merge(&merged, &histogram);
 		all.samples += report.samples;
 		all.lost += report.lost;

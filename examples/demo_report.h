@@ -40,7 +40,9 @@ struct demo_report {
 	uint64_t rate_mhz; /* thousandths of a sample a second */
 	int32_t error;
 	uint32_t is_right;
+	uint32_t has_rate; /* rate and percentiles are known: a second is over */
+	uint32_t reserved;
 };
-_Static_assert(sizeof(struct demo_report) == 96, "no hidden padding");
+_Static_assert(sizeof(struct demo_report) == 104, "no hidden padding");
 
 #endif

@@ -41,9 +41,28 @@ static double screen_seconds(const struct screen *screen)
 	return screen->start_ns ? (double)(shmb_now_ns() - screen->start_ns) / 1e9 : 0;
 }
 
+/* "200 Hz", or "-" as long as nothing was measured; and latencies only where there were samples. */
+static const char *screen_rate(char *out, const struct demo_report *report)
+{
+	if (report->has_rate)
+		snprintf(out, UNITS_SIZE, "%.0f Hz", (double)report->rate_mhz / 1000);
+	else
+		snprintf(out, UNITS_SIZE, "-");
+	return out;
+}
+
+static const char *screen_latency(char *out, const struct demo_report *report, uint64_t ns)
+{
+	if (report->rate_mhz)
+		units_duration(out, ns);
+	else
+		snprintf(out, UNITS_SIZE, "-");
+	return out;
+}
+
 static void screen_table(struct screen *screen)
 {
-	char p50[UNITS_SIZE], p99[UNITS_SIZE];
+	char rate[UNITS_SIZE], p50[UNITS_SIZE], p99[UNITS_SIZE];
 	double now = screen_seconds(screen);
 	int bar = (int)(SCREEN_BAR * now / screen->seconds);
 
@@ -54,9 +73,9 @@ static void screen_table(struct screen *screen)
 		for (size_t i = 0; i < screen->segment_count; i++) {
 			const struct demo_report *report = &screen->latest[reader][i];
 
-			printf("%-6d  %-18.18s  %5.0f Hz  %8" PRIu64 "  %9s  %9s  %5" PRIu64 "  %5" PRIu64 "\n", reader + 1,
-			       screen->segments[i], (double)report->rate_mhz / 1000, report->last, units_duration(p50, report->p50_ns),
-			       units_duration(p99, report->p99_ns), report->lost, report->torn);
+			printf("%-6d  %-18.18s  %8s  %8" PRIu64 "  %9s  %9s  %5" PRIu64 "  %5" PRIu64 "\n", reader + 1, screen->segments[i],
+			       screen_rate(rate, report), report->last, screen_latency(p50, report, report->p50_ns),
+			       screen_latency(p99, report, report->p99_ns), report->lost, report->torn);
 			screen->lines++;
 		}
 	}
@@ -68,14 +87,14 @@ static void screen_table(struct screen *screen)
 
 static void screen_progress(const struct screen *screen)
 {
-	char p50[UNITS_SIZE], p99[UNITS_SIZE];
+	char rate[UNITS_SIZE], p50[UNITS_SIZE], p99[UNITS_SIZE];
 
-	printf("%6.1f s ", screen_seconds(screen));
+	printf("%6.1f s  ", screen_seconds(screen));
 	for (int reader = 0; reader < SCREEN_READERS; reader++) {
 		const struct demo_report *sum = &screen->sum[reader];
 
-		printf(" %s reader %d: %.0f Hz, p50 %s, p99 %s, lost %" PRIu64, reader ? "|" : "", reader + 1, (double)sum->rate_mhz / 1000,
-		       units_duration(p50, sum->p50_ns), units_duration(p99, sum->p99_ns), sum->lost);
+		printf("%sreader %d: %s, p50 %s, p99 %s, lost %" PRIu64, reader ? " | " : "", reader + 1, screen_rate(rate, sum),
+		       screen_latency(p50, sum, sum->p50_ns), screen_latency(p99, sum, sum->p99_ns), sum->lost);
 	}
 	putchar('\n');
 }
@@ -101,13 +120,15 @@ void screen_draw(struct screen *screen)
 {
 	uint64_t now = shmb_now_ns();
 
+	if (!screen->drawn_ns)
+		screen->drawn_ns = now; /* the first line comes when there is a second to tell of */
 	if (!screen->has_table || now - screen->drawn_ns < (screen->is_terminal ? SCREEN_TABLE_NS : SCREEN_PROGRESS_NS))
 		return;
 	screen->drawn_ns = now;
 	if (screen->is_terminal) {
 		screen_erase(screen);
 		screen_table(screen);
-	} else {
+	} else if (screen->sum[0].has_rate && screen->sum[1].has_rate) {
 		screen_progress(screen);
 	}
 	fflush(stdout);
@@ -118,4 +139,6 @@ void screen_end(struct screen *screen)
 	/* the last table stays on the screen */
 	screen->has_table = false;
 	screen->lines = 0;
+	if (screen->is_terminal)
+		putchar('\n');
 }

@@ -124,10 +124,11 @@ static bool demo_reader_start(struct demo *demo, int index)
 
 /* ---- what is waited for ------------------------------------------------------------------------------------------------------ */
 
+/* All that were started. */
 static bool are_producers_ready(const struct demo *demo)
 {
 	for (int i = 0; i < DEMO_PRODUCERS; i++)
-		if (!demo->producers[i].is_ready)
+		if (demo->producers[i].child.pid && !demo->producers[i].is_ready)
 			return false;
 	return true;
 }
@@ -215,6 +216,22 @@ static bool demo_tell_readers(struct demo *demo, char command)
 
 /* ---- chapters ------------------------------------------------------------------------------------------------------------------ */
 
+/* The fewest within a tenth of a second: the socket through which it said that it is ready may still be closing. */
+static int demo_descriptors_settled(pid_t pid)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	int fewest = place_descriptor_count(pid);
+
+	for (int i = 0; i < 10 && fewest >= 0; i++) {
+		int count;
+
+		nanosleep(&pause, NULL);
+		count = place_descriptor_count(pid);
+		fewest = count < fewest ? count : fewest;
+	}
+	return fewest;
+}
+
 static bool demo_begin(struct demo *demo)
 {
 	struct screen *screen = &demo->screen;
@@ -223,17 +240,15 @@ static bool demo_begin(struct demo *demo)
 
 	if (!demo_daemon_start(demo))
 		return false;
-	demo->descriptors_before = place_descriptor_count(demo->daemon.pid);
+	demo->descriptors_before = demo_descriptors_settled(demo->daemon.pid);
 	if (demo->descriptors_before < 0 || place_files_get(&demo->place, &demo->files_before) < 0) {
 		demo_fail(demo, "cannot count the daemon's descriptors and files");
 		return false;
 	}
 	screen_say(screen, "a private daemon (pid %d) in %s", (int)demo->daemon.pid, demo->place.base);
 	for (int i = 0; i < DEMO_PRODUCERS; i++)
-		if (!demo_producer_start(demo, i))
+		if (!demo_producer_start(demo, i) || !demo_run_for(demo, are_producers_ready, DEMO_PATIENCE_S, "the start of a producer"))
 			return false;
-	if (!demo_run_for(demo, are_producers_ready, DEMO_PATIENCE_S, "the start of the producers"))
-		return false;
 	for (size_t i = 0; i < demo->segment_count; i++)
 		length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s", i ? ", " : "", demo->segments[i].name);
 	screen_say(screen, "two producers (pids %d, %d) measure this machine at %d Hz: %s", (int)demo->producers[0].child.pid,
@@ -278,9 +293,10 @@ static bool demo_kill_producer(struct demo *demo)
 	}
 	screen_say(screen, "woken with *writer dead* after the kill: reader 1 %s, reader 2 %s", units_duration(first, slowest[0]),
 		   units_duration(second, slowest[1]));
-	if (!demo->is_failed)
-		screen_say(screen, "both readers still have the last values: %s #%" PRIu64 " ...", demo->segments[0].name,
-			   demo->readers[0].dead[0].last);
+	for (size_t s = 0; s < demo->segment_count && !demo->is_failed; s++)
+		if (demo->segments[s].producer == DEMO_VICTIM)
+			screen_say(screen, "the last value of %s, number %" PRIu64 ", is still there for both, byte for byte",
+				   demo->segments[s].name, demo->readers[0].dead[s].last);
 	child_end(victim, shmb_now_ns() + DEMO_END_NS);
 	child_deinit(victim);
 	return !demo->is_failed;
@@ -303,8 +319,8 @@ static bool demo_take_over(struct demo *demo)
 			if (!demo->readers[i].resumed[s].is_right)
 				demo_fail(demo, "reader %d: the numbers of %s do not go on: %" PRIu64 ", then %" PRIu64, i + 1,
 					  demo->segments[s].name, demo->readers[i].resumed[s].last, demo->readers[i].resumed[s].first);
-		screen_say(&demo->screen, "the count of %s went on: ... %" PRIu64 " | %" PRIu64 " ...", demo->segments[s].name,
-			   resumed->last, resumed->first);
+		screen_say(&demo->screen, "the count of %s went on: %" PRIu64 " by the dead one, %" PRIu64 " by the next",
+			   demo->segments[s].name, resumed->last, resumed->first);
 	}
 	return !demo->is_failed;
 }
@@ -478,6 +494,8 @@ static void demo_count_remains(struct demo *demo)
 		if (pid == 0)
 			break;
 	}
+	if (!demo->leaked)
+		screen_say(&demo->screen, "no segment, file or process is left");
 }
 
 static void demo_count_leaks(struct demo *demo)
@@ -490,6 +508,8 @@ static void demo_count_leaks(struct demo *demo)
 	while (demo_leaks_now(demo, false) && shmb_now_ns() < patience)
 		nanosleep(&pause, NULL);
 	demo->leaked = demo_leaks_now(demo, true);
+	screen_say(&demo->screen, "all clients have ended; the daemon has %d descriptors, before the first client it had %d",
+		   place_descriptor_count(demo->daemon.pid), demo->descriptors_before);
 	demo->daemon.may_end = true;
 	kill(demo->daemon.pid, SIGTERM);
 	if (!child_end(&demo->daemon, shmb_now_ns() + DEMO_END_NS) || demo->daemon.status != 0)

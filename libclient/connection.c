@@ -61,6 +61,11 @@ static int fail_no_daemon(const struct shmb *broker, int error)
 	return text_fail(error, "no shmbrokerd at %s: start it, or set SHMBROKER_SOCKET to the socket of one that runs", broker->path);
 }
 
+void connection_fail_reset(const struct shmb *broker)
+{
+	text_fail(0, "shmbrokerd at %s closed the connection: it has ended, or its log says why", broker->path);
+}
+
 static int socket_connect(struct shmb *broker, uint64_t deadline_ns)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -276,6 +281,8 @@ int connection_ensure(struct shmb *broker, uint64_t deadline_ns)
 		if (r == 0)
 			r = say_ready(broker, deadline_ns);
 	}
+	if (r == -ECONNRESET)
+		connection_fail_reset(broker);
 	/* After a time-out the socket stays: what was resumed through it would be given up with it. */
 	if (r < 0 && r != -ETIMEDOUT)
 		connection_drop(broker);
@@ -371,7 +378,7 @@ int shmb_connect(struct shmb **out, const char *socket_path)
 		if (r == -ETIMEDOUT)
 			text_fail(r, "shmbrokerd at %s did not answer: it hangs or the host is overloaded", broker->path);
 		if (r == -ECONNRESET)
-			text_fail(r, "shmbrokerd at %s closed the connection: its log says why", broker->path);
+			r = -ECONNREFUSED;
 	}
 	if (r < 0) {
 		connection_free(broker);

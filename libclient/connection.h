@@ -95,6 +95,8 @@ int connection_look(struct shmb *broker, uint32_t event, uint64_t deadline_ns);
 int connection_ensure(struct shmb *broker, uint64_t deadline_ns);
 /* The socket is dead. */
 void connection_drop(struct shmb *broker);
+/* The text for -ECONNRESET. */
+void connection_fail_reset(const struct shmb *broker);
 /* Is the peer gone? */
 bool connection_is_dead(struct shmb *broker);
 

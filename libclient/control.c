@@ -11,13 +11,14 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "text.h"
 
 /* A broker that goes away again while we ask: how often we come back to it within one request. */
-enum { ATTEMPTS = 3 };
+enum { ATTEMPTS = 3, AGAIN_NS = 5000000 };
 
 void answer_close_fds(struct answer *answer)
 {
@@ -156,8 +157,10 @@ static int attempt(struct shmb *broker, struct shmb_msg_head *request, const voi
 	r = control_send(broker, request, tail, tail_bytes, deadline_ns);
 	if (r == 0)
 		r = control_receive(broker, request->opcode, request->serial, out, answer, deadline_ns);
-	if (r == -ECONNRESET && !answer->answered)
+	if (r == -ECONNRESET && !answer->answered) {
 		connection_drop(broker);
+		connection_fail_reset(broker);
+	}
 	return r;
 }
 
@@ -168,9 +171,13 @@ static int request_any(struct shmb *broker, struct shmb_msg_head *request, const
 	int r = -ECONNRESET;
 
 	memset(answer, 0, sizeof(*answer));
-	for (int i = 0; i < ATTEMPTS && r == -ECONNRESET && !answer->answered; i++)
+	for (int i = 0; i < ATTEMPTS && r == -ECONNRESET && !answer->answered; i++) {
+		/* A dying process closes its connections before its listener, or after it: the second look comes when it is gone. */
+		if (i > 0)
+			nanosleep(&(struct timespec){ .tv_nsec = AGAIN_NS }, NULL);
 		r = attempt(broker, request, tail, tail_bytes, out, answer, deadline_ns);
-	return r;
+	}
+	return r == -ECONNRESET && !answer->answered ? -ECONNREFUSED : r;
 }
 
 int control_request(struct shmb *broker, struct shmb_msg_head *request, const void *tail, size_t tail_bytes, void *out,
@@ -186,8 +193,6 @@ int control_request(struct shmb *broker, struct shmb_msg_head *request, const vo
 	case -ETIMEDOUT:
 		return text_fail(r, "shmbrokerd at %s did not answer within %u s: it hangs or the host is overloaded", broker->path,
 				 (unsigned)(SHMB_ANSWER_TIMEOUT_NS / UINT64_C(1000000000)));
-	case -ECONNRESET:
-		return text_fail(r, "shmbrokerd at %s closed the connection: its log says why", broker->path);
 	case -EMFILE:
 		return text_fail(r, "no descriptor left for what shmbrokerd sends: raise the limit (ulimit -n) or close some");
 	case -EBADMSG:

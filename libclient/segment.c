@@ -155,7 +155,7 @@ static int ask_until(struct opening *opening, struct shmb_msg_head *request, con
 {
 	for (;;) {
 		int r = ask(opening, request, tail, tail_bytes);
-		bool away = !opening->answer.answered && (r == -ECONNREFUSED || r == -ECONNRESET);
+		bool away = !opening->answer.answered && r == -ECONNREFUSED;
 
 		if (r == 0)
 			return 0;

@@ -20,11 +20,11 @@ int command_fail(const char *subject, int error)
 		return COMMAND_OK;
 	}
 	fflush(stdout);
-	/* the sentence belongs to requests; errors of our own have none */
-	if (error == -ENOMEM || error == -EIO || !text || !*text)
-		fprintf(stderr, "shmbctl: %s%s%s\n", name ? name : "", name ? ": " : "", shmb_strerror(error));
+	/* the sentence of a request names the segment; errors of our own have none */
+	if (error != -ENOMEM && error != -EIO && text && *text)
+		fprintf(stderr, "shmbctl: %s\n", text);
 	else
-		fprintf(stderr, "shmbctl: %s%s%s\n", name ? name : "", name ? ": " : "", text);
+		fprintf(stderr, "shmbctl: %s%s%s\n", name ? name : "", name ? ": " : "", shmb_strerror(error));
 	free(name);
 	free(text);
 	switch (error) {

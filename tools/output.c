@@ -131,9 +131,12 @@ const char *output_duration(char *out, uint64_t ns)
 
 int output_flush(void)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return 0;
-	return errno ? -errno : -EIO;
+	static int failed; /* the first error: stdio keeps only that there was one */
+
+	errno = 0;
+	if (!failed && (fflush(stdout) != 0 || ferror(stdout)))
+		failed = errno ? -errno : -EIO;
+	return failed;
 }
 
 bool output_is_closed(void)

@@ -30,7 +30,8 @@ static int status_visit(const struct shmb_broker_status *status, void *user)
 	printf("  memory in  ");
 	output_text(status->shm_dir);
 	printf("\n  linger     %s\n", status->linger_ns > INT64_MAX ? "infinite" : output_duration(text, status->linger_ns));
-	printf("  since then %" PRIu64 " writers died, %" PRIu64 " slots repaired, %" PRIu64 " segments reaped, %" PRIu64 " adopted\n",
+	printf("  counts     %" PRIu64 " deaths of writers, %" PRIu64 " repairs, %" PRIu64 " segments reaped, %" PRIu64
+	       " adopted, since its start\n",
 	       status->deaths, status->repairs, status->reaps, status->adopted);
 	printf("  speaks     protocol %u, memory layout %u\n", status->protocol_version, status->layout_version);
 	return 0;

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/* Repair of a data part, and the guard under which foreign memory is touched. */
+#include "store_fixture.h"
+
+#include "daemon/repair.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+enum { SLOTS = 8 };
+
+/* A data part of its own, of SLOTS slots. `at` is our mapping of it, `fd` what the broker would open. */
+struct data_part {
+	struct shmb_geometry geometry;
+	struct shmb_shm_data *at;
+	int fd;
+};
+
+static void data_make(struct data_part *part, uint64_t payload_bytes)
+{
+	struct shmb_request request = { .kind = SHMB_KIND_RING, .capacity = SLOTS, .payload_align = 8, .payload_bytes = payload_bytes };
+	const char *why;
+
+	ck_assert_int_eq(shmb_geometry_plan(&request, 0, &part->geometry, &why), 0);
+	part->fd = memfd_create("data", MFD_CLOEXEC);
+	ck_assert_int_ge(part->fd, 0);
+	ck_assert_int_eq(ftruncate(part->fd, (off_t)part->geometry.data_bytes), 0);
+	part->at = mmap(NULL, part->geometry.data_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, part->fd, 0);
+	ck_assert_ptr_ne(part->at, MAP_FAILED);
+}
+
+static _Atomic uint64_t *data_id(const struct data_part *part, uint64_t number)
+{
+	return (_Atomic uint64_t *)((char *)part->at + part->geometry.slot_offset + ((number % SLOTS) << part->geometry.slot_shift));
+}
+
+/* As it is after `count` writes in order. */
+static void data_set(const struct data_part *part, uint64_t count)
+{
+	for (uint64_t i = 0; i < SLOTS; i++)
+		atomic_store(data_id(part, i), 0);
+	for (uint64_t n = count > SLOTS ? count - SLOTS : 0; n < count; n++)
+		atomic_store(data_id(part, n), shmb_id_done(n));
+	atomic_store(&part->at->counter, count);
+}
+
+START_TEST(every_place_of_death)
+{
+	static const uint64_t counts[] = { 0, 1, 7, 8, 9, 1000, SHMB_NUMBER_MAX - 2 };
+	struct data_part part;
+	struct repair repair;
+
+	data_make(&part, 16);
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		uint64_t n = counts[i];
+		uint64_t old;
+
+		/* Before the claim, or after the counter. */
+		data_set(&part, n);
+		old = atomic_load(data_id(&part, n));
+		ck_assert_int_eq(repair_data(part.fd, &part.geometry, &repair), 0);
+		ck_assert_uint_eq(repair.mended, 0);
+		ck_assert_uint_eq(repair.next, n);
+		ck_assert_uint_eq(atomic_load(data_id(&part, n)), old);
+
+		/* While it filled the slot. */
+		atomic_store(data_id(&part, n), shmb_id_writing(n));
+		for (unsigned round = 0; round < 3; round++) {
+			ck_assert_int_eq(repair_data(part.fd, &part.geometry, &repair), 0);
+			ck_assert_uint_eq(repair.mended, round == 0);
+			ck_assert_uint_eq(repair.next, n);
+			ck_assert_uint_eq(atomic_load(&part.at->counter), n);
+			ck_assert_uint_eq(atomic_load(data_id(&part, n)), 0);
+		}
+
+		/* Between id and counter. */
+		atomic_store(data_id(&part, n), shmb_id_done(n));
+		for (unsigned round = 0; round < 3; round++) {
+			ck_assert_int_eq(repair_data(part.fd, &part.geometry, &repair), 0);
+			ck_assert_uint_eq(repair.mended, round == 0);
+			ck_assert_uint_eq(repair.next, n + 1);
+			ck_assert_uint_eq(atomic_load(&part.at->counter), n + 1);
+			ck_assert_uint_eq(atomic_load(data_id(&part, n)), shmb_id_done(n));
+		}
+		for (uint64_t k = 1; k < SLOTS && k <= n; k++)
+			ck_assert_uint_eq(atomic_load(data_id(&part, n - k)), shmb_id_done(n - k));
+	}
+	munmap(part.at, part.geometry.data_bytes);
+	close(part.fd);
+}
+END_TEST
+
+START_TEST(counters_that_cannot_be)
+{
+	static const uint64_t counters[] = { SHMB_NUMBER_MAX, SHMB_NUMBER_MAX + 1, UINT64_MAX / 2, UINT64_MAX - 1, UINT64_MAX };
+	struct data_part part;
+	struct repair repair;
+
+	data_make(&part, 16);
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		atomic_store(&part.at->counter, counters[i]);
+		atomic_store(data_id(&part, counters[i]), shmb_id_writing(counters[i]));
+		ck_assert_int_eq(repair_data(part.fd, &part.geometry, &repair), 0);
+		ck_assert_uint_eq(repair.mended, 0);
+		ck_assert_uint_ge(repair.next, SHMB_NUMBER_MAX);
+		ck_assert_uint_eq(atomic_load(data_id(&part, counters[i])), shmb_id_writing(counters[i]));
+	}
+	munmap(part.at, part.geometry.data_bytes);
+	close(part.fd);
+}
+END_TEST
+
+/* Rubbish all over: it may be mended to anything, but at most two words change, and a second repair agrees. */
+START_TEST(random_bytes)
+{
+	struct data_part part;
+	uint64_t random = 42;
+
+	data_make(&part, 16);
+	for (int round = 0; round < 2000; round++) {
+		struct repair first, second;
+		uint64_t n;
+
+		unit_random_fill(&random, part.at, part.geometry.data_bytes);
+		if (round % 2 != 0)
+			atomic_store(&part.at->counter, unit_random(&random) % 100);
+		n = atomic_load(&part.at->counter);
+		if (round % 4 == 3)
+			atomic_store(data_id(&part, n), 2 * n + unit_random(&random) % 4);
+		ck_assert_int_eq(repair_data(part.fd, &part.geometry, &first), 0);
+		ck_assert_int_eq(repair_data(part.fd, &part.geometry, &second), 0);
+		ck_assert_uint_eq(second.mended, 0);
+		ck_assert_uint_eq(second.next, first.next);
+		ck_assert_int_eq(repair_wake(part.fd, true), 0);
+	}
+	munmap(part.at, part.geometry.data_bytes);
+	close(part.fd);
+}
+END_TEST
+
+/* Slots over many pages: the one of the counter is found wherever it lies. */
+START_TEST(far_slots)
+{
+	struct shmb_request request = { .kind = SHMB_KIND_RING, .capacity = 4096, .payload_align = 8, .payload_bytes = 1000 };
+	struct data_part part;
+	struct repair repair;
+	const char *why;
+
+	ck_assert_int_eq(shmb_geometry_plan(&request, 0, &part.geometry, &why), 0);
+	part.fd = memfd_create("data", MFD_CLOEXEC);
+	ck_assert_int_eq(ftruncate(part.fd, (off_t)part.geometry.data_bytes), 0);
+	part.at = mmap(NULL, part.geometry.data_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, part.fd, 0);
+	for (uint64_t n = 0; n < 3 * 4096; n += 61) {
+		_Atomic uint64_t *id =
+			(_Atomic uint64_t *)((char *)part.at + part.geometry.slot_offset + ((n % 4096) << part.geometry.slot_shift));
+
+		atomic_store(&part.at->counter, n);
+		atomic_store(id, shmb_id_writing(n));
+		ck_assert_int_eq(repair_data(part.fd, &part.geometry, &repair), 0);
+		ck_assert_uint_eq(repair.mended, 1);
+		ck_assert_uint_eq(atomic_load(id), 0);
+	}
+	munmap(part.at, part.geometry.data_bytes);
+	close(part.fd);
+}
+END_TEST
+
+START_TEST(file_too_short)
+{
+	struct data_part part;
+	struct repair repair;
+
+	data_make(&part, 4096);
+	atomic_store(&part.at->counter, 5);
+	for (off_t size = (off_t)part.geometry.data_bytes - 1; size >= 0; size -= 1111) {
+		ck_assert_int_eq(ftruncate(part.fd, size), 0);
+		ck_assert_int_eq(repair_data(part.fd, &part.geometry, &repair), -EBADMSG);
+		ck_assert_int_eq(repair_wake(part.fd, true), size >= SHMB_PAGE ? 0 : -EBADMSG);
+	}
+	munmap(part.at, part.geometry.data_bytes);
+	close(part.fd);
+}
+END_TEST
+
+static _Atomic bool truncating;
+
+static void *truncate_all_the_time(void *arg)
+{
+	const struct data_part *part = arg;
+
+	while (atomic_load(&truncating)) {
+		if (ftruncate(part->fd, 0) < 0 || ftruncate(part->fd, (off_t)part->geometry.data_bytes) < 0)
+			break;
+	}
+	return NULL;
+}
+
+/* The writer takes the memory away at any moment of the repair. */
+START_TEST(truncated_meanwhile)
+{
+	struct data_part part;
+	pthread_t thread;
+	unsigned failed = 0;
+
+	data_make(&part, 16);
+	atomic_store(&truncating, true);
+	ck_assert_int_eq(pthread_create(&thread, NULL, truncate_all_the_time, &part), 0);
+	for (int round = 0; round < 20000; round++) {
+		struct repair repair;
+		int r = repair_data(part.fd, &part.geometry, &repair);
+
+		ck_assert_msg(r == 0 || r == -EBADMSG, "%d", r);
+		failed += r != 0;
+		r = repair_wake(part.fd, true);
+		ck_assert_msg(r == 0 || r == -EBADMSG, "%d", r);
+	}
+	atomic_store(&truncating, false);
+	pthread_join(thread, NULL);
+	ck_assert_uint_gt(failed, 0);
+	ck_assert_uint_eq(fixture_mappings(), 0);
+	munmap(part.at, part.geometry.data_bytes);
+	close(part.fd);
+}
+END_TEST
+
+/* ---- the guard ---- */
+
+static int touch(void *arg)
+{
+	return *(volatile char *)arg;
+}
+
+static int memory_of(size_t bytes)
+{
+	int fd = memfd_create("memory", MFD_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)bytes), 0);
+	return fd;
+}
+
+START_TEST(guard)
+{
+	struct foreign one = { 0 }, two = { 0 };
+	int fd = memory_of(2 * SHMB_PAGE);
+	int other = memory_of(SHMB_PAGE);
+
+	ck_assert_int_eq(foreign_map(&one, fd, 0, 2 * SHMB_PAGE, true), 0);
+	ck_assert_int_eq(foreign_map(&two, other, 0, SHMB_PAGE, false), 0);
+	((char *)one.at)[SHMB_PAGE] = 42;
+	ck_assert_int_eq(foreign_call(touch, (char *)one.at + SHMB_PAGE), 42);
+	ck_assert_int_eq(ftruncate(fd, SHMB_PAGE), 0);
+	for (int i = 0; i < 1000; i++) { /* the handler does not wear out, the mask does not fill */
+		ck_assert_int_eq(foreign_call(touch, (char *)one.at + SHMB_PAGE), -EFAULT);
+		ck_assert_int_eq(foreign_call(touch, one.at), 0);
+	}
+	foreign_unmap(&one);
+	foreign_unmap(&one);
+	ck_assert_ptr_null(one.at);
+	ck_assert_int_eq(foreign_call(touch, two.at), 0);
+	ck_assert_int_eq(ftruncate(other, 0), 0);
+	ck_assert_int_eq(foreign_call(touch, two.at), -EFAULT);
+	foreign_unmap(&two);
+	close(fd);
+	close(other);
+}
+END_TEST
+
+/* What a child that does this dies of. */
+static int death_of(void (*act)(void))
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		signal(SIGBUS, SIG_DFL);
+		act();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void touch_what_is_not_foreign(void)
+{
+	int fd = memfd_create("memory", MFD_CLOEXEC);
+	char *at;
+
+	if (ftruncate(fd, SHMB_PAGE) < 0)
+		return;
+	at = mmap(NULL, SHMB_PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	if (ftruncate(fd, 0) < 0)
+		return;
+	foreign_call(touch, at);
+}
+
+static void touch_without_the_guard(void)
+{
+	struct foreign map = { 0 };
+	int fd = memfd_create("memory", MFD_CLOEXEC);
+
+	if (ftruncate(fd, SHMB_PAGE) < 0 || foreign_map(&map, fd, 0, SHMB_PAGE, false) < 0)
+		return;
+	foreign_call(touch, map.at);
+	if (ftruncate(fd, 0) < 0)
+		return;
+	touch(map.at);
+}
+
+static int raise_sigbus(void *arg)
+{
+	(void)arg;
+	raise(SIGBUS);
+	return 0;
+}
+
+static void sent_by_somebody(void)
+{
+	foreign_call(raise_sigbus, NULL);
+}
+
+START_TEST(other_faults_are_deadly)
+{
+	ck_assert_int_eq(death_of(touch_what_is_not_foreign), SIGBUS);
+	ck_assert_int_eq(death_of(touch_without_the_guard), SIGBUS);
+	ck_assert_int_eq(death_of(sent_by_somebody), SIGBUS);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("repair");
+
+	fixture_begin();
+	unit_add(suite, every_place_of_death, 5);
+	unit_add(suite, counters_that_cannot_be, 5);
+	unit_add(suite, random_bytes, 10);
+	unit_add(suite, far_slots, 10);
+	unit_add(suite, file_too_short, 5);
+	unit_add(suite, truncated_meanwhile, 20);
+	unit_add(suite, guard, 5);
+	unit_add(suite, other_faults_are_deadly, 10);
+	return fixture_end(unit_run(suite));
+}

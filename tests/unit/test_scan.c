@@ -1,0 +1,699 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking over a directory: what is adopted, settled, completed, removed, and what is left alone. */
+#include "store_fixture.h"
+
+#include "daemon/event_page.h"
+#include "daemon/log.h"
+
+/* What a scan reported. */
+struct seen {
+	struct store *store;
+	struct segment *segments[8];
+	struct segment_cell cells[SHMB_CELLS_MAX]; /* of the last one */
+	unsigned count;
+	unsigned cell_count;
+	unsigned pages;
+	struct holder page_who;
+};
+
+static void on_found(struct segment *segment, const struct segment_cell *cells, unsigned cell_count, void *user)
+{
+	struct seen *seen = user;
+
+	ck_assert_uint_lt(seen->count, 8);
+	ck_assert_uint_eq(seen->pages, 0); /* segments come first */
+	ck_assert_uint_eq(segment->cells_used, cell_count);
+	seen->segments[seen->count++] = segment;
+	seen->cell_count = cell_count;
+	for (unsigned i = 0; i < cell_count; i++)
+		seen->cells[i] = cells[i];
+}
+
+static void on_page(struct event_page *page, const struct holder *who, void *user)
+{
+	struct seen *seen = user;
+
+	seen->pages++;
+	seen->page_who = *who;
+	event_page_bump(page);
+	event_page_free(seen->store, page, false);
+}
+
+/* Scans; the segments found belong to *seen until the next scan. */
+static void scan(struct fixture *fixture, struct seen *seen)
+{
+	struct store_scan with = { .found = on_found, .page = on_page, .user = seen };
+
+	for (unsigned i = 0; i < seen->count; i++)
+		segment_free(seen->segments[i]);
+	*seen = (struct seen){ .store = &fixture->store };
+	ck_assert_int_eq(store_scan(&fixture->store, &with), 0);
+}
+
+static void seen_free(struct seen *seen)
+{
+	for (unsigned i = 0; i < seen->count; i++)
+		segment_free(seen->segments[i]);
+	seen->count = 0;
+}
+
+static void *map_file(struct fixture *fixture, const char *file, size_t bytes)
+{
+	int fd = openat(fixture->store.dir_fd, file, O_RDWR | O_CLOEXEC);
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	ck_assert_ptr_ne(at, MAP_FAILED);
+	close(fd);
+	return at;
+}
+
+static struct shmb_shm_card *map_card(struct fixture *fixture)
+{
+	return map_file(fixture, "x,1", SHMB_PAGE);
+}
+
+static bool has(struct fixture *fixture, const char *file)
+{
+	return faccessat(fixture->store.dir_fd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void touch(struct fixture *fixture, const char *file)
+{
+	int fd = openat(fixture->store.dir_fd, file, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+
+	ck_assert_msg(fd >= 0, "%s", file);
+	close(fd);
+}
+
+static void copy_file(struct fixture *fixture, const char *from, const char *to)
+{
+	int in = openat(fixture->store.dir_fd, from, O_RDONLY | O_CLOEXEC);
+	int out = openat(fixture->store.dir_fd, to, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+	char bytes[SHMB_PAGE];
+	ssize_t got;
+
+	while ((got = read(in, bytes, sizeof(bytes))) > 0)
+		ck_assert_int_eq(write(out, bytes, (size_t)got), got);
+	close(in);
+	close(out);
+}
+
+START_TEST(empty_directory)
+{
+	struct fixture fixture;
+	struct seen seen = { 0 };
+
+	fixture_open(&fixture);
+	scan(&fixture, &seen);
+	ck_assert_uint_eq(seen.count, 0);
+	ck_assert_uint_eq(seen.pages, 0);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* The segment as it was, holders and all; and scanning again changes nothing. */
+START_TEST(adopts_what_it_made)
+{
+	struct fixture fixture;
+	struct seen seen = { 0 };
+	struct segment *made, *found;
+	struct holder writer = fixture_holder(101, 1000), reader = fixture_holder(102, 2000);
+	uint32_t cell, incarnation, area;
+	char before[SHMB_PAGE];
+	struct shmb_shm_card *card;
+
+	fixture_open(&fixture);
+	made = fixture_segment(&fixture, "x");
+	ck_assert_int_eq(segment_grant(&fixture.store, made, &writer), 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(segment_cell_take(&fixture.store, made, &reader, &cell, &incarnation, &area), 0);
+	ck_assert_int_eq(segment_cell_free(&fixture.store, made, 1), 0);
+	card = map_card(&fixture);
+	memcpy(before, card, SHMB_PAGE);
+	for (int round = 0; round < 3; round++) {
+		scan(&fixture, &seen);
+		ck_assert_uint_eq(seen.count, 1);
+		found = seen.segments[0];
+		ck_assert_str_eq(found->name, made->name);
+		ck_assert_str_eq(found->type, made->type);
+		ck_assert_mem_eq(&found->geometry, &made->geometry, sizeof(made->geometry));
+		ck_assert_uint_eq(found->segment_id, made->segment_id);
+		ck_assert_uint_eq(found->schema_hash, made->schema_hash);
+		ck_assert_uint_eq(found->schema_length, made->schema_length);
+		ck_assert_uint_eq(found->owner_uid, made->owner_uid);
+		ck_assert_uint_eq(found->owner_gid, made->owner_gid);
+		ck_assert_uint_eq(found->created_ns, made->created_ns);
+		ck_assert_uint_eq(found->bytes, made->bytes);
+		ck_assert_uint_eq(found->epoch, 1);
+		ck_assert_int_eq(found->state, SHMB_STATE_HELD);
+		ck_assert_int_eq(found->writer, SHMB_WRITER_ALIVE);
+		ck_assert_mem_eq(&found->lease, &writer, sizeof(writer));
+		ck_assert_uint_eq(seen.cell_count, 2);
+		ck_assert_uint_eq(seen.cells[0].cell, 0);
+		ck_assert_uint_eq(seen.cells[1].cell, 2);
+		ck_assert_uint_eq(seen.cells[1].incarnation, 1);
+		ck_assert_mem_eq(&seen.cells[0].holder, &reader, sizeof(reader));
+		ck_assert_mem_eq(before, card, SHMB_PAGE);
+	}
+	ck_assert_int_eq(segment_release(&fixture.store, found, SHMB_WRITER_CLOSED, NULL), 0);
+	ck_assert_int_eq(segment_remove(&fixture.store, found), 0);
+	seen.count = 0;
+	segment_free(made);
+	munmap(card, SHMB_PAGE);
+	ck_assert_uint_eq(fixture_files(&fixture), 0);
+	fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(foreign_files)
+{
+	static const char *const names[] = {
+		"file",	  "x,",	  "x,0",  "x,01",     "x,1,",	   "x,1,Data",	  "x,1,area", "x,1,area6",   "x,1,area00",
+		",other", ".x,1", "a%,1", "x,1,data", "y,2,area0", "x,1,record,", "x,-1",     ",event,junk", "x,18446744073709551616",
+	};
+	struct fixture fixture;
+	struct seen seen = { 0 };
+
+	fixture_open(&fixture);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		touch(&fixture, names[i]);
+	ck_assert_int_eq(mkfifoat(fixture.store.dir_fd, "f,1", 0600), 0);
+	ck_assert_int_eq(mkfifoat(fixture.store.dir_fd, "g,1,record", 0600), 0);
+	ck_assert_int_eq(mkfifoat(fixture.store.dir_fd, ",event,1,2,3", 0600), 0);
+	ck_assert_int_eq(mkdirat(fixture.store.dir_fd, "d,1", 0700), 0);
+	ck_assert_int_eq(symlinkat("/etc/passwd", fixture.store.dir_fd, "l,1"), 0);
+	ck_assert_int_eq(symlinkat("nowhere", fixture.store.dir_fd, "l,1,record"), 0);
+	for (int round = 0; round < 2; round++) {
+		scan(&fixture, &seen);
+		ck_assert_uint_eq(seen.count, 0);
+		ck_assert_uint_eq(seen.pages, 0);
+		ck_assert_uint_eq(fixture_files(&fixture), sizeof(names) / sizeof(names[0]) + 6);
+	}
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* ---- what is damaged is left alone, to the byte ---- */
+
+static void card_byte(struct fixture *fixture, size_t at, uint8_t value)
+{
+	uint8_t *card = map_file(fixture, "x,1", SHMB_PAGE);
+
+	card[at] = value;
+	munmap(card, SHMB_PAGE);
+}
+
+static void resize(struct fixture *fixture, const char *file, off_t bytes)
+{
+	int fd = openat(fixture->store.dir_fd, file, O_RDWR | O_CLOEXEC);
+
+	ck_assert_int_eq(ftruncate(fd, bytes), 0);
+	close(fd);
+}
+
+static void rename_file(struct fixture *fixture, const char *from, const char *to)
+{
+	ck_assert_int_eq(renameat(fixture->store.dir_fd, from, fixture->store.dir_fd, to), 0);
+}
+
+static void damage(struct fixture *fixture, int way)
+{
+	struct shmb_shm_card *card = map_card(fixture);
+	uint8_t *record = map_file(fixture, "x,1,record", RECORD_BYTES);
+
+	switch (way) {
+	case 0:
+		resize(fixture, "x,1", 0);
+		break;
+	case 1:
+		resize(fixture, "x,1", 100);
+		break;
+	case 2:
+		resize(fixture, "x,1", SHMB_PAGE);
+		break;
+	case 3:
+		resize(fixture, "x,1,data", 0);
+		break;
+	case 4:
+		resize(fixture, "x,1,data", 1 << 20);
+		break;
+	case 5:
+		resize(fixture, "x,1,record", SHMB_PAGE);
+		break;
+	case 6:
+		resize(fixture, "x,1,area2", 100);
+		break;
+	case 7:
+		atomic_store(&card->magic, 0);
+		break;
+	case 8:
+		atomic_store(&card->magic, 0x12345678);
+		break;
+	case 9:
+		card->name[0] = 'y';
+		break;
+	case 10:
+		card->generation = 2;
+		break;
+	case 11:
+		card->version = 9;
+		card->oldest_reader = 9;
+		break;
+	case 12:
+		card->segment_id++;
+		break;
+	case 13:
+		atomic_store(&card->lease_pid, -1);
+		break;
+	case 14:
+		atomic_store(&card->state, 0);
+		break;
+	case 15:
+		atomic_store(&card->state, 99);
+		break;
+	case 16:
+		atomic_store(&card->state, shmb_state_word(7, SHMB_STATE_FREE));
+		break;
+	case 17:
+		atomic_store(&card->writer, shmb_writer_word(0, (enum shmb_writer_state)99));
+		break;
+	case 18:
+		atomic_store(&card->lease_epoch, UINT64_MAX);
+		break;
+	case 19:
+		atomic_store(&card->cells[100].pid, -5);
+		break;
+	case 20:
+		atomic_store(&card->state, shmb_state_word(0, SHMB_STATE_SUPERSEDED));
+		break;
+	case 21:
+		card->backing = SHMB_BACKING_SEALED;
+		break;
+	case 22:
+		record[0] ^= 1; /* magic */
+		break;
+	case 23:
+		record[6] = 9; /* oldest reader */
+		break;
+	case 24:
+		record[8] ^= 1; /* segment */
+		break;
+	case 25:
+		record[16] ^= 1; /* generation */
+		break;
+	case 26:
+		rename_file(fixture, "x,1,data", "x,1,area5");
+		break;
+	case 27:
+		rename_file(fixture, "x,1,area3", "x,1,area5");
+		break;
+	case 28:
+		rename_file(fixture, "x,1,record", "x,1,area5");
+		break;
+	}
+	munmap(card, SHMB_PAGE);
+	munmap(record, RECORD_BYTES);
+}
+
+START_TEST(damaged_segments)
+{
+	static const char *const files[] = { "x,1", "x,1,record", "x,1,data", "x,1,area0", "x,1,area1", "x,1,area2", "x,1,area3" };
+	struct fixture fixture;
+	struct seen seen = { 0 };
+
+	fixture_open(&fixture);
+	for (int way = 0; way <= 28; way++) {
+		char before[SHMB_PAGE], after[SHMB_PAGE];
+		ssize_t bytes;
+		int fd;
+
+		segment_free(fixture_segment(&fixture, "x"));
+		damage(&fixture, way);
+		fd = openat(fixture.store.dir_fd, "x,1", O_RDONLY | O_CLOEXEC);
+		bytes = pread(fd, before, SHMB_PAGE, 0);
+		scan(&fixture, &seen);
+		ck_assert_msg(seen.count == 0, "way %d", way);
+		ck_assert_msg(fixture_files(&fixture) == 7, "way %d", way);
+		ck_assert_int_eq(pread(fd, after, SHMB_PAGE, 0), bytes);
+		ck_assert_mem_eq(before, after, (size_t)bytes);
+		close(fd);
+		for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+			store_unlink(&fixture.store, files[i]);
+		store_unlink(&fixture.store, "x,1,area5");
+		ck_assert_uint_eq(fixture_files(&fixture), 0);
+	}
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* A card that a later version wrote for readers such as us. */
+START_TEST(newer_but_readable)
+{
+	struct fixture fixture;
+	struct seen seen = { 0 };
+
+	fixture_open(&fixture);
+	segment_free(fixture_segment(&fixture, "x"));
+	card_byte(&fixture, offsetof(struct shmb_shm_card, version), 2);
+	scan(&fixture, &seen);
+	ck_assert_uint_eq(seen.count, 1);
+	seen_free(&seen);
+	fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(one_bad_among_good)
+{
+	struct fixture fixture;
+	struct seen seen = { 0 };
+
+	fixture_open(&fixture);
+	segment_free(fixture_segment(&fixture, "a"));
+	segment_free(fixture_segment(&fixture, "x"));
+	segment_free(fixture_segment(&fixture, "x-long"));
+	segment_free(fixture_segment(&fixture, "x/y"));
+	resize(&fixture, "x,1", 10);
+	scan(&fixture, &seen);
+	ck_assert_uint_eq(seen.count, 3);
+	ck_assert_uint_eq(fixture_files(&fixture), 28);
+	seen_free(&seen);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* Any byte of card and record anything: nothing crashes, nothing goes but a segment that says it is to be removed. */
+START_TEST(random_damage)
+{
+	struct fixture fixture;
+	struct segment *segment;
+	struct holder writer = fixture_holder(101, 1000);
+	struct seen seen = { 0 };
+	uint64_t random = 7;
+	unsigned adopted = 0;
+
+	log_init(LOG_LEVEL_ERROR);
+	fixture_open(&fixture);
+	segment = fixture_segment(&fixture, "x");
+	ck_assert_int_eq(segment_grant(&fixture.store, segment, &writer), 0);
+	copy_file(&fixture, "x,1", "kept");
+	copy_file(&fixture, "x,1,record", "kept-record");
+	for (int round = 0; round < 3000; round++) {
+		uint8_t *card = map_file(&fixture, "x,1", SHMB_PAGE);
+		uint8_t *record = map_file(&fixture, "x,1,record", RECORD_BYTES);
+
+		for (unsigned i = unit_random(&random) % 4; i > 0; i--)
+			card[unit_random(&random) % (round % 2 ? 600 : SHMB_PAGE)] = (uint8_t)unit_random(&random);
+		if (round % 8 == 0)
+			record[unit_random(&random) % 64] = (uint8_t)unit_random(&random);
+		scan(&fixture, &seen);
+		adopted += seen.count;
+		if (!has(&fixture, "x,1")) {
+			ck_assert_uint_eq(card[offsetof(struct shmb_shm_card, state)], SHMB_STATE_REMOVED);
+			segment_free(segment);
+			segment = fixture_segment(&fixture, "x");
+			ck_assert_int_eq(segment_grant(&fixture.store, segment, &writer), 0);
+			copy_file(&fixture, "x,1", "kept");
+			copy_file(&fixture, "x,1,record", "kept-record");
+		}
+		munmap(card, SHMB_PAGE);
+		munmap(record, RECORD_BYTES);
+		ck_assert_uint_eq(fixture_files(&fixture), 9);
+		copy_file(&fixture, "kept", "x,1");
+		copy_file(&fixture, "kept-record", "x,1,record");
+	}
+	ck_assert_uint_gt(adopted, 100);
+	seen_free(&seen);
+	segment_free(segment);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* ---- what a killed broker left ---- */
+
+START_TEST(incomplete_sets)
+{
+	struct fixture fixture;
+	struct seen seen = { 0 };
+	static const char *const order[] = { "x,1", "x,1,area3", "x,1,area2", "x,1,area1", "x,1,area0", "x,1,data" };
+
+	fixture_open(&fixture);
+	for (size_t gone = 1; gone <= sizeof(order) / sizeof(order[0]); gone++) {
+		segment_free(fixture_segment(&fixture, "x"));
+		segment_free(fixture_segment(&fixture, "x.y"));
+		for (size_t i = 0; i < gone; i++)
+			ck_assert_int_eq(store_unlink(&fixture.store, order[i]), 0);
+		scan(&fixture, &seen);
+		ck_assert_uint_eq(seen.count, 1);
+		ck_assert_str_eq(seen.segments[0]->name, "x.y");
+		ck_assert_uint_eq(fixture_files(&fixture), 7);
+		ck_assert_int_eq(segment_remove(&fixture.store, seen.segments[0]), 0);
+		seen.count = 0;
+	}
+	ck_assert_uint_eq(fixture_files(&fixture), 0);
+	fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(removal_is_completed)
+{
+	struct fixture fixture;
+	struct seen seen = { 0 };
+	struct segment *segment;
+	struct holder writer = fixture_holder(101, 1000);
+	struct shmb_shm_card *card;
+	struct shmb_shm_data *data;
+
+	fixture_open(&fixture);
+	segment = fixture_segment(&fixture, "x");
+	ck_assert_int_eq(segment_grant(&fixture.store, segment, &writer), 0);
+	card = map_card(&fixture);
+	data = map_file(&fixture, "x,1,data", SHMB_PAGE);
+	atomic_store(&card->state, shmb_state_word(1, SHMB_STATE_REMOVED));
+	scan(&fixture, &seen);
+	ck_assert_uint_eq(seen.count, 0);
+	ck_assert_uint_eq(fixture_files(&fixture), 0);
+	ck_assert_uint_eq(atomic_load(&card->state), shmb_state_word(1, SHMB_STATE_REMOVED));
+	ck_assert_uint_eq(atomic_load(&data->wake), 1);
+	munmap(card, SHMB_PAGE);
+	munmap(data, SHMB_PAGE);
+	segment_free(segment);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* Every mixture of pid, state and verdict that a broker killed in a change can leave, and what becomes of it. */
+START_TEST(leases_are_settled)
+{
+	static const struct {
+		int32_t pid;
+		uint64_t epoch;
+		uint64_t state, writer;	  /* words found */
+		uint64_t state1, writer1; /* words after */
+		enum shmb_state is;
+		enum shmb_writer_state was;
+		int32_t pid1;
+	} rows[] = {
+#define ST(epoch, s) ((uint64_t)(epoch) << 8 | SHMB_STATE_##s)
+#define WR(epoch, w) ((uint64_t)(epoch) << 8 | SHMB_WRITER_##w)
+		/* whole */
+		{ 0, 0, ST(0, FREE), WR(0, NONE), ST(0, FREE), WR(0, NONE), SHMB_STATE_FREE, SHMB_WRITER_NONE, 0 },
+		{ 0, 4, ST(4, FREE), WR(4, DEAD), ST(4, FREE), WR(4, DEAD), SHMB_STATE_FREE, SHMB_WRITER_DEAD, 0 },
+		{ 9, 4, ST(4, HELD), WR(4, ALIVE), ST(4, HELD), WR(4, ALIVE), SHMB_STATE_HELD, SHMB_WRITER_ALIVE, 9 },
+		{ 9, 4, ST(4, GIVEN_UP), WR(4, GONE), ST(4, GIVEN_UP), WR(4, GONE), SHMB_STATE_GIVEN_UP, SHMB_WRITER_GONE, 9 },
+		/* grant */
+		{ 0, 5, ST(4, FREE), WR(4, CLOSED), ST(4, FREE), WR(4, CLOSED), SHMB_STATE_FREE, SHMB_WRITER_CLOSED, 0 },
+		{ 9, 5, ST(4, FREE), WR(4, CLOSED), ST(5, HELD), WR(5, ALIVE), SHMB_STATE_HELD, SHMB_WRITER_ALIVE, 9 },
+		{ 9, 1, ST(0, FREE), WR(0, NONE), ST(1, HELD), WR(1, ALIVE), SHMB_STATE_HELD, SHMB_WRITER_ALIVE, 9 },
+		{ 9, 5, ST(4, FREE), WR(5, ALIVE), ST(5, HELD), WR(5, ALIVE), SHMB_STATE_HELD, SHMB_WRITER_ALIVE, 9 },
+		/* release: before the verdict, after it */
+		{ 9, 4, ST(4, FREE), WR(4, ALIVE), ST(4, HELD), WR(4, ALIVE), SHMB_STATE_HELD, SHMB_WRITER_ALIVE, 9 },
+		{ 9, 4, ST(4, FREE), WR(4, CLOSED), ST(4, FREE), WR(4, CLOSED), SHMB_STATE_FREE, SHMB_WRITER_CLOSED, 0 },
+		{ 9, 4, ST(4, FREE), WR(4, DEAD), ST(4, FREE), WR(4, DEAD), SHMB_STATE_FREE, SHMB_WRITER_DEAD, 0 },
+		/* give up, and death after it */
+		{ 9, 4, ST(4, GIVEN_UP), WR(4, ALIVE), ST(4, HELD), WR(4, ALIVE), SHMB_STATE_HELD, SHMB_WRITER_ALIVE, 9 },
+		{ 9, 4, ST(4, FREE), WR(4, GONE), ST(4, GIVEN_UP), WR(4, GONE), SHMB_STATE_GIVEN_UP, SHMB_WRITER_GONE, 9 },
+		/* taken back */
+		{ 9, 4, ST(4, GIVEN_UP), WR(4, ALIVE), ST(4, HELD), WR(4, ALIVE), SHMB_STATE_HELD, SHMB_WRITER_ALIVE, 9 },
+		/* no pid, whatever the state says */
+		{ 0, 4, ST(4, HELD), WR(4, DEAD), ST(4, FREE), WR(4, DEAD), SHMB_STATE_FREE, SHMB_WRITER_DEAD, 0 },
+	};
+	struct fixture fixture;
+
+	fixture_open(&fixture);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct segment *segment = fixture_segment(&fixture, "x");
+		struct shmb_shm_card *card = map_card(&fixture);
+		struct seen seen = { 0 };
+
+		fixture_write(&fixture, segment, 0, WRITER_CLAIMED);
+		atomic_store(&card->lease_pid, rows[i].pid);
+		atomic_store(&card->lease_epoch, rows[i].epoch);
+		atomic_store(&card->state, rows[i].state);
+		atomic_store(&card->writer, rows[i].writer);
+		for (int round = 0; round < 2; round++) {
+			scan(&fixture, &seen);
+			ck_assert_uint_eq(seen.count, 1);
+			ck_assert_msg(atomic_load(&card->state) == rows[i].state1, "row %zu", i);
+			ck_assert_msg(atomic_load(&card->writer) == rows[i].writer1, "row %zu", i);
+			ck_assert_msg(atomic_load(&card->lease_pid) == rows[i].pid1, "row %zu", i);
+			ck_assert_int_eq(seen.segments[0]->state, rows[i].is);
+			ck_assert_int_eq(seen.segments[0]->writer, rows[i].was);
+			ck_assert_int_eq(seen.segments[0]->lease.pid, rows[i].pid1);
+			ck_assert_uint_eq(seen.segments[0]->epoch, rows[i].epoch);
+		}
+		if (rows[i].pid != 0 && rows[i].pid1 == 0) { /* a release that was finished has repaired */
+			size_t bytes;
+			struct shmb_shm_data *data = fixture_map(&fixture, segment, PART_DATA, 0, &bytes);
+
+			ck_assert_uint_eq(atomic_load(&fixture_slot(data, segment, 0)->id), 0);
+			munmap(data, bytes);
+		}
+		munmap(card, SHMB_PAGE);
+		seen_free(&seen);
+		ck_assert_int_eq(segment_remove(&fixture.store, segment), 0);
+	}
+	fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(holders_of_another_boot)
+{
+	struct fixture fixture;
+	struct seen seen = { 0 };
+	struct segment *segment;
+	struct holder writer = fixture_holder(101, 1000), reader = fixture_holder(102, 2000), next = fixture_holder(103, 1000);
+	struct shmb_shm_card *card;
+	struct shmb_shm_data *data;
+	uint32_t cell, incarnation, area;
+	size_t bytes;
+	char before[SHMB_PAGE];
+
+	fixture_open(&fixture);
+	segment = fixture_segment(&fixture, "x");
+	card = map_card(&fixture);
+	data = fixture_map(&fixture, segment, PART_DATA, 0, &bytes);
+	ck_assert_int_eq(segment_grant(&fixture.store, segment, &writer), 0);
+	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &reader, &cell, &incarnation, &area), 0);
+	fixture_write(&fixture, segment, 0, WRITER_COUNTED);
+	fixture_write(&fixture, segment, 1, WRITER_PUBLISHED);
+	fixture.store.boot_id[0] ^= 0xff;
+	for (int round = 0; round < 2; round++) {
+		scan(&fixture, &seen);
+		ck_assert_uint_eq(seen.count, 1);
+		ck_assert_uint_eq(seen.cell_count, 0);
+		ck_assert_int_eq(seen.segments[0]->state, SHMB_STATE_FREE);
+		ck_assert_int_eq(seen.segments[0]->writer, SHMB_WRITER_DEAD);
+		ck_assert_int_eq(atomic_load(&card->lease_pid), 0);
+		ck_assert_int_eq(atomic_load(&card->cells[cell].pid), 0);
+		ck_assert_uint_eq(atomic_load(&card->writer), shmb_writer_word(1, SHMB_WRITER_DEAD));
+		ck_assert_mem_eq(card->boot_id, fixture.store.boot_id, SHMB_BOOT_ID_BYTES);
+		ck_assert_uint_eq(atomic_load(&data->counter), 2); /* rolled forward */
+		if (round == 0)
+			memcpy(before, card, SHMB_PAGE);
+		ck_assert_mem_eq(before, card, SHMB_PAGE);
+	}
+	ck_assert_int_eq(segment_grant(&fixture.store, seen.segments[0], &next), 0);
+	scan(&fixture, &seen);
+	ck_assert_int_eq(seen.segments[0]->lease.pid, 103);
+	munmap(data, bytes);
+	munmap(card, SHMB_PAGE);
+	seen_free(&seen);
+	segment_free(segment);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* Two generations of a name: what is newest and sound is served, the other one stays as it is. */
+START_TEST(generations)
+{
+	static const char *const suffix[] = { "", ",record", ",data", ",area0", ",area1", ",area2", ",area3" };
+	struct fixture fixture;
+	struct seen seen = { 0 };
+	char from[64], to[64];
+	struct shmb_shm_card *card;
+	struct shmb_shm_record *record;
+
+	fixture_open(&fixture);
+	segment_free(fixture_segment(&fixture, "x"));
+	for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++) {
+		snprintf(from, sizeof(from), "x,1%s", suffix[i]);
+		snprintf(to, sizeof(to), "x,10%s", suffix[i]);
+		copy_file(&fixture, from, to);
+	}
+	card = map_file(&fixture, "x,10", SHMB_PAGE);
+	record = map_file(&fixture, "x,10,record", RECORD_BYTES);
+	card->generation = 10;
+	record->generation = 10;
+	scan(&fixture, &seen);
+	ck_assert_uint_eq(seen.count, 1);
+	ck_assert_uint_eq(seen.segments[0]->geometry.generation, 10);
+	ck_assert_uint_eq(fixture_files(&fixture), 14);
+	card->kind = 77;
+	scan(&fixture, &seen);
+	ck_assert_uint_eq(seen.count, 1);
+	ck_assert_uint_eq(seen.segments[0]->geometry.generation, 1);
+	ck_assert_uint_eq(fixture_files(&fixture), 14);
+	ck_assert_int_eq(store_unlink(&fixture.store, "x,10"), 0); /* half made, half removed */
+	scan(&fixture, &seen);
+	ck_assert_uint_eq(seen.count, 1);
+	ck_assert_uint_eq(seen.segments[0]->geometry.generation, 1);
+	ck_assert_uint_eq(fixture_files(&fixture), 7);
+	munmap(card, SHMB_PAGE);
+	munmap(record, RECORD_BYTES);
+	seen_free(&seen);
+	fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(event_pages)
+{
+	struct fixture fixture;
+	struct seen seen = { 0 };
+	struct holder who = fixture_holder(101, 1000);
+	struct event_page *page;
+	const struct shmb_shm_event *event;
+	int fd;
+
+	fixture_open(&fixture);
+	segment_free(fixture_segment(&fixture, "x"));
+	ck_assert_int_eq(event_page_new(&fixture.store, &who, &page, &fd), 0);
+	event_page_free(&fixture.store, page, false);
+	event = mmap(NULL, SHMB_PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	scan(&fixture, &seen);
+	ck_assert_uint_eq(seen.count, 1);
+	ck_assert_uint_eq(seen.pages, 1);
+	ck_assert_mem_eq(&seen.page_who, &who, sizeof(who));
+	ck_assert_uint_eq(atomic_load(&event->word), 1);
+	ck_assert_uint_eq(fixture_files(&fixture), 8);
+	fixture.store.boot_id[5] ^= 1;
+	scan(&fixture, &seen);
+	ck_assert_uint_eq(seen.count, 1);
+	ck_assert_uint_eq(seen.pages, 0);
+	ck_assert_uint_eq(fixture_files(&fixture), 7);
+	munmap((void *)(uintptr_t)event, SHMB_PAGE);
+	seen_free(&seen);
+	fixture_close(&fixture);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("scan");
+
+	fixture_begin();
+	unit_add(suite, empty_directory, 5);
+	unit_add(suite, adopts_what_it_made, 5);
+	unit_add(suite, foreign_files, 5);
+	unit_add(suite, damaged_segments, 10);
+	unit_add(suite, newer_but_readable, 5);
+	unit_add(suite, one_bad_among_good, 5);
+	unit_add(suite, random_damage, 30);
+	unit_add(suite, incomplete_sets, 5);
+	unit_add(suite, removal_is_completed, 5);
+	unit_add(suite, leases_are_settled, 10);
+	unit_add(suite, holders_of_another_boot, 5);
+	unit_add(suite, generations, 5);
+	unit_add(suite, event_pages, 5);
+	return fixture_end(unit_run(suite));
+}
