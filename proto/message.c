@@ -115,7 +115,7 @@ static int resume_check(const struct shmb_msg_resume *resume, const char **why)
 {
 	if (resume->handle == 0)
 		return fail(-EINVAL, why, "the handle is 0");
-	if (resume->role < SHMB_ROLE_WRITER || resume->role > SHMB_ROLE_OBSERVER)
+	if (resume->role < SHMB_ROLE_WRITER || resume->role > SHMB_ROLE_SHARER)
 		return fail(-EINVAL, why, "unknown role");
 	if (!is_zero(resume->reserved, sizeof(resume->reserved)))
 		return fail(-EINVAL, why, "reserved bytes are not zero");
@@ -139,7 +139,11 @@ static int open_writer_check(const struct shmb_msg_open_writer *open, const char
 		return fail(-EINVAL, why, "unknown segment flags");
 	if (open->kind == SHMB_KIND_NONE || open->kind > SHMB_KIND_BLOCK)
 		return fail(-EINVAL, why, "unknown kind of segment");
-	if (!is_zero(open->reserved, sizeof(open->reserved)))
+	if (open->role != (open->kind == SHMB_KIND_BLOCK ? SHMB_ROLE_SHARER : SHMB_ROLE_WRITER))
+		return fail(-EINVAL, why, "a block is opened as a sharer, everything else as a writer");
+	if (open->key_type > SHMB_KEY_SEQUENCE)
+		return fail(-EINVAL, why, "unknown type of key");
+	if (open->reserved != 0 || open->reserved1 != 0)
 		return fail(-EINVAL, why, "reserved bytes are not zero");
 	r = name_check(open->name, sizeof(open->name), why);
 	if (r < 0)
@@ -155,10 +159,12 @@ static int open_reader_check(const struct shmb_msg_open_reader *open, const char
 		return fail(-EINVAL, why, "the handle is 0");
 	if ((open->open_flags & ~(uint32_t)SHMB_OPEN_FLAGS_KNOWN) != 0)
 		return fail(-EINVAL, why, "unknown flags");
-	if (open->role != SHMB_ROLE_READER && open->role != SHMB_ROLE_OBSERVER)
+	if (open->role != SHMB_ROLE_READER && open->role != SHMB_ROLE_OBSERVER && open->role != SHMB_ROLE_CONSUMER)
 		return fail(-EINVAL, why, "unknown role");
 	if (open->kind > SHMB_KIND_BLOCK)
 		return fail(-EINVAL, why, "unknown kind of segment");
+	if (open->role == SHMB_ROLE_CONSUMER && open->kind != SHMB_KIND_QUEUE)
+		return fail(-EINVAL, why, "only a queue has a consumer");
 	if (!is_zero(open->reserved, sizeof(open->reserved)) || open->reserved1 != 0)
 		return fail(-EINVAL, why, "reserved bytes are not zero");
 	return name_check(open->name, sizeof(open->name), why);

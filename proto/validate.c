@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { SHIFT_MIN = 6, SHIFT_MAX = 28 }; /* a cache line; the largest payload */
+enum { SHIFT_MIN = 6, SHIFT_MAX = 28, KEY_SHIFT = 3 }; /* a cache line; the largest payload; one word */
 _Static_assert(1 << SHIFT_MIN == SHMB_CACHE_LINE && UINT64_C(1) << SHIFT_MAX == SHMB_PAYLOAD_MAX, "limits of strides");
 
 static int fail(int error, const char **why, const char *text)
@@ -44,7 +44,7 @@ static uint64_t array_end(const struct array *array)
 /* Behind the head, inside the data part, and with a stride and count that keep the sum from wrapping. */
 static int array_fits(const struct array *array, uint64_t data_bytes)
 {
-	return array->shift >= SHIFT_MIN && array->shift <= SHIFT_MAX && array->count <= SHMB_CAPACITY_MAX &&
+	return array->shift >= KEY_SHIFT && array->shift <= SHIFT_MAX && array->count <= SHMB_CAPACITY_MAX &&
 	       array->offset >= sizeof(struct shmb_shm_data) && array->offset <= data_bytes && array_end(array) <= data_bytes;
 }
 
@@ -82,8 +82,8 @@ static int identity_check(const struct shmb_shm_card *card, uint64_t card_size, 
 {
 	uint64_t whole = (uint64_t)SHMB_PAGE + card->schema_length;
 
-	if (card->kind != SHMB_KIND_VALUE && card->kind != SHMB_KIND_RING)
-		return fail(-EOPNOTSUPP, why, "this version knows segments of the kinds value and ring only");
+	if (card->kind == SHMB_KIND_NONE || card->kind > SHMB_KIND_BLOCK)
+		return fail(-EOPNOTSUPP, why, "this version does not know that kind of segment");
 	if (card->backing != SHMB_BACKING_NAMED && card->backing != SHMB_BACKING_SEALED)
 		return fail(-EOPNOTSUPP, why, "this version does not know the segment's backing");
 	if ((card->flags & ~(uint32_t)SHMB_SEGMENT_FLAGS_KNOWN) != 0)
@@ -107,37 +107,111 @@ static int identity_check(const struct shmb_shm_card *card, uint64_t card_size, 
 	return 0;
 }
 
-static int slots_check(const struct shmb_shm_card *card, const char **why)
+static int arrays_overlap(const struct array *a, const struct array *b)
 {
-	struct array slots = { card->slot_offset, card->slot_count, card->slot_shift };
-	struct array pool = { card->pool_offset, card->pool_count, card->pool_shift };
-	uint64_t slot_head = card->flags & SHMB_SEGMENT_STAMPED ? sizeof(struct shmb_shm_slot) : offsetof(struct shmb_shm_slot, stamp_ns);
+	return a->count != 0 && b->count != 0 && a->offset < array_end(b) && b->offset < array_end(a);
+}
 
-	if (!is_power_of_two(card->slot_count) || card->slot_count < SHMB_CAPACITY_MIN || card->slot_count > SHMB_CAPACITY_MAX)
+/* What a kind has not got must not be there: a later version may give it a meaning that this one would miss. */
+static int array_is_absent(const struct array *array)
+{
+	return array->offset == 0 && array->count == 0 && array->shift == 0;
+}
+
+static int slots_check(const struct shmb_shm_card *card, const struct array *slots, const char **why)
+{
+	if (card->kind == SHMB_KIND_BLOCK)
+		return array_is_absent(slots) ? 0 : fail(-EBADMSG, why, "a block has slots");
+	if (card->kind == SHMB_KIND_FRAME) {
+		if (card->history == 0 || card->slot_count > SHMB_CAPACITY_MAX || card->slot_count <= card->history)
+			return fail(-EBADMSG, why, "the number of slots cannot be");
+	} else if (!is_power_of_two(card->slot_count) || card->slot_count < SHMB_CAPACITY_MIN || card->slot_count > SHMB_CAPACITY_MAX) {
 		return fail(-EBADMSG, why, "the number of slots cannot be");
+	}
 	if (card->kind == SHMB_KIND_VALUE && card->slot_count != 4 && card->slot_count != 8)
 		return fail(-EBADMSG, why, "a value has 4 or 8 slots");
-	if (card->pool_count != card->slot_count)
-		return fail(-EBADMSG, why, "there is not one payload for each slot");
-	if (card->slot_offset % SHMB_CACHE_LINE != 0 || !array_fits(&slots, card->data_bytes))
+	if (card->slot_offset % SHMB_CACHE_LINE != 0 || slots->shift < SHIFT_MIN || !array_fits(slots, card->data_bytes))
 		return fail(-EBADMSG, why, "the slots do not lie in the data part");
+	return 0;
+}
+
+static int entries_check(const struct shmb_shm_card *card, const struct array *entries, const char **why)
+{
+	if (card->kind != SHMB_KIND_FRAME)
+		return array_is_absent(entries) && card->history == 0 ? 0 : fail(-EBADMSG, why, "only a frame has entries and a history");
+	/* Twice the history: an entry is not written again while a reader still has to look at it. */
+	if (!is_power_of_two(card->entry_count) || card->entry_count > SHMB_CAPACITY_MAX || card->entry_count / 2 <= card->history)
+		return fail(-EBADMSG, why, "the number of entries cannot be");
+	if (card->entry_offset % SHMB_CACHE_LINE != 0 || entries->shift < SHIFT_MIN || !array_fits(entries, card->data_bytes))
+		return fail(-EBADMSG, why, "the entries do not lie in the data part");
+	return 0;
+}
+
+static int keys_check(const struct shmb_shm_card *card, const struct array *keys, const char **why)
+{
+	if (card->key_type == SHMB_KEY_NONE)
+		return card->key_offset == 0 && card->key_shift == 0 && card->key_field == SHMB_KEY_IS_STAMP
+			       ? 0
+			       : fail(-EBADMSG, why, "there are keys without a type");
+	if (card->key_type > SHMB_KEY_SEQUENCE)
+		return fail(-EOPNOTSUPP, why, "this version does not know the type of the segment's keys");
+	if (card->kind != SHMB_KIND_RING && card->kind != SHMB_KIND_FRAME)
+		return fail(-EBADMSG, why, "only rings and frames have keys");
+	if (card->key_field == SHMB_KEY_IS_STAMP ? card->key_type != SHMB_KEY_MONOTONIC_NS || !(card->flags & SHMB_SEGMENT_STAMPED)
+						 : card->key_field >= card->payload_bytes)
+		return fail(-EBADMSG, why, "the key's field cannot be");
+	if (card->key_offset % SHMB_CACHE_LINE != 0 || keys->shift != KEY_SHIFT || !array_fits(keys, card->data_bytes))
+		return fail(-EBADMSG, why, "the keys do not lie in the data part");
+	return 0;
+}
+
+/* *inline_form: each payload lies behind the id of its slot, and the pool is no array of its own. */
+static int pool_check(const struct shmb_shm_card *card, const struct array *pool, int *inline_form, const char **why)
+{
+	uint64_t slot_head = card->flags & SHMB_SEGMENT_STAMPED ? sizeof(struct shmb_shm_slot) : offsetof(struct shmb_shm_slot, stamp_ns);
+	int may_be_inline = card->kind != SHMB_KIND_FRAME && card->kind != SHMB_KIND_BLOCK;
+
+	if (card->pool_count != (card->kind == SHMB_KIND_BLOCK ? 1 : card->slot_count))
+		return fail(-EBADMSG, why, "there is not one payload for each slot");
 	if (card->pool_offset % card->payload_align != 0)
 		return fail(-EBADMSG, why, "the payloads are not aligned");
-
-	/* Inline: each payload behind the id of its slot. */
-	if (card->pool_offset == card->slot_offset + slot_head) {
+	*inline_form = may_be_inline && card->pool_offset == card->slot_offset + slot_head;
+	if (*inline_form) {
 		if (card->pool_shift != card->slot_shift)
 			return fail(-EBADMSG, why, "slots and the payloads inside them have different strides");
 		if (card->payload_bytes > (UINT64_C(1) << card->slot_shift) - slot_head)
 			return fail(-EBADMSG, why, "the payload is larger than its slot");
 		return 0;
 	}
-	if (card->pool_offset % SHMB_CACHE_LINE != 0 || !array_fits(&pool, card->data_bytes))
+	if (card->pool_offset % SHMB_CACHE_LINE != 0 || pool->shift < SHIFT_MIN || !array_fits(pool, card->data_bytes))
 		return fail(-EBADMSG, why, "the payloads do not lie in the data part");
 	if (card->payload_bytes > UINT64_C(1) << card->pool_shift)
 		return fail(-EBADMSG, why, "the payload is larger than its place");
-	if (pool.offset < array_end(&slots) && slots.offset < array_end(&pool))
-		return fail(-EBADMSG, why, "slots and payloads overlap");
+	return 0;
+}
+
+static int arrays_check(const struct shmb_shm_card *card, const char **why)
+{
+	uint32_t key_count = card->key_type == SHMB_KEY_NONE ? 0 : card->kind == SHMB_KIND_FRAME ? card->entry_count : card->slot_count;
+	struct array slots = { card->slot_offset, card->slot_count, card->slot_shift };
+	struct array keys = { card->key_offset, key_count, card->key_shift };
+	struct array entries = { card->entry_offset, card->entry_count, card->entry_shift };
+	struct array pool = { card->pool_offset, card->pool_count, card->pool_shift };
+	int inline_form = 0;
+	int r = slots_check(card, &slots, why);
+
+	if (r == 0)
+		r = entries_check(card, &entries, why);
+	if (r == 0)
+		r = keys_check(card, &keys, why);
+	if (r == 0)
+		r = pool_check(card, &pool, &inline_form, why);
+	if (r < 0)
+		return r;
+	if (arrays_overlap(&slots, &keys) || arrays_overlap(&slots, &entries) || arrays_overlap(&keys, &entries))
+		return fail(-EBADMSG, why, "slots, keys and entries overlap");
+	if (!inline_form && (arrays_overlap(&pool, &slots) || arrays_overlap(&pool, &keys) || arrays_overlap(&pool, &entries)))
+		return fail(-EBADMSG, why, "the payloads overlap slots, keys or entries");
 	return 0;
 }
 
@@ -153,12 +227,7 @@ static int geometry_check(const struct shmb_shm_card *card, uint64_t data_size, 
 		return fail(-EBADMSG, why, "the payload's alignment cannot be");
 	if (card->area_count > SHMB_AREAS_MAX)
 		return fail(-EBADMSG, why, "there are too many reader areas");
-	/* Neither value nor ring has them yet: what is not read must not be there. */
-	if (card->key_type != 0 || card->key_offset != 0 || card->key_shift != 0 || card->key_field != UINT32_MAX)
-		return fail(-EBADMSG, why, "a value or ring has keys");
-	if (card->entry_offset != 0 || card->entry_count != 0 || card->entry_shift != 0 || card->history != 0)
-		return fail(-EBADMSG, why, "a value or ring has entries");
-	return slots_check(card, why);
+	return arrays_check(card, why);
 }
 
 int shmb_card_check(const struct shmb_shm_card *card, uint64_t card_size, uint64_t data_size, struct shmb_geometry *out, const char **why)
@@ -186,12 +255,19 @@ int shmb_card_check(const struct shmb_shm_card *card, uint64_t card_size, uint64
 		.payload_bytes = card->payload_bytes,
 		.slot_offset = card->slot_offset,
 		.pool_offset = card->pool_offset,
+		.key_offset = card->key_offset,
+		.entry_offset = card->entry_offset,
 		.slot_count = card->slot_count,
 		.pool_count = card->pool_count,
+		.entry_count = card->entry_count,
+		.history = card->history,
 		.area_count = card->area_count,
 		.payload_align = card->payload_align,
 		.slot_shift = card->slot_shift,
 		.pool_shift = card->pool_shift,
+		.key_shift = card->key_shift,
+		.entry_shift = card->entry_shift,
+		.key_type = card->key_type,
 		.key_field = card->key_field,
 		.base = card->base,
 		.generation = card->generation,
