@@ -263,6 +263,8 @@ static int writer_request(struct shmb_msg_open_writer *request, const struct han
 		.open_flags = options->deadline_ns != SHMB_NO_WAIT ? SHMB_OPEN_NOTIFY : 0,
 		.segment_flags = options->stamped != 0 ? SHMB_SEGMENT_STAMPED : 0,
 		.kind = (uint8_t)kind,
+		.role = SHMB_ROLE_WRITER,
+		.key_field = SHMB_KEY_IS_STAMP,
 		.capacity = options->capacity,
 		.payload_align = (uint32_t)type->align,
 		.payload_bytes = type->size,
