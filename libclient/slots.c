@@ -11,16 +11,8 @@
 #include "futex.h"
 #include "proto/copy.h"
 #include "proto/step.h"
+#include "publish.h"
 #include "text.h"
-
-#define likely(condition) __builtin_expect(!!(condition), 1)
-#define unlikely(condition) __builtin_expect(!!(condition), 0)
-
-static inline bool is_ours(const _Atomic uint32_t *guard)
-{
-	/* The page is wiped in a forked child. */
-	return likely(atomic_load_explicit(guard, memory_order_relaxed) != 0);
-}
 
 /* ---- writer ---- */
 
@@ -49,8 +41,7 @@ int slots_writer_init(struct slots_writer *writer, const struct slots_memory *me
 	return writer->next < SHMB_NUMBER_MAX ? 0 : -EOVERFLOW;
 }
 
-/* Somebody may sleep: wakes all who do. */
-static __attribute__((noinline, cold)) void wake_waiters(struct slots_writer *writer, uint32_t bound)
+__attribute__((noinline, cold)) void wake_waiters(struct slots_writer *writer, uint32_t bound)
 {
 	bool waited = false;
 
@@ -81,25 +72,11 @@ static __attribute__((noinline)) void stamp(struct slots_writer *writer, struct 
 	atomic_store_explicit(&writer->data->heartbeat_ns, now, memory_order_relaxed);
 }
 
-static inline int writer_check(const struct slots_writer *writer)
-{
-	if (!is_ours(writer->guard))
-		return text_forked();
-	/* ORDER state.word (acquire). Partners: lease_state_store(), card_mark_removed().
-	 * Orders:  card of our grant -> our writes.
-	 * Without: a write under a lease that somebody else holds.
-	 * Model:   none: one word, compared whole; one write that was claimed before may still end, which repair expects */
-	if (unlikely(atomic_load_explicit(&writer->card->state, memory_order_acquire) != writer->granted))
-		return -ESTALE;
-	return 0;
-}
-
 __attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *payload)
 {
 	uint64_t number = writer->next;
 	uint64_t index = number & writer->mask;
 	struct shmb_shm_slot *slot = (struct shmb_shm_slot *)(writer->slots + (index << writer->slot_shift));
-	uint32_t bound;
 	int r;
 
 	SHMB_STEP("slot.before");
@@ -135,23 +112,7 @@ __attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *
 	writer->next = number + 1;
 	SHMB_STEP("slot.counted");
 
-	/* ORDER wait.flag (seq_cst). Partner: slots_wait().
-	 * Orders:  id, counter -> look at the flags.
-	 * Without: reader and writer each miss what the other one stored, and the reader sleeps with data there.
-	 * Model:   tests/model/src/wait.rs */
-	shmb_fence_seq_cst();
-
-	/* ORDER area.bind (acquire). Partner: cell_write().
-	 * Orders:  area bound -> look at its flag.
-	 * Without: the flag of an area bound before its reader went to sleep is not looked at.
-	 * Model:   tests/model/src/bind.rs */
-	bound = (uint32_t)atomic_load_explicit(&writer->card->bound_areas, memory_order_acquire) & writer->area_mask;
-	for (uint32_t left = bound; left != 0; left &= left - 1) {
-		if (unlikely(atomic_load_explicit(&writer->areas[__builtin_ctz(left)]->waiters, memory_order_relaxed) != 0)) {
-			wake_waiters(writer, bound);
-			break;
-		}
-	}
+	publish_announce(writer);
 	return 0;
 }
 

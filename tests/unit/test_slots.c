@@ -44,9 +44,12 @@ static void reader_open(struct bench *bench, struct slots_reader *reader)
 
 static void bench_setup_at(struct bench *bench, uint32_t capacity, uint64_t bytes, uint32_t flags, uint64_t base)
 {
-	struct shmb_request request = {
-		.kind = SHMB_KIND_RING, .flags = flags, .capacity = capacity, .payload_align = 1, .payload_bytes = bytes
-	};
+	struct shmb_request request = { .kind = SHMB_KIND_RING,
+					.flags = flags,
+					.capacity = capacity,
+					.payload_align = 1,
+					.payload_bytes = bytes,
+					.key_field = SHMB_KEY_IS_STAMP };
 
 	memset(bench, 0, sizeof(*bench));
 	ck_assert_int_eq(shmb_geometry_plan(&request, 2, &bench->geometry, NULL), 0);

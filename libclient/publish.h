@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_CLIENT_PUBLISH_H
+#define SHMB_CLIENT_PUBLISH_H
+
+/*
+ * What every publish begins and ends with, whatever the kind: is the lease still ours, and does anybody sleep on what we have published?
+ * Inline, because this is most of what a small publish does.
+ */
+
+#include <errno.h>
+
+#include "slots.h"
+#include "text.h"
+
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
+static inline bool is_ours(const _Atomic uint32_t *guard)
+{
+	/* The page is wiped in a forked child. */
+	return likely(atomic_load_explicit(guard, memory_order_relaxed) != 0);
+}
+
+/* At each claim. 0, -ESTALE, -EOWNERDEAD in a forked child. */
+static inline int writer_check(const struct slots_writer *writer)
+{
+	if (!is_ours(writer->guard))
+		return text_forked();
+	/* ORDER state.word (acquire). Partners: lease_state_store(), card_mark_removed().
+	 * Orders:  card of our grant -> our writes.
+	 * Without: a write under a lease that somebody else holds.
+	 * Model:   none: one word, compared whole; one write that was claimed before may still end, which repair expects */
+	if (unlikely(atomic_load_explicit(&writer->card->state, memory_order_acquire) != writer->granted))
+		return -ESTALE;
+	return 0;
+}
+
+/* Somebody may sleep: wakes all who do. `bound` is the areas to look at. */
+void wake_waiters(struct slots_writer *writer, uint32_t bound) __attribute__((cold));
+
+/* After the counter: wakes who sleeps. No system call when nobody does. */
+static inline __attribute__((always_inline)) void publish_announce(struct slots_writer *writer)
+{
+	uint32_t bound;
+
+	/* ORDER wait.flag (seq_cst). Partner: slots_wait().
+	 * Orders:  id, counter -> look at the flags.
+	 * Without: reader and writer each miss what the other one stored, and the reader sleeps with data there.
+	 * Model:   tests/model/src/wait.rs */
+	shmb_fence_seq_cst();
+
+	/* ORDER area.bind (acquire). Partner: cell_write().
+	 * Orders:  area bound -> look at its flag.
+	 * Without: the flag of an area bound before its reader went to sleep is not looked at.
+	 * Model:   tests/model/src/bind.rs */
+	bound = (uint32_t)atomic_load_explicit(&writer->card->bound_areas, memory_order_acquire) & writer->area_mask;
+	for (uint32_t left = bound; left != 0; left &= left - 1) {
+		if (unlikely(atomic_load_explicit(&writer->areas[__builtin_ctz(left)]->waiters, memory_order_relaxed) != 0)) {
+			wake_waiters(writer, bound);
+			break;
+		}
+	}
+}
+
+#endif
