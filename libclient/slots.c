@@ -12,6 +12,7 @@
 #include "proto/copy.h"
 #include "proto/step.h"
 #include "publish.h"
+#include "read.h"
 #include "text.h"
 
 /* ---- writer ---- */
@@ -127,72 +128,6 @@ int slots_heartbeat(struct slots_writer *writer)
 
 /* ---- reader ---- */
 
-static inline const struct shmb_shm_slot *slot_of(const struct slots_reader *reader, uint64_t number)
-{
-	return (const struct shmb_shm_slot *)(reader->slots + ((number & reader->mask) << reader->slot_shift));
-}
-
-static inline bool slot_holds(const struct shmb_shm_slot *slot, uint64_t number)
-{
-	/* ORDER slot.publish (acquire). Partner: slots_publish().
-	 * Orders:  slot bytes -> slot id.
-	 * Without: a reader sees the new id and old bytes.
-	 * Model:   tests/model/src/slot.rs */
-	return atomic_load_explicit(&slot->id, memory_order_acquire) == shmb_id_done(number);
-}
-
-/* Copies a slot that was seen to hold `number`. False: it was overwritten meanwhile, the copy is worth nothing. */
-static inline bool slot_copy(const struct slots_reader *reader, const struct shmb_shm_slot *slot, uint64_t number, void *payload,
-			     uint64_t *stamp_ns)
-{
-	SHMB_STEP("read.checked");
-	*stamp_ns = reader->stamped ? atomic_load_explicit(&slot->stamp_ns, memory_order_relaxed) : 0;
-	shmb_copy(payload, reader->payloads + ((number & reader->mask) << reader->payload_shift), reader->payload_bytes);
-	SHMB_STEP("read.copied");
-	/* ORDER slot.claim (acquire). Partner: slots_publish().
-	 * Orders:  id "being written" -> slot bytes.
-	 * Without: a reader copies new bytes between two looks at the old id.
-	 * Model:   tests/model/src/slot.rs */
-	shmb_fence_acquire();
-	return likely(atomic_load_explicit(&slot->id, memory_order_relaxed) == shmb_id_done(number));
-}
-
-/* One more than the newest committed number, or one less than that: the counter may lag one behind. Never below what we have seen. */
-static inline uint64_t next_number(const struct slots_reader *reader)
-{
-	/* ORDER counter.publish (acquire). Partner: slots_publish().
-	 * Orders:  slot id -> counter.
-	 * Without: a reader sees the counter and finds the slot of the number below it not done.
-	 * Model:   tests/model/src/counter.rs */
-	uint64_t counter = atomic_load_explicit(&reader->data->counter, memory_order_acquire);
-
-	return likely(counter >= reader->seen) ? counter : reader->seen;
-}
-
-/* The oldest that the writer does not touch while `next` is the next write: capacity N serves N - 1. */
-static inline uint64_t oldest_number(const struct slots_reader *reader, uint64_t next)
-{
-	uint64_t oldest = next > reader->mask ? next - reader->mask : 0;
-
-	return oldest > reader->base ? oldest : reader->base;
-}
-
-static inline int read_done(struct slots_reader *reader, uint64_t number, uint64_t stamp_ns, uint64_t missed, struct shmb_sample *sample)
-{
-	if (number >= reader->seen)
-		reader->seen = number + 1;
-	if (sample != NULL)
-		*sample = (struct shmb_sample){ .number = number, .stamp_ns = stamp_ns, .missed = missed };
-	return 0;
-}
-
-static inline void move_to(struct slots_reader *reader, uint64_t position)
-{
-	reader->position = position;
-	/* Shown to the broker, believed by nobody. */
-	atomic_store_explicit(atomic_load_explicit(&reader->published_position, memory_order_relaxed), position, memory_order_relaxed);
-}
-
 void slots_reader_init(struct slots_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell)
 {
 	const struct shmb_geometry *geometry = memory->geometry;
@@ -205,6 +140,7 @@ void slots_reader_init(struct slots_reader *reader, const struct slots_memory *m
 	reader->slots = (const unsigned char *)memory->data + geometry->slot_offset;
 	reader->payloads = (const unsigned char *)memory->data + geometry->pool_offset;
 	reader->mask = geometry->slot_count - 1;
+	reader->window = reader->mask;
 	reader->payload_bytes = (uint32_t)geometry->payload_bytes;
 	reader->slot_shift = geometry->slot_shift;
 	reader->payload_shift = geometry->pool_shift;

@@ -56,6 +56,7 @@ struct slots_reader {
 	uint64_t position; /* number to read next */
 	_Atomic uint64_t *_Atomic published_position; /* in our cell, or `nowhere` */
 	uint32_t mask;
+	uint32_t window; /* numbers that stay readable: capacity N serves N - 1, a frame its history */
 	uint32_t payload_bytes;
 	uint8_t slot_shift;
 	uint8_t payload_shift;
