@@ -19,7 +19,7 @@ static inline const struct shmb_shm_slot *slot_of(const struct slots_reader *rea
 
 static inline bool slot_holds(const struct shmb_shm_slot *slot, uint64_t number)
 {
-	/* ORDER slot.publish (acquire). Partner: slots_publish().
+	/* ORDER slot.publish (acquire). Partner: publish().
 	 * Orders:  slot bytes -> slot id.
 	 * Without: a reader sees the new id and old bytes.
 	 * Model:   tests/model/src/slot.rs */
@@ -34,7 +34,7 @@ static inline bool slot_copy(const struct slots_reader *reader, const struct shm
 	*stamp_ns = reader->stamped ? atomic_load_explicit(&slot->stamp_ns, memory_order_relaxed) : 0;
 	shmb_copy(payload, reader->payloads + ((number & reader->mask) << reader->payload_shift), reader->payload_bytes);
 	SHMB_STEP("read.copied");
-	/* ORDER slot.claim (acquire). Partner: slots_publish().
+	/* ORDER slot.claim (acquire). Partner: publish().
 	 * Orders:  id "being written" -> slot bytes.
 	 * Without: a reader copies new bytes between two looks at the old id.
 	 * Model:   tests/model/src/slot.rs */
@@ -45,10 +45,14 @@ static inline bool slot_copy(const struct slots_reader *reader, const struct shm
 /* One more than the newest committed number, or one less than that: the counter may lag one behind. Never below what we have seen. */
 static inline uint64_t next_number(const struct slots_reader *reader)
 {
-	/* ORDER counter.publish (acquire). Partner: slots_publish().
+	/* ORDER counter.publish (acquire). Partner: publish().
 	 * Orders:  slot id -> counter.
 	 * Without: a reader sees the counter and finds the slot of the number below it not done.
 	 * Model:   tests/model/src/counter.rs */
+	/* ORDER key.publish (acquire). Partner: publish().
+	 * Orders:  keys, key_base -> counter.
+	 * Without: a search finds its way by the keys of numbers that were overwritten long ago, or crosses a restart of the keys.
+	 * Model:   tests/model/src/key.rs */
 	uint64_t counter = atomic_load_explicit(&reader->data->counter, memory_order_acquire);
 
 	return likely(counter >= reader->seen) ? counter : reader->seen;

@@ -5,6 +5,7 @@
 #include "slots.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "clock.h"
@@ -16,6 +17,14 @@
 #include "text.h"
 
 /* ---- writer ---- */
+
+/* Keys of a new run need not go on from those before, so no query looks below its first number. */
+static void keys_begin(struct slots_writer *writer)
+{
+	/* Before the next counter, whose release makes it visible to who sees a number of the new run (counter.publish). */
+	atomic_store_explicit(&writer->data->key_base, writer->next, memory_order_relaxed);
+	writer->last_key = 0;
+}
 
 int slots_writer_init(struct slots_writer *writer, const struct slots_memory *memory, uint64_t granted)
 {
@@ -32,13 +41,21 @@ int slots_writer_init(struct slots_writer *writer, const struct slots_memory *me
 	writer->payload_bytes = (uint32_t)geometry->payload_bytes;
 	writer->slot_shift = geometry->slot_shift;
 	writer->payload_shift = geometry->pool_shift;
-	writer->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
+	writer->extras = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0 ? SLOTS_STAMPED : 0;
 	writer->area_mask = (1u << memory->area_count) - 1;
 	memcpy(writer->areas, memory->areas, sizeof(writer->areas));
 	/* Whoever wrote before has let go and was repaired before we were granted the lease: the counter is exact. */
 	writer->next = atomic_load_explicit(&memory->data->counter, memory_order_acquire);
 	if (writer->next < geometry->base)
 		writer->next = geometry->base;
+	writer->key_field = geometry->key_field;
+	writer->key_bytes = memory->key_bytes;
+	writer->key_is_signed = memory->key_is_signed;
+	if (geometry->kind == SHMB_KIND_RING && geometry->key_offset != 0) {
+		writer->extras |= SLOTS_KEYED;
+		writer->keys = (_Atomic uint64_t *)((unsigned char *)memory->data + geometry->key_offset);
+		keys_begin(writer);
+	}
 	return writer->next < SHMB_NUMBER_MAX ? 0 : -EOVERFLOW;
 }
 
@@ -65,27 +82,96 @@ __attribute__((noinline, cold)) void wake_waiters(struct slots_writer *writer, u
 	SHMB_STEP("slot.woken");
 }
 
-static __attribute__((noinline)) void stamp(struct slots_writer *writer, struct shmb_shm_slot *slot)
+/* The integer at the key's place. -ERANGE it is negative. */
+static inline int key_take(const struct slots_writer *writer, const unsigned char *payload, uint64_t *key)
 {
-	uint64_t now = clock_now_ns();
+	const unsigned char *at = payload + writer->key_field;
+	union {
+		uint64_t u8;
+		uint32_t u4;
+		uint16_t u2;
+		uint8_t u1;
+	} word = { 0 };
 
-	atomic_store_explicit(&slot->stamp_ns, now, memory_order_relaxed);
-	atomic_store_explicit(&writer->data->heartbeat_ns, now, memory_order_relaxed);
+	switch (writer->key_bytes) {
+	case 8:
+		memcpy(&word.u8, at, 8);
+		*key = word.u8;
+		break;
+	case 4:
+		memcpy(&word.u4, at, 4);
+		*key = word.u4;
+		break;
+	case 2:
+		memcpy(&word.u2, at, 2);
+		*key = word.u2;
+		break;
+	default:
+		*key = *at;
+		break;
+	}
+	if (writer->key_is_signed && unlikely(*key >> (8 * writer->key_bytes - 1) != 0))
+		return -ERANGE;
+	return 0;
 }
 
-__attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *payload)
+struct extras {
+	uint64_t stamp_ns;
+	uint64_t key;
+};
+
+/* Before the claim: everything that may be refused. */
+static inline int extras_take(const struct slots_writer *writer, const void *payload, struct extras *extras)
+{
+	int r = 0;
+
+	if (writer->extras & SLOTS_STAMPED)
+		extras->stamp_ns = clock_now_ns();
+	if (!(writer->extras & SLOTS_KEYED))
+		return 0;
+	if (writer->key_field == SHMB_KEY_IS_STAMP)
+		extras->key = extras->stamp_ns;
+	else
+		r = key_take(writer, payload, &extras->key);
+	if (unlikely(r < 0))
+		return r;
+	return likely(extras->key >= writer->last_key) ? 0 : -EDOM;
+}
+
+/* Between claim and publish. */
+static inline void extras_put(struct slots_writer *writer, struct shmb_shm_slot *slot, uint64_t index, const struct extras *extras)
+{
+	if (writer->extras & SLOTS_STAMPED) {
+		atomic_store_explicit(&slot->stamp_ns, extras->stamp_ns, memory_order_relaxed);
+		atomic_store_explicit(&writer->data->heartbeat_ns, extras->stamp_ns, memory_order_relaxed);
+	}
+	if (writer->extras & SLOTS_KEYED) {
+		/* Bytes of the slot as the payload is, in an array of their own: ordered by slot.claim before and key.publish after. */
+		atomic_store_explicit(&writer->keys[index], extras->key, memory_order_relaxed);
+		writer->last_key = extras->key;
+	}
+}
+
+/* `has_extras` is a constant where this is inlined: an element with nothing but id and payload pays for nothing else. */
+static inline __attribute__((always_inline)) int publish(struct slots_writer *writer, const void *payload, bool has_extras)
 {
 	uint64_t number = writer->next;
 	uint64_t index = number & writer->mask;
 	struct shmb_shm_slot *slot = (struct shmb_shm_slot *)(writer->slots + (index << writer->slot_shift));
+	struct extras extras = { 0 };
 	int r;
 
 	SHMB_STEP("slot.before");
 	r = writer_check(writer);
 	if (unlikely(r < 0))
 		return r;
+	if (has_extras) {
+		r = extras_take(writer, payload, &extras);
+		if (unlikely(r < 0))
+			return r;
+	}
 
-	/* ORDER slot.claim (release). Partner: slot_copy().
+	/* ORDER slot.claim (release). Partners: slot_copy(), slots_fresh(), temporal_holds().
 	 * Orders:  id "being written" -> slot bytes.
 	 * Without: a reader copies new bytes between two looks at the old id.
 	 * Model:   tests/model/src/slot.rs */
@@ -93,8 +179,8 @@ __attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *
 	shmb_fence_release();
 	SHMB_STEP("slot.claimed");
 
-	if (unlikely(writer->stamped))
-		stamp(writer, slot);
+	if (has_extras)
+		extras_put(writer, slot, index, &extras);
 	shmb_copy(writer->payloads + (index << writer->payload_shift), payload, writer->payload_bytes);
 	SHMB_STEP("slot.filled");
 
@@ -109,11 +195,32 @@ __attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *
 	 * Orders:  slot id -> counter.
 	 * Without: a reader sees the counter and finds the slot of the number below it not done.
 	 * Model:   tests/model/src/counter.rs */
+	/* ORDER key.publish (release). Partner: next_number().
+	 * Orders:  keys, key_base -> counter.
+	 * Without: a search finds its way by the keys of numbers that were overwritten long ago, or crosses a restart of the keys.
+	 * Model:   tests/model/src/key.rs */
 	atomic_store_explicit(&writer->data->counter, number + 1, memory_order_release);
 	writer->next = number + 1;
 	SHMB_STEP("slot.counted");
 
 	publish_announce(writer);
+	return 0;
+}
+
+__attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *payload)
+{
+	return unlikely(writer->extras != 0) ? publish(writer, payload, true) : publish(writer, payload, false);
+}
+
+int slots_restart_keys(struct slots_writer *writer)
+{
+	int r = writer_check(writer);
+
+	if (r < 0)
+		return r;
+	if (writer->keys == NULL)
+		return text_fail(-EINVAL, "this ring has no keys");
+	keys_begin(writer);
 	return 0;
 }
 
@@ -145,6 +252,15 @@ void slots_reader_init(struct slots_reader *reader, const struct slots_memory *m
 	reader->slot_shift = geometry->slot_shift;
 	reader->payload_shift = geometry->pool_shift;
 	reader->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
+	if (geometry->key_offset != 0) {
+		reader->keys = (const unsigned char *)memory->data + geometry->key_offset;
+		reader->key_shift = geometry->key_shift;
+		reader->key_type = geometry->key_type;
+	} else if (reader->stamped) {
+		reader->keys = reader->slots + offsetof(struct shmb_shm_slot, stamp_ns);
+		reader->key_shift = reader->slot_shift;
+		reader->key_type = SHMB_KEY_MONOTONIC_NS;
+	}
 	reader->base = geometry->base;
 	reader->seen = geometry->base;
 	reader->area = memory->area_count > 0 ? memory->areas[0] : NULL;
@@ -255,6 +371,52 @@ int slots_bounds(struct slots_reader *reader, uint64_t *oldest, uint64_t *next)
 	*oldest = oldest_number(reader, number);
 	*next = number;
 	return 0;
+}
+
+__attribute__((hot)) int slots_fresh(struct slots_reader *reader, uint64_t min_key, void *payload, struct shmb_sample *sample,
+				     uint64_t *key)
+{
+	if (!is_ours(reader->guard))
+		return text_forked();
+	for (int i = 0; i < SHMB_READ_TRIES; i++) {
+		uint64_t next = next_number(reader);
+		uint64_t number = next - 1;
+		uint64_t base = atomic_load_explicit(&reader->data->key_base, memory_order_relaxed);
+		const struct shmb_shm_slot *slot = slot_of(reader, number);
+		const _Atomic uint64_t *at = (const _Atomic uint64_t *)(reader->keys + ((number & reader->mask) << reader->key_shift));
+		uint64_t stamp_ns;
+
+		if (unlikely(next >= SHMB_NUMBER_MAX))
+			return -EBADMSG;
+		if (unlikely(next == reader->base || number < base))
+			return -ENODATA;
+		if (unlikely(!slot_holds(slot, number)))
+			continue;
+		*key = atomic_load_explicit(at, memory_order_relaxed);
+		if (unlikely(*key < min_key)) {
+			/* ORDER slot.claim (acquire). Partner: publish().
+			 * Orders:  id "being written" -> slot bytes, the key among them.
+			 * Without: the key of another number makes this one look old.
+			 * Model:   tests/model/src/slot.rs */
+			shmb_fence_acquire();
+			if (atomic_load_explicit(&slot->id, memory_order_relaxed) == shmb_id_done(number))
+				return -ETIME;
+			continue;
+		}
+		if (likely(slot_copy(reader, slot, number, payload, &stamp_ns)))
+			return read_done(reader, number, stamp_ns, 0, sample);
+	}
+	return -EAGAIN;
+}
+
+int slots_lag(struct slots_reader *reader, uint64_t *lag)
+{
+	uint64_t oldest, next;
+	int r = slots_bounds(reader, &oldest, &next);
+
+	if (r == 0)
+		*lag = next > reader->position ? next - reader->position : 0;
+	return r;
 }
 
 int slots_seek(struct slots_reader *reader, uint64_t number)

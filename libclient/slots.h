@@ -10,6 +10,9 @@
  * between two looks at the id: where both are 2n + 2 the copy is write n and nothing else. The writer overwrites the oldest slot, so the
  * newest is readable whatever happens to the writer.
  *
+ * A ring may have keys: an array of one word a slot, written between claim and publish, by which temporal.c finds elements in time. A key never
+ * shrinks from one element to the next; key_base is the first number of the run of keys that goes on now.
+ *
  * This file knows memory only: no connection, no socket, no kind. Everything in the data part may be rubbish from a hostile writer: indices
  * are masked, numbers are bounded by SHMB_NUMBER_MAX, every loop has an end, and geometry comes from a checked private copy.
  */
@@ -27,6 +30,14 @@ struct slots_memory {
 	struct shmb_shm_area *areas[SHMB_AREAS_MAX]; /* writer: all; reader: the first is its own, or NULL */
 	uint32_t area_count;			     /* of the array */
 	const _Atomic uint32_t *guard;		     /* 0 in a forked child: nothing else may be touched then */
+	uint8_t key_bytes;			     /* writer, key in the payload at geometry->key_field: size of that integer */
+	bool key_is_signed;
+};
+
+/* What an element has beside id and payload. */
+enum slots_extra {
+	SLOTS_STAMPED = 1u << 0,
+	SLOTS_KEYED = 1u << 1,
 };
 
 /* What a publish touches comes first, in one cache line and the beginning of the next. */
@@ -42,9 +53,14 @@ struct slots_writer {
 	uint32_t payload_bytes;
 	uint8_t slot_shift;
 	uint8_t payload_shift;
-	bool stamped;
+	uint8_t extras; /* enum slots_extra; 0 is the fast way */
+	uint8_t key_bytes;
 	uint32_t area_mask; /* areas that we have mapped */
 	struct shmb_shm_area *areas[SHMB_AREAS_MAX];
+	_Atomic uint64_t *keys; /* NULL none */
+	uint64_t last_key;	/* of this run; 0 none yet */
+	uint32_t key_field;	/* offset in the payload, or SHMB_KEY_IS_STAMP */
+	bool key_is_signed;
 };
 
 struct slots_reader {
@@ -61,6 +77,9 @@ struct slots_reader {
 	uint8_t slot_shift;
 	uint8_t payload_shift;
 	bool stamped;
+	uint8_t key_shift;
+	uint8_t key_type;	   /* enum shmb_key_type; stamps are monotonic keys where there are no others */
+	const unsigned char *keys; /* NULL none */
 	uint64_t base;
 	const struct shmb_shm_card *card;
 	struct shmb_shm_area *area; /* NULL none */
@@ -70,8 +89,11 @@ struct slots_reader {
 
 /* -EOVERFLOW where the numbers are used up. `granted` is the state word that came with the lease. */
 int slots_writer_init(struct slots_writer *writer, const struct slots_memory *memory, uint64_t granted);
-/* Publishes one payload. 0, -ESTALE the lease is gone, -EOWNERDEAD in a forked child. */
+/* Publishes one payload. 0, -ESTALE the lease is gone, -EOWNERDEAD in a forked child; and nothing is claimed where the key is negative
+ * (-ERANGE) or lower than the one before (-EDOM). */
 int slots_publish(struct slots_writer *writer, const void *payload);
+/* Begins a new run of keys with the next write: the next key may be lower. -EINVAL no keys; -ESTALE, -EOWNERDEAD. */
+int slots_restart_keys(struct slots_writer *writer);
 /* Stores the time into the head of the data. Errors likewise. */
 int slots_heartbeat(struct slots_writer *writer);
 
@@ -86,6 +108,10 @@ int slots_latest(struct slots_reader *reader, void *payload, struct shmb_sample 
 int slots_read_next(struct slots_reader *reader, void *payload, struct shmb_sample *sample);
 /* This one. -ENODATA not yet, -ESTALE not any more. */
 int slots_read(struct slots_reader *reader, uint64_t number, void *payload, struct shmb_sample *sample);
+/* The newest, where its key is not below `min_key`. Does not move the position. -ETIME it is older; -ENODATA also: none in this run of keys. */
+int slots_fresh(struct slots_reader *reader, uint64_t min_key, void *payload, struct shmb_sample *sample, uint64_t *key);
+/* How many are committed from the position on, those that are lost included. */
+int slots_lag(struct slots_reader *reader, uint64_t *lag);
 int slots_seek(struct slots_reader *reader, uint64_t number);
 int slots_bounds(struct slots_reader *reader, uint64_t *oldest, uint64_t *next);
 /* Is there anything at the position? 1, 0, or -EBADMSG. No guard: for wait.c. */
