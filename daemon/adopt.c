@@ -25,21 +25,23 @@ static void adopt_cell(struct broker *broker, struct segment *segment, const str
 {
 	struct process *process;
 	struct attachment *attachment = NULL;
+	unsigned mended = 0;
 	int r = process_watch(&broker->processes, cell->holder.pid, cell->holder.start_time, &process);
 
 	if (r == -ESRCH) {
-		r = segment_cell_free(&broker->store, segment, cell->cell);
+		r = segment_cell_free(&broker->store, segment, cell->cell, &mended);
+		broker->repairs += mended;
 		if (r < 0)
 			log_error("%s: the cell of process %d, which is dead, cannot be freed: %s", segment->name, cell->holder.pid,
 				  strerror(-r));
 		return;
 	}
 	if (r == 0) {
-		attachment = attachment_new(segment, process, &cell->holder, SHMB_ROLE_READER);
+		attachment = attachment_new(segment, process, &cell->holder, cell->role);
 		process_unref(process);
 	}
 	if (attachment == NULL) {
-		/* The cell stays taken, which harms nobody. */
+		/* The cell stays taken, which harms nobody but a queue's next consumer, who is told. */
 		log_error("%s: reader %d cannot be watched: %s", segment->name, cell->holder.pid, strerror(r < 0 ? -r : ENOMEM));
 		return;
 	}

@@ -56,15 +56,30 @@ void attachment_orphan(struct attachment *attachment)
 	attachment->handle = 0;
 }
 
-struct attachment *attachment_writer(const struct segment *segment)
+static struct attachment *attachment_by_role(const struct segment *segment, enum shmb_role role)
 {
 	struct attachment *attachment;
 
 	LIST_FOREACH (attachment, &segment->attachments, segment_link) {
-		if (attachment->role == SHMB_ROLE_WRITER)
+		if (attachment->role == role)
 			return attachment;
 	}
 	return NULL;
+}
+
+struct attachment *attachment_writer(const struct segment *segment)
+{
+	return attachment_by_role(segment, SHMB_ROLE_WRITER);
+}
+
+struct attachment *attachment_consumer(const struct segment *segment)
+{
+	return attachment_by_role(segment, SHMB_ROLE_CONSUMER);
+}
+
+struct attachment *attachment_sharer(const struct segment *segment)
+{
+	return attachment_by_role(segment, SHMB_ROLE_SHARER);
 }
 
 uint32_t attachment_readers(const struct segment *segment)
@@ -73,7 +88,7 @@ uint32_t attachment_readers(const struct segment *segment)
 	uint32_t count = 0;
 
 	LIST_FOREACH (attachment, &segment->attachments, segment_link)
-		count += attachment->role == SHMB_ROLE_READER;
+		count += role_has_cell(attachment->role);
 	return count;
 }
 

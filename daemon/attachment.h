@@ -34,9 +34,9 @@ struct attachment {
 	enum shmb_role role;
 	uint32_t handle; /* 0 while there is no peer */
 	bool given_up;
-	uint32_t cell; /* reader: UINT32_MAX none */
+	uint32_t cell; /* UINT32_MAX none */
 	uint32_t incarnation;
-	uint32_t area; /* reader: as handed out */
+	uint32_t area; /* as handed out with the cell */
 };
 
 /* Links a new one into segment and process. NULL when memory is short. */
@@ -49,7 +49,11 @@ void attachment_orphan(struct attachment *attachment);
 
 /* The one that holds the segment's lease, NULL none. */
 struct attachment *attachment_writer(const struct segment *segment);
-/* Readers that count: not observers. */
+/* The one that takes items out of the queue, NULL none. */
+struct attachment *attachment_consumer(const struct segment *segment);
+/* One of those that share the block, NULL none. */
+struct attachment *attachment_sharer(const struct segment *segment);
+/* Those that count besides the writer: readers, a consumer, sharers; not observers. */
 uint32_t attachment_readers(const struct segment *segment);
 /* Of this connection, NULL none. */
 struct attachment *attachment_by_handle(const struct peer *peer, uint32_t handle);

@@ -64,13 +64,21 @@ static int lease_end(struct broker *broker, struct attachment *attachment, enum 
 static int cell_end(struct broker *broker, struct attachment *attachment)
 {
 	struct segment *segment = attachment->segment;
+	bool was_consumer = attachment->role == SHMB_ROLE_CONSUMER;
+	unsigned mended = 0;
 	int r = 0;
 
 	if (attachment->cell != UINT32_MAX)
-		r = segment_cell_free(&broker->store, segment, attachment->cell);
+		r = segment_cell_free(&broker->store, segment, attachment->cell, &mended);
 	if (r < 0)
 		log_error("%s: the cell of process %d could not be freed: %s", segment->name, attachment->holder.pid, strerror(-r));
+	if (mended != 0)
+		log_notice("%s: process %d (%s) ended while it held the lock; who locks next is told so", segment->name,
+			   attachment->holder.pid, attachment->process->comm);
+	broker->repairs += mended;
 	attachment_free(attachment);
+	if (was_consumer)
+		interest_tell(&broker->interests, segment->name);
 	reaper_look(&broker->reaper, segment);
 	return r;
 }
@@ -168,26 +176,57 @@ struct attachment *liveness_find_holder(struct broker *broker, struct segment *s
 	return attachment;
 }
 
-struct attachment *liveness_lease_holder(struct broker *broker, struct segment *segment, const struct process *except)
+static const char *role_name(enum shmb_role role)
 {
-	struct attachment *attachment = attachment_writer(segment);
+	return role == SHMB_ROLE_WRITER ? "writer" : role == SHMB_ROLE_CONSUMER ? "consumer" : "sharer";
+}
+
+/* Does the one who is in the way still live? The attachment, or NULL: it is gone, and seen to. */
+static struct attachment *holder_check(struct broker *broker, struct attachment *attachment, const struct process *except)
+{
 	struct process *process;
 
-	if (segment->state != SHMB_STATE_HELD && segment->state != SHMB_STATE_GIVEN_UP)
-		return NULL;
-	if (attachment == NULL)
-		return liveness_find_holder(broker, segment);
 	if (attachment->process == except)
 		return attachment;
 	process = process_ref(attachment->process);
 	if (process_check(process)) {
 		attachment = NULL;
 	} else if (process_is_dumping(process)) {
-		log_notice("%s: writer %d (%s) is dumping core and counts as dead", segment->name, process->pid, process->comm);
+		log_notice("%s: %s %d (%s) is dumping core and counts as dead", attachment->segment->name, role_name(attachment->role),
+			   process->pid, process->comm);
 		liveness_ended(broker, attachment);
 		attachment = NULL;
 	}
 	process_unref(process);
+	return attachment;
+}
+
+struct attachment *liveness_lease_holder(struct broker *broker, struct segment *segment, const struct process *except)
+{
+	struct attachment *attachment = attachment_writer(segment);
+
+	if (segment->state != SHMB_STATE_HELD && segment->state != SHMB_STATE_GIVEN_UP)
+		return NULL;
+	return attachment == NULL ? liveness_find_holder(broker, segment) : holder_check(broker, attachment, except);
+}
+
+struct attachment *liveness_consumer(struct broker *broker, struct segment *segment, const struct process *except)
+{
+	struct attachment *attachment = attachment_consumer(segment);
+
+	return attachment == NULL ? NULL : holder_check(broker, attachment, except);
+}
+
+struct attachment *liveness_sharer(struct broker *broker, struct segment *segment, const struct process *except)
+{
+	struct attachment *attachment = NULL;
+
+	while (attachment == NULL) { /* each time round the dead one has gone from the list */
+		attachment = attachment_sharer(segment);
+		if (attachment == NULL)
+			return NULL;
+		attachment = holder_check(broker, attachment, except);
+	}
 	return attachment;
 }
 

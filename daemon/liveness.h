@@ -35,6 +35,12 @@ struct attachment *liveness_find_holder(struct broker *broker, struct segment *s
  */
 struct attachment *liveness_lease_holder(struct broker *broker, struct segment *segment, const struct process *except);
 
+/* Who takes items out of the queue, after the same look; NULL: nobody. `except` as above. */
+struct attachment *liveness_consumer(struct broker *broker, struct segment *segment, const struct process *except);
+
+/* One of those who share the block, likewise. */
+struct attachment *liveness_sharer(struct broker *broker, struct segment *segment, const struct process *except);
+
 /* Wakes the clients that have the segment open, so that they look at it again. */
 void liveness_tell_readers(const struct segment *segment);
 

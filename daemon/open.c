@@ -15,16 +15,10 @@
 #include "broker.h"
 #include "liveness.h"
 #include "log.h"
+#include "match.h"
 #include "peer.h"
 #include "proto/schema.h"
 #include "proto/step.h"
-
-static const char *kind_name(unsigned kind)
-{
-	static const char *const names[] = { "nothing", "value", "ring", "frame", "queue", "block" };
-
-	return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown";
-}
 
 /* ---- what both have in common ---- */
 
@@ -62,7 +56,7 @@ static int reply_open(struct broker *broker, const struct attachment *attachment
 {
 	struct segment *segment = attachment->segment;
 	struct shmb_msg_open_answer *answer = reply_begin(reply, head, sizeof(*answer));
-	bool writes = attachment->role == SHMB_ROLE_WRITER;
+	bool is_writer = attachment->role == SHMB_ROLE_WRITER;
 	int r = segment_open_fds(&broker->store, segment, attachment->role, attachment->area, reply->fds, &reply->fd_count);
 
 	if (r < 0) {
@@ -72,8 +66,8 @@ static int reply_open(struct broker *broker, const struct attachment *attachment
 	}
 	answer->segment_id = segment->segment_id;
 	answer->generation = segment->geometry.generation;
-	answer->epoch = writes ? segment->epoch : 0;
-	answer->state = writes ? shmb_state_word(segment->epoch, segment->state) : 0;
+	answer->epoch = is_writer ? segment->epoch : 0;
+	answer->state = is_writer ? shmb_state_word(segment->epoch, segment->state) : 0;
 	answer->cell = attachment->cell;
 	answer->incarnation = attachment->incarnation;
 	answer->fd_count = reply->fd_count;
@@ -92,7 +86,31 @@ static void reply_repeated(struct peer *peer, const struct attachment *attachmen
 			    attachment->segment->name);
 }
 
-/* ---- writer ---- */
+/*
+ * Areas are named files where the broker that made them lay in a private directory. If it no longer does, they are not for other users, who
+ * could make them shorter under the writer's feet.
+ */
+static bool may_have_area(const struct broker *broker, const struct holder *who)
+{
+	return broker->listener.is_private || who->uid == geteuid();
+}
+
+static int take_cell(struct broker *broker, struct attachment *attachment)
+{
+	int r = segment_cell_take(&broker->store, attachment->segment, &attachment->holder, attachment->role, &attachment->cell,
+				  &attachment->incarnation, &attachment->area);
+
+	if (r < 0) {
+		attachment->cell = UINT32_MAX;
+		attachment->area = UINT32_MAX;
+		return r;
+	}
+	if (!may_have_area(broker, &attachment->holder))
+		attachment->area = UINT32_MAX;
+	return 0;
+}
+
+/* ---- writer and sharer ---- */
 
 /* Is the schema text what the request says it is? */
 static bool check_schema(const struct shmb_msg_open_writer *open, const char *text, struct reply *reply)
@@ -125,7 +143,9 @@ static bool check_schema(const struct shmb_msg_open_writer *open, const char *te
 /* May this request continue the segment that is there? */
 static bool check_existing(struct peer *peer, struct segment *segment, const struct shmb_msg_open_writer *open, struct reply *reply)
 {
-	const struct shmb_geometry *geometry = &segment->geometry;
+	struct shmb_request request = match_request(open);
+	char text[SHMB_TEXT_MAX];
+	int r;
 
 	if (peer->holder.uid != segment->owner_uid && peer->holder.uid != 0) {
 		reply_error(reply, &open->head, -EPERM, "%s belongs to uid %u, this process has uid %u: only its owner and root write it",
@@ -135,20 +155,18 @@ static bool check_existing(struct peer *peer, struct segment *segment, const str
 	if (segment->schema_hash != open->schema_hash) {
 		reply_error(reply, &open->head, -EPROTOTYPE,
 			    "%s holds another type, %s of %" PRIu64 " bytes: use that, another name, or remove it first (shmbctl remove)",
-			    segment->name, segment->type, geometry->payload_bytes);
+			    segment->name, segment->type, segment->geometry.payload_bytes);
 		reply_schema(peer->broker, segment, reply);
 		return false;
 	}
-	if (geometry->kind != open->kind || geometry->slot_count != open->capacity || geometry->flags != open->segment_flags ||
-	    geometry->payload_bytes != open->payload_bytes) {
-		reply_error(
-			reply, &open->head, -EEXIST,
-			"%s is there as a %s of capacity %u%s: open it like that, under another name, or remove it first (shmbctl remove)",
-			segment->name, kind_name(geometry->kind), geometry->slot_count,
-			(geometry->flags & SHMB_SEGMENT_STAMPED) != 0 ? ", stamped" : ", without stamps");
-		return false;
-	}
-	return true;
+	r = match_geometry(&segment->geometry, &request, text);
+	if (r == -EEXIST)
+		reply_error(reply, &open->head, r,
+			    "%s is there, but %s: open it like that, under another name, or remove it first (shmbctl remove)",
+			    segment->name, text);
+	else if (r < 0)
+		reply_error(reply, &open->head, r, "%s cannot be made: %s", segment->name, text);
+	return r == 0;
 }
 
 static void reply_held(struct peer *peer, struct segment *segment, const struct attachment *attachment,
@@ -182,8 +200,8 @@ static bool take_back(struct peer *peer, struct segment *segment, struct attachm
 }
 
 /* Grants the free lease. NULL: answered with an error. */
-static struct attachment *take_lease(struct peer *peer, struct segment *segment, const struct shmb_msg_open_writer *open,
-				     struct reply *reply)
+static struct attachment *grant_lease(struct peer *peer, struct segment *segment, const struct shmb_msg_open_writer *open,
+				      struct reply *reply)
 {
 	struct attachment *attachment = attachment_new(segment, peer->process, &peer->holder, SHMB_ROLE_WRITER);
 	int r = attachment == NULL ? -ENOMEM : segment_grant(&peer->broker->store, segment, &peer->holder);
@@ -199,6 +217,39 @@ static struct attachment *take_lease(struct peer *peer, struct segment *segment,
 	return NULL;
 }
 
+/* The lease, free or this client's already. NULL: answered with an error. */
+static struct attachment *take_lease(struct peer *peer, struct segment *segment, const struct shmb_msg_open_writer *open,
+				     struct reply *reply)
+{
+	struct attachment *attachment = liveness_lease_holder(peer->broker, segment, peer->process);
+
+	if (segment->state == SHMB_STATE_FREE)
+		return grant_lease(peer, segment, open, reply);
+	if (take_back(peer, segment, attachment))
+		return attachment;
+	reply_held(peer, segment, attachment, open, reply);
+	return NULL;
+}
+
+/* A cell in a block. Nobody can be in the way of a sharer, but its lock knows holders by their cells. NULL: answered with an error. */
+static struct attachment *take_share(struct peer *peer, struct segment *segment, const struct shmb_msg_open_writer *open,
+				     struct reply *reply)
+{
+	struct attachment *attachment = attachment_new(segment, peer->process, &peer->holder, SHMB_ROLE_SHARER);
+	int r = attachment == NULL ? -ENOMEM : take_cell(peer->broker, attachment);
+
+	if (r == 0)
+		return attachment;
+	attachment_free(attachment);
+	if (r == -EUSERS)
+		reply_error(reply, &open->head, r,
+			    "%s has no cell left, or none for uid %u: as many processes as it has cells have it open", segment->name,
+			    peer->holder.uid);
+	else
+		reply_error(reply, &open->head, r, "%s has no place for the sharer: %s", segment->name, strerror(-r));
+	return NULL;
+}
+
 /* Makes the segment. NULL: answered with an error. */
 static struct segment *make_segment(struct peer *peer, const struct shmb_msg_open_writer *open, const char *schema, struct reply *reply)
 {
@@ -209,13 +260,7 @@ static struct segment *make_segment(struct peer *peer, const struct shmb_msg_ope
 		.schema = schema,
 		.schema_length = open->head.tail_bytes,
 		.schema_hash = open->schema_hash,
-		.request = {
-			.kind = (enum shmb_kind)open->kind,
-			.flags = open->segment_flags,
-			.capacity = open->capacity,
-			.payload_align = open->payload_align,
-			.payload_bytes = open->payload_bytes,
-		},
+		.request = match_request(open),
 		.owner_uid = peer->holder.uid,
 		.owner_gid = peer->gid,
 	};
@@ -245,7 +290,7 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 	bool is_new = false;
 
 	if (attachment != NULL) {
-		reply_repeated(peer, attachment, SHMB_ROLE_WRITER, open->name, &open->head, reply);
+		reply_repeated(peer, attachment, (enum shmb_role)open->role, open->name, &open->head, reply);
 		return;
 	}
 	if (!has_room(peer, &open->head, reply) || !check_schema(open, tail, reply))
@@ -259,13 +304,10 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 			return;
 		is_new = true;
 	}
-	attachment = liveness_lease_holder(broker, segment, peer->process);
-	if (segment->state == SHMB_STATE_FREE) {
+	if (open->role == SHMB_ROLE_SHARER)
+		attachment = take_share(peer, segment, open, reply);
+	else
 		attachment = take_lease(peer, segment, open, reply);
-	} else if (!take_back(peer, segment, attachment)) {
-		reply_held(peer, segment, attachment, open, reply);
-		return;
-	}
 	if (attachment != NULL) {
 		attachment_set_peer(attachment, peer, open->handle);
 		SHMB_STEP("open.granted");
@@ -279,22 +321,31 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 			reaper_remove(broker, segment);
 		return;
 	}
-	log_info("%s: %s by writer %d (%s); a %s of %u times %" PRIu64 " bytes, type %s", segment->name, is_new ? "made" : "taken over",
-		 peer->holder.pid, peer->process->comm, kind_name(segment->geometry.kind), segment->geometry.slot_count,
-		 segment->geometry.payload_bytes, segment->type);
+	log_info("%s: %s by %s %d (%s); a %s of %u times %" PRIu64 " bytes, type %s", segment->name,
+		 is_new					? "made"
+		 : attachment->role == SHMB_ROLE_SHARER ? "shared"
+							: "taken over",
+		 attachment->role == SHMB_ROLE_SHARER ? "sharer" : "writer", peer->holder.pid, peer->process->comm,
+		 match_kind_name(segment->geometry.kind), segment->geometry.pool_count, segment->geometry.payload_bytes, segment->type);
 	reaper_look(&broker->reaper, segment);
 	liveness_tell_readers(segment);
 	if (is_new)
 		interest_tell(&broker->interests, segment->name);
 }
 
-/* ---- reader ---- */
+/* ---- reader, observer and consumer ---- */
 
 static bool check_readable(struct peer *peer, struct segment *segment, const struct shmb_msg_open_reader *open, struct reply *reply)
 {
 	if (open->kind != SHMB_KIND_NONE && open->kind != segment->geometry.kind) {
 		reply_error(reply, &open->head, -EMEDIUMTYPE, "%s is a %s, not a %s: open it as that", segment->name,
-			    kind_name(segment->geometry.kind), kind_name(open->kind));
+			    match_kind_name(segment->geometry.kind), match_kind_name(open->kind));
+		return false;
+	}
+	if (!role_fits(open->role, segment->geometry.kind)) {
+		reply_error(reply, &open->head, -EOPNOTSUPP,
+			    "%s is a queue: its items are taken out by one consumer, not read; open it as that, or observe it",
+			    segment->name);
 		return false;
 	}
 	if (open->schema_hash != 0 && open->schema_hash != segment->schema_hash) {
@@ -306,24 +357,41 @@ static bool check_readable(struct peer *peer, struct segment *segment, const str
 	return true;
 }
 
-/* A cell where there is one: readers beyond that read all the same. */
-static int take_cell(struct broker *broker, struct attachment *attachment)
+/* Looks at who has the queue's items already. False: answered with an error. */
+static bool check_consumer(struct peer *peer, struct segment *segment, const struct shmb_msg_open_reader *open, struct reply *reply)
 {
-	int r = segment_cell_take(&broker->store, attachment->segment, &attachment->holder, &attachment->cell, &attachment->incarnation,
-				  &attachment->area);
+	const struct attachment *consumer = liveness_consumer(peer->broker, segment, peer->process);
 
-	if (r < 0) {
-		attachment->cell = UINT32_MAX;
-		attachment->area = UINT32_MAX;
-		return r == -EUSERS ? 0 : r;
+	if (segment->geometry.area_count == 0 || !may_have_area(peer->broker, &peer->holder)) {
+		reply_error(reply, &open->head, -EUSERS,
+			    "%s has no reader areas, without which nothing can be consumed: this daemon's socket does not lie in a private "
+			    "directory, or did not when the queue was made",
+			    segment->name);
+		return false;
 	}
-	/*
-	 * Areas are named files where the broker that made them lay in a private directory. If it no longer does, they are not for other users, who
-	 * could make them shorter under the writer's feet.
-	 */
-	if (!broker->listener.is_private && attachment->holder.uid != geteuid())
-		attachment->area = UINT32_MAX;
-	return 0;
+	if (consumer == NULL)
+		return true;
+	reply_error(reply, &open->head, -EBUSY, "%s is consumed by process %d (%s) of uid %u: it has one consumer at a time", segment->name,
+		    consumer->holder.pid, consumer->process->comm, consumer->holder.uid);
+	reply_holder(reply, &consumer->holder, consumer->process->comm);
+	want(peer, &open->head, open->open_flags, segment->name, reply);
+	return false;
+}
+
+static void reply_no_cell(struct peer *peer, struct segment *segment, const struct shmb_msg_open_reader *open, int error,
+			  struct reply *reply)
+{
+	if (error == -EBUSY)
+		reply_error(reply, &open->head, error,
+			    "%s is consumed by a process that this daemon found when it started and cannot watch: restart the daemon",
+			    segment->name);
+	else if (error == -EPERM)
+		reply_error(reply, &open->head, error,
+			    "%s was consumed by another user before: uid %u cannot go on with it; remove it first", segment->name,
+			    peer->holder.uid);
+	else
+		reply_error(reply, &open->head, error, "%s has no place for the %s: %s", segment->name,
+			    open->role == SHMB_ROLE_CONSUMER ? "consumer" : "reader", strerror(-error));
 }
 
 void open_reader(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)
@@ -347,16 +415,20 @@ void open_reader(struct peer *peer, const union shmb_msg_request *request, const
 	}
 	if (!has_room(peer, &open->head, reply) || !check_readable(peer, segment, open, reply))
 		return;
+	if (open->role == SHMB_ROLE_CONSUMER && !check_consumer(peer, segment, open, reply))
+		return;
 	attachment = attachment_new(segment, peer->process, &peer->holder, (enum shmb_role)open->role);
 	if (attachment == NULL) {
 		reply_error(reply, &open->head, -ENOMEM, "the broker is out of memory");
 		return;
 	}
-	if (open->role == SHMB_ROLE_READER)
+	if (role_has_cell(open->role))
 		r = take_cell(broker, attachment);
+	if (r == -EUSERS && open->role == SHMB_ROLE_READER)
+		r = 0; /* readers beyond the cells there are read all the same */
 	if (r < 0) {
 		attachment_free(attachment);
-		reply_error(reply, &open->head, r, "%s has no place for the reader: %s", segment->name, strerror(-r));
+		reply_no_cell(peer, segment, open, r, reply);
 		return;
 	}
 	attachment_set_peer(attachment, peer, open->handle);

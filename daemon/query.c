@@ -63,7 +63,7 @@ static void add_readers(const struct segment *segment, struct reply *reply, stru
 	LIST_FOREACH (attachment, &segment->attachments, segment_link) {
 		struct shmb_msg_reader *reader;
 
-		if (attachment->role != SHMB_ROLE_READER)
+		if (!role_has_cell(attachment->role))
 			continue;
 		/* The schema comes last and always fits; answer->segment.readers says how many there really are. */
 		if (reply_room(reply) < sizeof(*reader) + segment->schema_length)
@@ -72,6 +72,7 @@ static void add_readers(const struct segment *segment, struct reply *reply, stru
 		reader->pid = attachment->holder.pid;
 		reader->uid = attachment->holder.uid;
 		reader->cell = attachment->cell;
+		reader->role = (uint8_t)attachment->role;
 		shmb_text_set(reader->comm, sizeof(reader->comm), attachment->process->comm);
 		answer->reader_count++;
 	}
@@ -144,6 +145,7 @@ void query_remove(struct peer *peer, const union shmb_msg_request *request, cons
 	const struct shmb_msg_head *head = &request->name.head;
 	struct segment *segment = registry_find(&broker->registry, request->name.name);
 	const struct attachment *writer;
+	const struct attachment *sharer;
 	int r;
 
 	(void)tail;
@@ -164,6 +166,13 @@ void query_remove(struct peer *peer, const union shmb_msg_request *request, cons
 		reply_error(reply, head, -EBUSY, "%s is written by process %d (%s): end that first", segment->name, segment->lease.pid,
 			    comm);
 		reply_holder(reply, &segment->lease, comm);
+		return;
+	}
+	sharer = liveness_sharer(broker, segment, peer->process);
+	if (sharer != NULL) {
+		reply_error(reply, head, -EBUSY, "%s is shared by process %d (%s): end that first", segment->name, sharer->holder.pid,
+			    sharer->process->comm);
+		reply_holder(reply, &sharer->holder, sharer->process->comm);
 		return;
 	}
 	r = reaper_remove(broker, segment);

@@ -25,7 +25,8 @@
  * Of a cell:
  *        0   16 cookie
  *       16    4 uid
- *       20   12 reserved
+ *       20    4 role           enum shmb_role; 0: a reader
+ *       24    8 reserved
  */
 
 #include "proto/layout.h"
@@ -41,7 +42,8 @@ enum {
 struct shmb_shm_record_cell {
 	uint8_t cookie[SHMB_COOKIE_BYTES];
 	uint32_t uid;
-	uint32_t reserved[3];
+	uint32_t role;
+	uint32_t reserved[2];
 };
 
 struct shmb_shm_record {
@@ -67,6 +69,7 @@ SHMB_AT(shmb_shm_record, step, 36);
 SHMB_AT(shmb_shm_record, lease_cookie, 64);
 SHMB_AT(shmb_shm_record, cells, 1024);
 SHMB_AT(shmb_shm_record_cell, uid, 16);
+SHMB_AT(shmb_shm_record_cell, role, 20);
 _Static_assert(sizeof(struct shmb_shm_record_cell) == 32, "record cell");
 _Static_assert(sizeof(struct shmb_shm_record) == RECORD_BYTES, "record");
 

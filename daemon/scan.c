@@ -14,6 +14,7 @@
  */
 #include "segment.h"
 
+#include "cells.h"
 #include "cleanup.h"
 #include "event_page.h"
 #include "lease.h"
@@ -21,6 +22,7 @@
 #include "proto/name.h"
 #include "proto/step.h"
 #include "proto/validate.h"
+#include "repair.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -343,6 +345,8 @@ static int boot_write(void *arg)
 
 	if (r < 0)
 		return r;
+	for (uint32_t i = 0; i < SHMB_AREAS_MAX; i++)
+		atomic_store_explicit(&card->area_cells[i], 0, memory_order_release);
 	for (uint32_t i = 0; i < SHMB_CELLS_MAX; i++) {
 		atomic_store_explicit(&card->cells[i].pid, 0, memory_order_release);
 		SHMB_STEP("adopt.cell");
@@ -355,13 +359,27 @@ static int boot_write(void *arg)
 static int boot_settle(struct store *store, const struct segment *segment)
 {
 	struct boot_work work = { .segment = segment, .store = store };
-	int r = parts_map(store, segment, true, &work.parts);
+	auto_close int data_fd = -1;
+	unsigned mended;
+	int r;
 
+	if (segment->geometry.kind == SHMB_KIND_BLOCK) {
+		data_fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
+		r = data_fd < 0 ? data_fd : repair_lock(data_fd, UINT32_MAX, &mended);
+		if (r < 0)
+			return r;
+	}
+	r = parts_map(store, segment, true, &work.parts);
 	if (r < 0)
 		return r;
 	r = foreign_call(boot_write, &work);
 	parts_unmap(&work.parts);
 	return r;
+}
+
+static enum shmb_role cell_role(uint32_t role)
+{
+	return role_has_cell(role) ? (enum shmb_role)role : SHMB_ROLE_READER;
 }
 
 static unsigned cells_read(const struct set *set, struct segment_cell cells[SHMB_CELLS_MAX])
@@ -378,6 +396,7 @@ static unsigned cells_read(const struct set *set, struct segment_cell cells[SHMB
 		*cell = (struct segment_cell){
 			.cell = i,
 			.incarnation = atomic_load_explicit(&owner->incarnation, memory_order_relaxed),
+			.role = cell_role(set->record.cells[i].role),
 			.holder = {
 				.pid = pid,
 				.uid = set->record.cells[i].uid,
@@ -409,8 +428,8 @@ static bool set_adopt(struct scan_work *work, const struct set *set, struct segm
 		return false;
 	}
 	r = lease_settle(work->store, segment, &set->card, set->record.lease_cookie, other_boot);
-	if (r == 0 && other_boot)
-		r = boot_settle(work->store, segment);
+	if (r == 0)
+		r = other_boot ? boot_settle(work->store, segment) : cells_settle(work->store, segment, &set->card);
 	if (r < 0) {
 		log_error("%s: left alone: what a daemon before left of it cannot be settled: %s", segment->name, strerror(-r));
 		segment_free(segment);

@@ -291,17 +291,17 @@ int segment_create(struct store *store, const struct segment_spec *spec, struct 
 int segment_open_fds(struct store *store, struct segment *segment, enum shmb_role role, uint32_t area, int out_fds[SHMB_FDS_MAX],
 		     uint32_t *count)
 {
-	bool writes = role == SHMB_ROLE_WRITER;
-	uint32_t first = writes ? 0 : area;
-	uint32_t end = writes ? segment->geometry.area_count : area == UINT32_MAX ? area : area + 1;
+	bool is_writer = role == SHMB_ROLE_WRITER; /* it wakes readers in every area */
+	uint32_t first = is_writer ? 0 : area;
+	uint32_t end = is_writer ? segment->geometry.area_count : area == UINT32_MAX ? area : area + 1;
 	uint32_t n = 0;
 	int fd;
 
-	assert(writes || area == UINT32_MAX || area < segment->geometry.area_count);
+	assert(is_writer || area == UINT32_MAX || area < segment->geometry.area_count);
 	fd = part_open(store, segment, PART_CARD, 0, O_RDONLY);
 	if (fd >= 0) {
 		out_fds[n++] = fd;
-		fd = part_open(store, segment, PART_DATA, 0, writes ? O_RDWR : O_RDONLY);
+		fd = part_open(store, segment, PART_DATA, 0, is_writer || role == SHMB_ROLE_SHARER ? O_RDWR : O_RDONLY);
 	}
 	if (fd >= 0)
 		out_fds[n++] = fd;

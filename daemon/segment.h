@@ -31,6 +31,32 @@ struct holder {
 
 struct attachment; /* attachment.h */
 
+/* Roles that own a cell of the card's table, and so keep the segment alive and are found again after a restart. */
+static inline bool role_has_cell(unsigned role)
+{
+	return role == SHMB_ROLE_READER || role == SHMB_ROLE_CONSUMER || role == SHMB_ROLE_SHARER;
+}
+
+/*
+ * Who can do what with which kind: a block has sharers instead of a writer, a queue one consumer instead of readers. Anything can be
+ * observed.
+ */
+static inline bool role_fits(unsigned role, enum shmb_kind kind)
+{
+	switch (role) {
+	case SHMB_ROLE_WRITER:
+		return kind != SHMB_KIND_BLOCK;
+	case SHMB_ROLE_READER:
+		return kind != SHMB_KIND_QUEUE;
+	case SHMB_ROLE_CONSUMER:
+		return kind == SHMB_KIND_QUEUE;
+	case SHMB_ROLE_SHARER:
+		return kind == SHMB_KIND_BLOCK;
+	default:
+		return role == SHMB_ROLE_OBSERVER;
+	}
+}
+
 struct segment {
 	char name[SHMB_NAME_MAX + 8];
 	char type[SHMB_TYPE_NAME_MAX + 1];
@@ -97,12 +123,19 @@ int segment_release(struct store *store, struct segment *segment, enum shmb_writ
 int segment_resume(struct store *store, struct segment *segment);
 
 /*
- * Takes a reader cell for `who`, in an area bound to its uid (binding a free area if need be), else one without an area.
+ * Takes a cell for `who`, in an area bound to its uid (binding a free area if need be), else one without an area.
  * *area is UINT32_MAX where no area comes with it. -EUSERS when the table is full, -EOPNOTSUPP for pid 0.
+ *
+ * A consumer (role SHMB_ROLE_CONSUMER) gets SHMB_QUEUE_CELL, whose position goes on where the consumer before left it, or nothing: -EUSERS where
+ * there are no areas, -EBUSY while the cell is taken, -EPERM when its area is bound to another uid (root may have it all the same).
  */
-int segment_cell_take(struct store *store, struct segment *segment, const struct holder *who, uint32_t *cell, uint32_t *incarnation,
-		      uint32_t *area);
-int segment_cell_free(struct store *store, struct segment *segment, uint32_t cell);
+int segment_cell_take(struct store *store, struct segment *segment, const struct holder *who, enum shmb_role role, uint32_t *cell,
+		      uint32_t *incarnation, uint32_t *area);
+/*
+ * Frees it. The pins of a frame's reader go with it, a block's lock is taken from it: *mended (may be NULL) is 1 where it held the lock, else 0.
+ * Killed anywhere, it is done again.
+ */
+int segment_cell_free(struct store *store, struct segment *segment, uint32_t cell, unsigned *mended);
 /* Is this cell `who`'s, with this incarnation? For RESUME. */
 bool segment_cell_is(struct store *store, struct segment *segment, uint32_t cell, uint32_t incarnation, const struct holder *who);
 
@@ -121,6 +154,7 @@ int segment_remove(struct store *store, struct segment *segment);
 struct segment_cell {
 	uint32_t cell;
 	uint32_t incarnation;
+	enum shmb_role role;
 	struct holder holder;
 };
 

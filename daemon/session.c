@@ -75,7 +75,7 @@ static struct attachment *find_orphan(const struct peer *peer, const struct segm
 			continue;
 		if (resume->role == SHMB_ROLE_WRITER && segment->epoch == resume->epoch)
 			return attachment;
-		if (resume->role == SHMB_ROLE_READER && attachment->cell == resume->cell && attachment->incarnation == resume->incarnation)
+		if (role_has_cell(resume->role) && attachment->cell == resume->cell && attachment->incarnation == resume->incarnation)
 			return attachment;
 	}
 	return NULL;
@@ -98,6 +98,12 @@ static void resume_writer(struct peer *peer, struct attachment *attachment, cons
 	}
 	attachment_set_peer(attachment, peer, resume->handle);
 	reply_done(reply, &resume->head);
+}
+
+/* Whoever may have had the segment open without a lease or a cell. */
+static bool leaves_no_trace(unsigned role, enum shmb_kind kind)
+{
+	return (role == SHMB_ROLE_READER || role == SHMB_ROLE_OBSERVER) && role_fits(role, kind);
 }
 
 void session_resume(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)
@@ -134,9 +140,8 @@ void session_resume(struct peer *peer, const union shmb_msg_request *request, co
 		reply_error(reply, &resume->head, -ESTALE, "the lease of %s is no longer this client's: open it again", segment->name);
 		return;
 	}
-	if (attachment == NULL && resume->cell != UINT32_MAX) {
-		reply_error(reply, &resume->head, -ESTALE, "the reader's cell in %s is no longer this client's: open it again",
-			    segment->name);
+	if (attachment == NULL && (resume->cell != UINT32_MAX || !leaves_no_trace(resume->role, segment->geometry.kind))) {
+		reply_error(reply, &resume->head, -ESTALE, "the cell in %s is no longer this client's: open it again", segment->name);
 		return;
 	}
 	/* A reader without a cell, or an observer, left no trace anywhere: it needs none. */

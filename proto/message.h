@@ -70,7 +70,7 @@ struct shmb_msg_resume {
 	uint64_t segment_id;
 	uint64_t generation;
 	uint64_t epoch; /* writer: of the lease */
-	uint32_t cell;	/* reader: index in the card's table, UINT32_MAX none */
+	uint32_t cell;	/* others: index in the card's table, UINT32_MAX none */
 	uint32_t incarnation;
 	char name[SHMB_NAME_MAX + 8];
 };
@@ -170,17 +170,17 @@ struct shmb_msg_hello_answer {
 	uint64_t broker_id; /* random, another one after each start */
 };
 
-/* OPEN_*: descriptors are card (ro), data (writer rw, else ro), then for a writer all areas, for a reader its own one or none. */
+/* OPEN_*: descriptors are card (ro), data (writer and sharer rw, else ro), then for a writer all areas, for others their own one or none. */
 struct shmb_msg_open_answer {
 	struct shmb_msg_head head;
 	uint64_t segment_id;
 	uint64_t generation;
 	uint64_t epoch; /* writer: of its lease */
 	uint64_t state; /* writer: the state word it was granted */
-	uint32_t cell;	/* reader: index in the card's table, UINT32_MAX none */
+	uint32_t cell;	/* others: index in the card's table, UINT32_MAX none */
 	uint32_t incarnation;
 	uint32_t fd_count;
-	uint32_t area; /* reader: index of the area whose descriptor came along, UINT32_MAX none */
+	uint32_t area; /* others: index of the area whose descriptor came along, UINT32_MAX none */
 };
 
 struct shmb_msg_segment { /* record of LIST, INFO */
@@ -218,7 +218,8 @@ struct shmb_msg_reader {
 	int32_t pid;
 	uint32_t uid;
 	uint32_t cell; /* UINT32_MAX none */
-	uint32_t reserved;
+	uint8_t role;  /* enum shmb_role */
+	uint8_t reserved[3];
 	char comm[SHMB_COMM_MAX];
 };
 

@@ -141,6 +141,8 @@ void raw_open_writer(struct shmb_msg_open_writer *request, const char *name, con
 	memset(request, 0, sizeof(*request));
 	request->handle = 1;
 	request->kind = SHMB_KIND_RING;
+	request->role = SHMB_ROLE_WRITER;
+	request->key_field = SHMB_KEY_IS_STAMP;
 	request->capacity = 8;
 	request->payload_bytes = bytes;
 	request->payload_align = 1;

@@ -128,7 +128,11 @@ static inline struct segment_spec fixture_spec(const char *name)
 		.schema = fixture_schema,
 		.schema_length = sizeof(fixture_schema) - 1,
 		.schema_hash = 0x1122334455667788,
-		.request = { .kind = SHMB_KIND_RING, .capacity = 8, .payload_align = 8, .payload_bytes = 16 },
+		.request = { .kind = SHMB_KIND_RING,
+			     .capacity = 8,
+			     .payload_align = 8,
+			     .payload_bytes = 16,
+			     .key_field = SHMB_KEY_IS_STAMP },
 		.owner_uid = getuid(),
 		.owner_gid = getgid(),
 	};

@@ -469,7 +469,7 @@ static void take_cell(struct store *store, struct segment *segment)
 {
 	uint32_t cell, incarnation, area;
 
-	if (segment_cell_take(store, segment, &reader, &cell, &incarnation, &area) < 0)
+	if (segment_cell_take(store, segment, &reader, SHMB_ROLE_READER, &cell, &incarnation, &area) < 0)
 		_exit(1);
 }
 
@@ -493,7 +493,8 @@ static void cell_left(struct store *store, struct segment *segment)
 {
 	uint32_t cell, incarnation, area;
 
-	if (segment_cell_take(store, segment, &newcomer, &cell, &incarnation, &area) < 0 || segment_cell_free(store, segment, cell) < 0)
+	if (segment_cell_take(store, segment, &newcomer, SHMB_ROLE_READER, &cell, &incarnation, &area) < 0 ||
+	    segment_cell_free(store, segment, cell, NULL) < 0)
 		_exit(1);
 }
 
@@ -505,7 +506,7 @@ END_TEST
 
 static void free_cell(struct store *store, struct segment *segment)
 {
-	if (segment_cell_free(store, segment, 0) < 0)
+	if (segment_cell_free(store, segment, 0, NULL) < 0)
 		_exit(1);
 }
 

@@ -44,7 +44,7 @@ static struct known_field fields[] = {
 	OF(slot_count), OF(pool_count), OF(entry_count), OF(slot_shift), OF(pool_shift), OF(key_shift), OF(entry_shift),
 	OF(history), OF(key_field), OF(area_count), OF(payload_align), OF(reserved1), OF(name), OF(type), OF(lease_epoch),
 	OF(lease_pid), OF(lease_uid), OF(lease_start), OF(boot_id), OF(reserved2), OF(state), OF(cut), OF(next),
-	OF(bound_areas), OF(writer), OF(reserved3), OF(area_uid), OF(reserved4), OF(cells), OF(reserved5),
+	OF(bound_areas), OF(writer), OF(area_cells), OF(area_uid), OF(reserved4), OF(cells), OF(reserved5),
 #undef OF
 #define OF(field) FIELD(shmb_shm_data, field)
 	STRUCT(shmb_shm_data),
@@ -54,6 +54,10 @@ static struct known_field fields[] = {
 #define OF(field) FIELD(shmb_shm_slot, field)
 	STRUCT(shmb_shm_slot),
 	OF(id), OF(stamp_ns),
+#undef OF
+#define OF(field) FIELD(shmb_shm_entry, field)
+	STRUCT(shmb_shm_entry),
+	OF(id), OF(slot), OF(length), OF(stamp_ns),
 #undef OF
 #define OF(field) FIELD(shmb_shm_cell, field)
 	STRUCT(shmb_shm_cell),
@@ -87,8 +91,9 @@ static struct known_field fields[] = {
 #undef OF
 #define OF(field) FIELD(shmb_msg_open_writer, field)
 	STRUCT(shmb_msg_open_writer),
-	OF(head), OF(handle), OF(open_flags), OF(segment_flags), OF(kind), OF(reserved), OF(capacity), OF(payload_align),
-	OF(payload_bytes), OF(schema_hash), OF(name), OF(type),
+	OF(head), OF(handle), OF(open_flags), OF(segment_flags), OF(kind), OF(role), OF(key_type), OF(reserved), OF(capacity),
+	OF(payload_align), OF(payload_bytes), OF(schema_hash), OF(history), OF(pins), OF(key_field), OF(reserved1), OF(name),
+	OF(type),
 #undef OF
 #define OF(field) FIELD(shmb_msg_open_reader, field)
 	STRUCT(shmb_msg_open_reader),
@@ -134,7 +139,7 @@ static struct known_field fields[] = {
 #undef OF
 #define OF(field) FIELD(shmb_msg_reader, field)
 	STRUCT(shmb_msg_reader),
-	OF(pid), OF(uid), OF(cell), OF(reserved), OF(comm),
+	OF(pid), OF(uid), OF(cell), OF(role), OF(reserved), OF(comm),
 #undef OF
 #define OF(field) FIELD(shmb_msg_info_answer, field)
 	STRUCT(shmb_msg_info_answer),

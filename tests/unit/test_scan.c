@@ -126,8 +126,8 @@ START_TEST(adopts_what_it_made)
 	made = fixture_segment(&fixture, "x");
 	ck_assert_int_eq(segment_grant(&fixture.store, made, &writer), 0);
 	for (int i = 0; i < 3; i++)
-		ck_assert_int_eq(segment_cell_take(&fixture.store, made, &reader, &cell, &incarnation, &area), 0);
-	ck_assert_int_eq(segment_cell_free(&fixture.store, made, 1), 0);
+		ck_assert_int_eq(segment_cell_take(&fixture.store, made, &reader, SHMB_ROLE_READER, &cell, &incarnation, &area), 0);
+	ck_assert_int_eq(segment_cell_free(&fixture.store, made, 1, NULL), 0);
 	card = map_card(&fixture);
 	memcpy(before, card, SHMB_PAGE);
 	for (int round = 0; round < 3; round++) {
@@ -573,7 +573,7 @@ START_TEST(holders_of_another_boot)
 	card = map_card(&fixture);
 	data = fixture_map(&fixture, segment, PART_DATA, 0, &bytes);
 	ck_assert_int_eq(segment_grant(&fixture.store, segment, &writer), 0);
-	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &reader, &cell, &incarnation, &area), 0);
+	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &reader, SHMB_ROLE_READER, &cell, &incarnation, &area), 0);
 	fixture_write(&fixture, segment, 0, WRITER_COUNTED);
 	fixture_write(&fixture, segment, 1, WRITER_PUBLISHED);
 	fixture.store.boot_id[0] ^= 0xff;

@@ -364,7 +364,7 @@ START_TEST(files_replaced_or_gone)
 	ck_assert_int_eq(segment_grant(&fixture.store, segment, &who), 0);
 	card = card_of(&fixture, other);
 	ck_assert_int_eq(renameat(fixture.store.dir_fd, "y,1", fixture.store.dir_fd, "x,1"), 0);
-	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &who, &cell, &incarnation, &area), -ESTALE);
+	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &who, SHMB_ROLE_READER, &cell, &incarnation, &area), -ESTALE);
 	ck_assert_int_eq(segment_release(&fixture.store, segment, SHMB_WRITER_DEAD, NULL), -ESTALE);
 	ck_assert_int_eq(segment->lease.pid, 0);
 	ck_assert_int_eq(segment_grant(&fixture.store, segment, &who), -ESTALE);
@@ -394,8 +394,8 @@ START_TEST(cells)
 	segment = fixture_segment(&fixture, "x");
 	card = card_of(&fixture, segment);
 	memory = fixture_map(&fixture, segment, PART_AREA, 0, &bytes);
-	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &none, &cell, &incarnation, &area), -EOPNOTSUPP);
-	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &one, &cell, &incarnation, &area), 0);
+	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &none, SHMB_ROLE_READER, &cell, &incarnation, &area), -EOPNOTSUPP);
+	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &one, SHMB_ROLE_READER, &cell, &incarnation, &area), 0);
 	ck_assert_uint_eq(cell, 0);
 	ck_assert_uint_eq(area, 0);
 	ck_assert_uint_eq(incarnation, 1);
@@ -415,7 +415,7 @@ START_TEST(cells)
 	one.cookie[3]--;
 
 	/* Another uid gets memory of its own. */
-	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &two, &cell, &incarnation, &area), 0);
+	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &two, SHMB_ROLE_READER, &cell, &incarnation, &area), 0);
 	ck_assert_uint_eq(cell, SHMB_CELLS_PER_AREA);
 	ck_assert_uint_eq(area, 1);
 	ck_assert_uint_eq(atomic_load(&card->bound_areas), 3);
@@ -426,13 +426,13 @@ START_TEST(cells)
 	atomic_store(&memory->cells[0].pins[7], 6);
 	atomic_store(&memory->cells[0].counters[SHMB_COUNT_READ], 7);
 	atomic_store(&memory->waiters, 1);
-	ck_assert_int_eq(segment_cell_free(&fixture.store, segment, 0), 0);
-	ck_assert_int_eq(segment_cell_free(&fixture.store, segment, 0), -ENOENT);
-	ck_assert_int_eq(segment_cell_free(&fixture.store, segment, SHMB_CELLS_MAX), -EINVAL);
+	ck_assert_int_eq(segment_cell_free(&fixture.store, segment, 0, NULL), 0);
+	ck_assert_int_eq(segment_cell_free(&fixture.store, segment, 0, NULL), -ENOENT);
+	ck_assert_int_eq(segment_cell_free(&fixture.store, segment, SHMB_CELLS_MAX, NULL), -EINVAL);
 	ck_assert_uint_eq(segment->cells_used, 1);
 	ck_assert_int_eq(atomic_load(&card->cells[0].pid), 0);
 	ck_assert(!segment_cell_is(&fixture.store, segment, 0, 1, &one));
-	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &one, &cell, &incarnation, &area), 0);
+	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &one, SHMB_ROLE_READER, &cell, &incarnation, &area), 0);
 	ck_assert_uint_eq(cell, 0);
 	ck_assert_uint_eq(incarnation, 2);
 	ck_assert_uint_eq(atomic_load(&memory->cells[0].position), 0);
@@ -457,21 +457,22 @@ START_TEST(every_cell)
 	fixture_open(&fixture);
 	segment = fixture_segment(&fixture, "x");
 	for (uint32_t i = 0; i < 4 * SHMB_CELLS_PER_AREA; i++) {
-		ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &one, &cell, &incarnation, &area), 0);
+		ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &one, SHMB_ROLE_READER, &cell, &incarnation, &area), 0);
 		ck_assert_uint_eq(cell, i);
 		ck_assert_uint_eq(area, i / SHMB_CELLS_PER_AREA);
 	}
 	for (uint32_t i = 4 * SHMB_CELLS_PER_AREA; i < SHMB_CELLS_MAX; i++) {
-		ck_assert_int_eq(segment_cell_take(&fixture.store, segment, i % 2 ? &one : &two, &cell, &incarnation, &area), 0);
+		ck_assert_int_eq(
+			segment_cell_take(&fixture.store, segment, i % 2 ? &one : &two, SHMB_ROLE_READER, &cell, &incarnation, &area), 0);
 		ck_assert_uint_eq(cell, i);
 		ck_assert_uint_eq(area, UINT32_MAX);
 	}
-	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &two, &cell, &incarnation, &area), -EUSERS);
+	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &two, SHMB_ROLE_READER, &cell, &incarnation, &area), -EUSERS);
 	ck_assert_uint_eq(segment->cells_used, SHMB_CELLS_MAX);
 	/* A bound area stays with its uid, also when nobody is left in it. */
-	ck_assert_int_eq(segment_cell_free(&fixture.store, segment, 40), 0);
-	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &two, &cell, &incarnation, &area), -EUSERS);
-	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &one, &cell, &incarnation, &area), 0);
+	ck_assert_int_eq(segment_cell_free(&fixture.store, segment, 40, NULL), 0);
+	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &two, SHMB_ROLE_READER, &cell, &incarnation, &area), -EUSERS);
+	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &one, SHMB_ROLE_READER, &cell, &incarnation, &area), 0);
 	ck_assert_uint_eq(cell, 40);
 	ck_assert_int_eq(segment_remove(&fixture.store, segment), 0);
 	fixture_close(&fixture);
@@ -490,7 +491,7 @@ START_TEST(no_areas)
 	fixture.store.area_count = 0;
 	segment = fixture_segment(&fixture, "x");
 	ck_assert_uint_eq(fixture_files(&fixture), 3);
-	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &who, &cell, &incarnation, &area), 0);
+	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &who, SHMB_ROLE_READER, &cell, &incarnation, &area), 0);
 	ck_assert_uint_eq(cell, 0);
 	ck_assert_uint_eq(area, UINT32_MAX);
 	ck_assert_int_eq(segment_open_fds(&fixture.store, segment, SHMB_ROLE_WRITER, UINT32_MAX, fds, &count), 0);

@@ -239,7 +239,7 @@ START_TEST(reserved_is_ignored)
 	card.reserved0 = 1;
 	memset(card.reserved1, 0xff, sizeof(card.reserved1));
 	memset(card.reserved2, 0xff, sizeof(card.reserved2));
-	memset(card.reserved3, 0xff, sizeof(card.reserved3));
+	memset(card.area_cells, 0xff, sizeof(card.area_cells));
 	memset(card.reserved4, 0xff, sizeof(card.reserved4));
 	memset(card.reserved5, 0xff, sizeof(card.reserved5));
 	memset(card.cells, 0xff, sizeof(card.cells));
