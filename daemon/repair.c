@@ -44,7 +44,7 @@ static int counter_read(void *arg)
 {
 	struct repair_work *work = arg;
 
-	/* ORDER counter.publish (acquire). Partner: slots_publish().
+	/* ORDER counter.publish (acquire). Partner: publish().
 	 * Orders:  slot id -> counter.
 	 * Without: the slot's id looks older than the counter says, and a half-written slot is passed over.
 	 * Model:   tests/model/src/counter.rs */

@@ -40,6 +40,7 @@ int slots_writer_init(struct slots_writer *writer, const struct slots_memory *me
 	writer->slot_shift = geometry->slot_shift;
 	writer->payload_shift = geometry->pool_shift;
 	writer->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
+	writer->is_short = !writer->stamped && geometry->payload_bytes <= SHMB_COPY_SHORT;
 	writer->area_mask = (1u << memory->area_count) - 1;
 	memcpy(writer->areas, memory->areas, sizeof(writer->areas));
 	/* Whoever wrote before has let go and was repaired before we were granted the lease: the counter is exact. */
@@ -49,8 +50,8 @@ int slots_writer_init(struct slots_writer *writer, const struct slots_memory *me
 	return writer->next < SHMB_NUMBER_MAX ? 0 : -EOVERFLOW;
 }
 
-/* Somebody may sleep: wakes all who do. */
-static __attribute__((noinline, cold)) void wake_waiters(struct slots_writer *writer, uint32_t bound)
+/* Somebody may sleep: wakes all who do. Returns 0. */
+static __attribute__((noinline, cold)) int wake_waiters(struct slots_writer *writer, uint32_t bound)
 {
 	bool waited = false;
 
@@ -62,7 +63,7 @@ static __attribute__((noinline, cold)) void wake_waiters(struct slots_writer *wr
 			waited = true;
 	}
 	if (!waited)
-		return;
+		return 0;
 	SHMB_STEP("slot.waking");
 	/* ORDER wait.wake (release). Partner: slots_wait().
 	 * Orders:  flag swapped to 0, id, counter -> wake word -> wake-up.
@@ -71,6 +72,7 @@ static __attribute__((noinline, cold)) void wake_waiters(struct slots_writer *wr
 	atomic_fetch_add_explicit(&writer->data->wake, 1, memory_order_release);
 	futex_wake_all(&writer->data->wake);
 	SHMB_STEP("slot.woken");
+	return 0;
 }
 
 static __attribute__((noinline)) void stamp(struct slots_writer *writer, struct shmb_shm_slot *slot)
@@ -94,7 +96,8 @@ static inline int writer_check(const struct slots_writer *writer)
 	return 0;
 }
 
-__attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *payload)
+/* `is_short` is a constant: made once for writers with it, without a call on the way and so without a register to save, and once for all. */
+static inline __attribute__((always_inline)) int publish(struct slots_writer *writer, const void *payload, bool is_short)
 {
 	uint64_t number = writer->next;
 	uint64_t index = number & writer->mask;
@@ -115,9 +118,13 @@ __attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *
 	shmb_fence_release();
 	SHMB_STEP("slot.claimed");
 
-	if (unlikely(writer->stamped))
-		stamp(writer, slot);
-	shmb_copy(writer->payloads + (index << writer->payload_shift), payload, writer->payload_bytes);
+	if (is_short) {
+		shmb_copy_short(writer->payloads + (index << writer->payload_shift), payload, writer->payload_bytes);
+	} else {
+		if (unlikely(writer->stamped))
+			stamp(writer, slot);
+		shmb_copy(writer->payloads + (index << writer->payload_shift), payload, writer->payload_bytes);
+	}
 	SHMB_STEP("slot.filled");
 
 	/* ORDER slot.publish (release). Partner: slot_holds().
@@ -147,12 +154,20 @@ __attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *
 	 * Model:   tests/model/src/bind.rs */
 	bound = (uint32_t)atomic_load_explicit(&writer->card->bound_areas, memory_order_acquire) & writer->area_mask;
 	for (uint32_t left = bound; left != 0; left &= left - 1) {
-		if (unlikely(atomic_load_explicit(&writer->areas[__builtin_ctz(left)]->waiters, memory_order_relaxed) != 0)) {
-			wake_waiters(writer, bound);
-			break;
-		}
+		if (unlikely(atomic_load_explicit(&writer->areas[__builtin_ctz(left)]->waiters, memory_order_relaxed) != 0))
+			return wake_waiters(writer, bound);
 	}
 	return 0;
+}
+
+static __attribute__((noinline)) int publish_any(struct slots_writer *writer, const void *payload)
+{
+	return publish(writer, payload, false);
+}
+
+__attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *payload)
+{
+	return likely(writer->is_short) ? publish(writer, payload, true) : publish_any(writer, payload);
 }
 
 int slots_heartbeat(struct slots_writer *writer)
@@ -173,7 +188,7 @@ static inline const struct shmb_shm_slot *slot_of(const struct slots_reader *rea
 
 static inline bool slot_holds(const struct shmb_shm_slot *slot, uint64_t number)
 {
-	/* ORDER slot.publish (acquire). Partner: slots_publish().
+	/* ORDER slot.publish (acquire). Partner: publish().
 	 * Orders:  slot bytes -> slot id.
 	 * Without: a reader sees the new id and old bytes.
 	 * Model:   tests/model/src/slot.rs */
@@ -181,14 +196,22 @@ static inline bool slot_holds(const struct shmb_shm_slot *slot, uint64_t number)
 }
 
 /* Copies a slot that was seen to hold `number`. False: it was overwritten meanwhile, the copy is worth nothing. */
-static inline bool slot_copy(const struct slots_reader *reader, const struct shmb_shm_slot *slot, uint64_t number, void *payload,
-			     uint64_t *stamp_ns)
+static inline __attribute__((always_inline)) bool slot_copy(const struct slots_reader *reader, const struct shmb_shm_slot *slot,
+							    uint64_t number, void *payload, uint64_t *stamp_ns, bool is_short)
 {
+	const unsigned char *from = reader->payloads + ((number & reader->mask) << reader->payload_shift);
+
 	SHMB_STEP("read.checked");
-	*stamp_ns = reader->stamped ? atomic_load_explicit(&slot->stamp_ns, memory_order_relaxed) : 0;
-	shmb_copy(payload, reader->payloads + ((number & reader->mask) << reader->payload_shift), reader->payload_bytes);
+	*stamp_ns = 0;
+	if (is_short) {
+		shmb_copy_short(payload, from, reader->payload_bytes);
+	} else {
+		if (reader->stamped)
+			*stamp_ns = atomic_load_explicit(&slot->stamp_ns, memory_order_relaxed);
+		shmb_copy(payload, from, reader->payload_bytes);
+	}
 	SHMB_STEP("read.copied");
-	/* ORDER slot.claim (acquire). Partner: slots_publish().
+	/* ORDER slot.claim (acquire). Partner: publish().
 	 * Orders:  id "being written" -> slot bytes.
 	 * Without: a reader copies new bytes between two looks at the old id.
 	 * Model:   tests/model/src/slot.rs */
@@ -199,7 +222,7 @@ static inline bool slot_copy(const struct slots_reader *reader, const struct shm
 /* One more than the newest committed number, or one less than that: the counter may lag one behind. Never below what we have seen. */
 static inline uint64_t next_number(const struct slots_reader *reader)
 {
-	/* ORDER counter.publish (acquire). Partner: slots_publish().
+	/* ORDER counter.publish (acquire). Partner: publish().
 	 * Orders:  slot id -> counter.
 	 * Without: a reader sees the counter and finds the slot of the number below it not done.
 	 * Model:   tests/model/src/counter.rs */
@@ -248,6 +271,7 @@ void slots_reader_init(struct slots_reader *reader, const struct slots_memory *m
 	reader->slot_shift = geometry->slot_shift;
 	reader->payload_shift = geometry->pool_shift;
 	reader->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
+	reader->is_short = !reader->stamped && geometry->payload_bytes <= SHMB_COPY_SHORT;
 	reader->base = geometry->base;
 	reader->seen = geometry->base;
 	reader->area = memory->area_count > 0 ? memory->areas[0] : NULL;
@@ -262,32 +286,51 @@ void slots_reader_drop_cell(struct slots_reader *reader)
 	atomic_store_explicit(&reader->published_position, &reader->nowhere, memory_order_relaxed);
 }
 
-__attribute__((hot)) int slots_latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
+/* One try to read the newest: 0, an error, or -EAGAIN lapped. */
+static inline __attribute__((always_inline)) int latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample,
+							bool is_short)
 {
+	uint64_t number = next_number(reader);
+	const struct shmb_shm_slot *slot = slot_of(reader, number);
+	uint64_t stamp_ns, missed;
+
+	if (unlikely(number >= SHMB_NUMBER_MAX))
+		return -EBADMSG;
+	if (!slot_holds(slot, number)) {
+		if (unlikely(number == reader->base))
+			return -ENODATA;
+		number--;
+		slot = slot_of(reader, number);
+		if (unlikely(!slot_holds(slot, number)))
+			return -EAGAIN;
+	}
+	if (unlikely(!slot_copy(reader, slot, number, payload, &stamp_ns, is_short)))
+		return -EAGAIN;
+	missed = number > reader->position ? number - reader->position : 0;
+	move_to(reader, number + 1);
+	return read_done(reader, number, stamp_ns, missed, sample);
+}
+
+static __attribute__((noinline)) int latest_any(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
+{
+	int r = -EAGAIN;
+
 	if (!is_ours(reader->guard))
 		return text_forked();
-	for (int i = 0; i < SHMB_READ_TRIES; i++) {
-		uint64_t number = next_number(reader);
-		const struct shmb_shm_slot *slot = slot_of(reader, number);
-		uint64_t stamp_ns, missed;
+	for (int i = 0; r == -EAGAIN && i < SHMB_READ_TRIES; i++)
+		r = latest(reader, payload, sample, false);
+	return r;
+}
 
-		if (unlikely(number >= SHMB_NUMBER_MAX))
-			return -EBADMSG;
-		if (!slot_holds(slot, number)) {
-			if (unlikely(number == reader->base))
-				return -ENODATA;
-			number--;
-			slot = slot_of(reader, number);
-			if (unlikely(!slot_holds(slot, number)))
-				continue;
-		}
-		if (unlikely(!slot_copy(reader, slot, number, payload, &stamp_ns)))
-			continue;
-		missed = number > reader->position ? number - reader->position : 0;
-		move_to(reader, number + 1);
-		return read_done(reader, number, stamp_ns, missed, sample);
+__attribute__((hot)) int slots_latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
+{
+	if (likely(reader->is_short) && is_ours(reader->guard)) {
+		int r = latest(reader, payload, sample, true);
+
+		if (likely(r != -EAGAIN))
+			return r;
 	}
-	return -EAGAIN;
+	return latest_any(reader, payload, sample);
 }
 
 __attribute__((hot)) int slots_read_next(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
@@ -300,7 +343,7 @@ __attribute__((hot)) int slots_read_next(struct slots_reader *reader, void *payl
 		const struct shmb_shm_slot *slot = slot_of(reader, number);
 		uint64_t stamp_ns, next, oldest;
 
-		if (likely(slot_holds(slot, number)) && likely(slot_copy(reader, slot, number, payload, &stamp_ns))) {
+		if (likely(slot_holds(slot, number)) && likely(slot_copy(reader, slot, number, payload, &stamp_ns, false))) {
 			uint64_t missed = number - reader->position;
 
 			move_to(reader, number + 1);
@@ -330,7 +373,7 @@ int slots_read(struct slots_reader *reader, uint64_t number, void *payload, stru
 		const struct shmb_shm_slot *slot = slot_of(reader, number);
 		uint64_t stamp_ns, next;
 
-		if (slot_holds(slot, number) && slot_copy(reader, slot, number, payload, &stamp_ns))
+		if (slot_holds(slot, number) && slot_copy(reader, slot, number, payload, &stamp_ns, false))
 			return read_done(reader, number, stamp_ns, 0, sample);
 		next = next_number(reader);
 		if (unlikely(next >= SHMB_NUMBER_MAX))

@@ -43,6 +43,7 @@ struct slots_writer {
 	uint8_t slot_shift;
 	uint8_t payload_shift;
 	bool stamped;
+	bool is_short;	    /* not stamped, and the payload goes by shmb_copy_short() */
 	uint32_t area_mask; /* areas that we have mapped */
 	struct shmb_shm_area *areas[SHMB_AREAS_MAX];
 };
@@ -60,6 +61,7 @@ struct slots_reader {
 	uint8_t slot_shift;
 	uint8_t payload_shift;
 	bool stamped;
+	bool is_short; /* as the writer's */
 	uint64_t base;
 	const struct shmb_shm_card *card;
 	struct shmb_shm_area *area; /* NULL none */

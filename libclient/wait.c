@@ -87,7 +87,7 @@ int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadli
 			slice(&until, SOCKET_SLICE_NS);
 		}
 		if (reader->area != NULL) {
-			/* ORDER wait.flag (seq_cst). Partner: slots_publish().
+			/* ORDER wait.flag (seq_cst). Partner: publish().
 			 * Orders:  flag -> look at the data.
 			 * Without: reader and writer each miss what the other one stored, and the reader sleeps with data there.
 			 * Model:   tests/model/src/wait.rs */
