@@ -242,6 +242,7 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 	struct broker *broker = peer->broker;
 	struct attachment *attachment = attachment_by_handle(peer, open->handle);
 	struct segment *segment;
+	const char *how = "taken over";
 	bool is_new = false;
 
 	if (attachment != NULL) {
@@ -258,6 +259,7 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 		if (segment == NULL)
 			return;
 		is_new = true;
+		how = "made";
 	}
 	attachment = liveness_lease_holder(broker, segment, peer->process);
 	if (segment->state == SHMB_STATE_FREE) {
@@ -265,6 +267,8 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 	} else if (!take_back(peer, segment, attachment)) {
 		reply_held(peer, segment, attachment, open, reply);
 		return;
+	} else {
+		how = "taken back";
 	}
 	if (attachment != NULL) {
 		attachment_set_peer(attachment, peer, open->handle);
@@ -279,9 +283,9 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 			reaper_remove(broker, segment);
 		return;
 	}
-	log_info("%s: %s by writer %d (%s); a %s of %u times %" PRIu64 " bytes, type %s", segment->name, is_new ? "made" : "taken over",
-		 peer->holder.pid, peer->process->comm, kind_name(segment->geometry.kind), segment->geometry.slot_count,
-		 segment->geometry.payload_bytes, segment->type);
+	log_info("%s: %s by writer %d (%s); a %s of %u times %" PRIu64 " bytes, type %s", segment->name, how, peer->holder.pid,
+		 peer->process->comm, kind_name(segment->geometry.kind), segment->geometry.slot_count, segment->geometry.payload_bytes,
+		 segment->type);
 	reaper_look(&broker->reaper, segment);
 	liveness_tell_readers(segment);
 	if (is_new)

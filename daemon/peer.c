@@ -73,6 +73,10 @@ static int identify(struct peer *peer)
 		return 0;
 	}
 	if (broker->peer_count >= broker->peers_max || user_has_too_many(broker, cred.uid)) {
+		if (!broker->is_full)
+			log_warning("there are %u connections: another one of process %d (uid %u) is refused, and more until some close",
+				    broker->peer_count, cred.pid, cred.uid);
+		broker->is_full = true;
 		refuse(peer, -EUSERS, "the broker has as many connections as it can serve: close some");
 		return 0;
 	}
@@ -125,7 +129,7 @@ int peer_new(struct broker *broker, int fd)
 	broker->peer_count += peer->refusal == 0;
 	broker->peers_refused += peer->refusal != 0;
 	if (r < 0) {
-		if (r != -ESRCH)
+		if (r != -EUSERS && r != -ESRCH)
 			log_warning("a connection of process %d is refused: %s", peer->holder.pid, strerror(-r));
 		peer_free(peer);
 	}
@@ -141,6 +145,8 @@ static struct peer *end(struct peer *peer, bool unlink_page)
 	LIST_REMOVE(peer, link);
 	broker->peer_count -= peer->refusal == 0;
 	broker->peers_refused -= peer->refusal != 0;
+	if (peer->refusal == 0)
+		broker->is_full = false;
 	interest_drop_peer(peer);
 	peer->drain = loop_drain_free(peer->drain);
 	peer->watch = loop_fd_free(peer->watch);
