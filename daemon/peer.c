@@ -198,7 +198,11 @@ static bool check_control(struct peer *peer, struct msghdr *message)
 			struct ucred cred;
 
 			memcpy(&cred, CMSG_DATA(control), sizeof(cred));
-			is_peer = cred.pid == peer->holder.pid;
+			/*
+			 * 0: sent before SO_PASSCRED was set on a socket that systemd made. That can only be a HELLO, which gives its sender
+			 * nothing; the next message will tell who it is.
+			 */
+			is_peer = cred.pid == peer->holder.pid || (cred.pid == 0 && peer->state == PEER_CONNECTED);
 			if (!is_peer)
 				log_warning("process %d sent a message on the connection of process %d: closed", cred.pid,
 					    peer->holder.pid);

@@ -133,8 +133,8 @@ int process_watch_peer(struct process_table *table, int32_t pid, int pidfd, stru
 
 	if (pidfd < 0)
 		pidfd = pidfd_open(pid, 0);
-	if (pidfd < 0 && errno == ESRCH)
-		return -ESRCH;
+	if (pidfd < 0 && errno != ENOSYS && errno != EPERM)
+		return -errno;
 	if (pidfd < 0)
 		log_warning("no pidfd for process %d: %s; whether it lives is looked up only when its lease is asked for", pid,
 			    strerror(errno));

@@ -51,7 +51,8 @@ void process_table_init(struct process_table *table, struct loop *loop, process_
 void process_table_deinit(struct process_table *table);
 
 /*
- * Looks up or begins to watch the process (pid, start_time). Gives a reference. -ESRCH: it has ended (or another one has its pid now); -ENOMEM.
+ * Looks up or begins to watch the process (pid, start_time). Gives a reference. -ESRCH: it has ended (or another one has its pid now); -ENOMEM,
+ * -EMFILE.
  */
 int process_watch(struct process_table *table, int32_t pid, uint64_t start_time, struct process **out);
 /* The same for the peer of a connection, of which only pid and perhaps a pidfd (consumed; -1 none) are known. -EACCES: /proc does not show it. */
