@@ -2,12 +2,14 @@
 /*
  * The control socket.
  *
- * A socket file of a daemon that was killed stays behind and refuses connections. It is replaced by one that is bound under another name and renamed
- * over it: the path always names a socket, and it has its mode from the beginning. So that two daemons started together do not both do that, each
- * holds a lock on PATH.lock first; whoever holds it and still gets an answer from the socket has met a program that is not ours, and leaves it alone.
+ * A socket file of a daemon that was killed stays behind and refuses connections. It is replaced by one that is bound under another name
+ * and renamed over it: the path always names a socket, and it has its mode from the beginning. So that two daemons started together do
+ * not both do that, each holds a lock on PATH.lock first; whoever holds it and still gets an answer from the socket has met a program
+ * that is not ours, and leaves it alone.
  *
- * SO_PASSCRED is set before listening, connections inherit it: a message sent in the moment before the setsockopt would come without credentials. In a
- * socket that came from systemd connections may be waiting that were made before we could set it; peer.c deals with their first message.
+ * SO_PASSCRED is set before listening, connections inherit it: a message sent in the moment before the setsockopt would come without
+ * credentials. In a socket that came from systemd connections may be waiting that were made before we could set it; peer.c deals with
+ * their first message.
  */
 #include "listener.h"
 

@@ -2,8 +2,8 @@
 /*
  * OPEN_WRITER, OPEN_READER, CLOSE.
  *
- * Everything is checked before anything is changed, and what was changed is taken back when a later step fails. A request repeated by the same
- * client gets the same answer: the first one's may have been lost with a broker that was killed.
+ * Everything is checked before anything is changed, and what was changed is taken back when a later step fails. A request repeated by the
+ * same client gets the same answer: the first one's may have been lost with a broker that was killed.
  */
 #include "open.h"
 
@@ -322,8 +322,8 @@ static int take_cell(struct broker *broker, struct attachment *attachment)
 		return r == -EUSERS ? 0 : r;
 	}
 	/*
-	 * Areas are named files where the broker that made them lay in a private directory. If it no longer does, they are not for other users, who
-	 * could make them shorter under the writer's feet.
+	 * Areas are named files where the broker that made them lay in a private directory. If it no longer does, they are not for other
+	 * users, who could make them shorter under the writer's feet.
 	 */
 	if (!broker->listener.is_private && attachment->holder.uid != geteuid())
 		attachment->area = UINT32_MAX;

@@ -2,8 +2,9 @@
 /*
  * Connections: accepting, reading a request, answering it, closing.
  *
- * Who is at the other end is settled at accept: SO_PEERCRED and a pidfd name the process that connected. Each message then carries the credentials of
- * its sender, put there by the kernel; a sender with another pid has come by the descriptor (a fork, SCM_RIGHTS) and is none of ours.
+ * Who is at the other end is settled at accept: SO_PEERCRED and a pidfd name the process that connected. Each message then carries the
+ * credentials of its sender, put there by the kernel; a sender with another pid has come by the descriptor (a fork, SCM_RIGHTS) and is
+ * none of ours.
  */
 #include "peer.h"
 
@@ -183,7 +184,7 @@ struct peer *peer_close(struct peer *peer)
 
 /* ---- requests ---- */
 
-/* Looks at what came with a message: the sender's credentials (those are wanted), descriptors (those are not). Returns whether the sender is the peer. */
+/* Looks at what came with a message: the sender's credentials (wanted), descriptors (not wanted). Is the sender the peer? */
 static bool check_control(struct peer *peer, struct msghdr *message)
 {
 	struct cmsghdr *control;
@@ -199,8 +200,8 @@ static bool check_control(struct peer *peer, struct msghdr *message)
 
 			memcpy(&cred, CMSG_DATA(control), sizeof(cred));
 			/*
-			 * 0: sent before SO_PASSCRED was set on a socket that systemd made. That can only be a HELLO, which gives its sender
-			 * nothing; the next message will tell who it is.
+			 * 0: sent before SO_PASSCRED was set on a socket that systemd made. That can only be a HELLO, which gives its
+			 * sender nothing; the next message will tell who it is.
 			 */
 			is_peer = cred.pid == peer->holder.pid || (cred.pid == 0 && peer->state == PEER_CONNECTED);
 			if (!is_peer)
@@ -343,7 +344,7 @@ static void on_readable(int events, void *user)
 	r = send_reply(peer, reply);
 	reply_deinit(reply);
 	SHMB_STEP("reply.sent");
-	/* The queue was empty, so there is room for any answer. What fails is the connection, or the system; the client connects again and repeats. */
+	/* The queue was empty, so there is room. What fails is the connection, or the system; the client connects again and repeats. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		log_warning("process %d cannot be answered: %s; its connection is closed", peer->holder.pid, strerror(-r));
 	if (r < 0 || reply->last)
