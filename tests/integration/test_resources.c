@@ -235,13 +235,11 @@ START_TEST(second_daemon_is_refused)
 	struct shmb_ring_writer *writer;
 	struct shmb *client;
 	struct broker b;
-	char other[256];
-	char pid[32];
+	char other[300];
 
 	broker_start(&b, NULL);
 	client = broker_connect(&b);
 	writer = ring_writer(client, "first", 64, 8);
-	snprintf(pid, sizeof(pid), "%d", (int)b.daemon.pid);
 
 	program_run(&result, NULL, ARGV(path_daemon(), "--runtime-dir", b.runtime, "--shm-dir", b.shm));
 	ck_assert_int_eq(result.status, 1);
