@@ -283,16 +283,21 @@ START_TEST(text_ends_where_its_length_says)
 	for (size_t length = 0; length < sizeof(text); length++) {
 		char exact[sizeof(text) + 1];
 		struct shmb_schema expected;
+		const char *expected_why = NULL;
 		int r;
 
 		memcpy(exact, text, length);
 		exact[length] = '\0';
-		r = shmb_schema_parse(exact, length, &expected, NULL, NULL);
+		r = shmb_schema_parse(exact, length, &expected, NULL, &expected_why);
+		if (length == sizeof(text) - 1)
+			ck_assert_int_eq(r, 0);
 		for (size_t i = 0; i < sizeof(behind); i++) {
 			struct shmb_schema schema;
+			const char *why = NULL;
 
 			exact[length] = behind[i];
-			ck_assert_int_eq(shmb_schema_parse(exact, length, &schema, NULL, NULL), r);
+			ck_assert_int_eq(shmb_schema_parse(exact, length, &schema, NULL, &why), r);
+			ck_assert_ptr_eq(why, expected_why);
 			if (r < 0)
 				continue;
 			ck_assert_uint_eq(schema.size, expected.size);
