@@ -175,7 +175,7 @@ static int event_map(struct shmb *broker, int fd)
 	}
 	if (r < 0) {
 		munmap(page, sizeof(copy));
-		return text_fail(r, "shmbrokerd at %s sent an event page that is none: %s", broker->path, why);
+		return text_fail(r == -ENODATA ? -EBADMSG : r, "shmbrokerd at %s sent an event page that is none: %s", broker->path, why);
 	}
 	madvise(page, sizeof(copy), MADV_DONTFORK);
 	madvise(page, sizeof(copy), MADV_DONTDUMP);

@@ -396,7 +396,7 @@ START_TEST(hello)
 		{ FAULT_NO_FDS, -EBADMSG, "no event page" },
 		{ FAULT_MORE_FDS, -EMFILE, NULL },
 		{ FAULT_EVENT_SIZE, -EBADMSG, "event page" },
-		{ FAULT_EVENT_MAGIC, -ENODATA, "event page" },
+		{ FAULT_EVENT_MAGIC, -EBADMSG, "event page" },
 		{ FAULT_EVENT_COOKIE, -EBADMSG, "another connection" },
 	};
 
@@ -528,7 +528,7 @@ END_TEST
 
 START_TEST(bad_segments)
 {
-	open_both(FAULT_CARD_ZERO, -ENODATA, -ENODATA);
+	open_both(FAULT_CARD_ZERO, -EBADMSG, -EBADMSG);
 	open_both(FAULT_CARD_TINY, -EBADMSG, -EBADMSG);
 	open_both(FAULT_CARD_NAME, -EBADMSG, -EBADMSG);
 	open_both(FAULT_CARD_ID, -EBADMSG, -EBADMSG);
