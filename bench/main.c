@@ -191,6 +191,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench: %s: %s\n", settings.json_path, strerror(errno));
 		r = -EIO;
 	}
+	if (r == -EINTR)
+		fprintf(stderr, "bench: interrupted\n");
 	if (r < 0)
 		return 1;
 	if (missed > 0)

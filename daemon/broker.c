@@ -2,8 +2,8 @@
 /*
  * Start and end of the daemon.
  *
- * The order at the start: claim the socket's path (nobody else serves it), lock the directory (nobody else serves that), take over what lies there,
- * then listen, then wake the clients of the broker before, who now find us.
+ * The order at the start: claim the socket's path (nobody else serves it), lock the directory (nobody else serves that), take over what
+ * lies there, then listen, then wake the clients of the broker before, who now find us.
  */
 #include "broker.h"
 
@@ -131,7 +131,8 @@ int broker_start(struct broker *broker, const struct options *options)
 	log_notice("ready on %s, segments in %s%s", broker->listener.path, broker->store.path,
 		   broker->listener.is_private ? "" : ", open to every user");
 	if (broker->adopted > 0)
-		log_notice("%llu segments adopted", (unsigned long long)broker->adopted);
+		log_notice("%u segment%s taken over from the daemon before", broker->registry.count,
+			   broker->registry.count == 1 ? "" : "s");
 	notify_ready(broker->registry.count);
 	return 0;
 fail_why:
@@ -155,7 +156,8 @@ void broker_stop(struct broker *broker)
 		return;
 	listener_close(&broker->listener);
 	/*
-	 * What clients hold stays theirs in the cards, and their event pages stay: they are told to look, find nobody, and come back to the next daemon.
+	 * What clients hold stays theirs in the cards, and their event pages stay: they are told to look, find nobody, and come back to
+	 * the next daemon.
 	 */
 	while ((peer = LIST_FIRST(&broker->peers)) != NULL) {
 		while (!LIST_EMPTY(&peer->attachments))

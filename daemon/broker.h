@@ -40,6 +40,7 @@ struct broker {
 	uint32_t peer_count;	/* connections, those to be refused among them */
 	uint32_t peers_max;	/* of PEERS_MAX, what our limit of descriptors allows */
 	uint32_t peers_refused; /* connections waiting to be told that there is no room */
+	bool is_full;		/* and that was logged */
 
 	uint64_t broker_id;  /* random */
 	uint64_t started_ns; /* CLOCK_REALTIME */

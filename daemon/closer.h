@@ -3,9 +3,9 @@
 #define SHMB_DAEMON_CLOSER_H
 
 /*
- * Closes descriptors that a client sent us. No message carries any, and kernels from 6.16 on keep them away (SO_PASSRIGHTS); on older ones they
- * arrive, and closing a hostile one (a lingering TCP socket, a file of a hung network file system) can block: so that is done on a thread, which
- * is started with the first one and then sleeps in read(2).
+ * Closes descriptors that a client sent us. No message carries any, and kernels from 6.16 on keep them away (SO_PASSRIGHTS); on older
+ * ones they arrive, and closing a hostile one (a lingering TCP socket, a file of a hung network file system) can block: so that is done
+ * on a thread, which is started with the first one and then sleeps in read(2).
  */
 
 #include <stdbool.h>

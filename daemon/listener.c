@@ -2,11 +2,14 @@
 /*
  * The control socket.
  *
- * A socket file of a daemon that was killed stays behind and refuses connections. It is replaced by one that is bound under another name and renamed
- * over it: the path always names a socket, and it has its mode from the beginning. So that two daemons started together do not both do that, each
- * holds a lock on PATH.lock first; whoever holds it and still gets an answer from the socket has met a program that is not ours, and leaves it alone.
+ * A socket file of a daemon that was killed stays behind and refuses connections. It is replaced by one that is bound under another name
+ * and renamed over it: the path always names a socket, and it has its mode from the beginning. So that two daemons started together do
+ * not both do that, each holds a lock on PATH.lock first; whoever holds it and still gets an answer from the socket has met a program
+ * that is not ours, and leaves it alone.
  *
- * SO_PASSCRED is set before listening, accepted sockets inherit it: a message sent in the moment before the setsockopt would come without credentials.
+ * SO_PASSCRED is set before listening, connections inherit it: a message sent in the moment before the setsockopt would come without
+ * credentials. In a socket that came from systemd connections may be waiting that were made before we could set it; peer.c deals with
+ * their first message.
  */
 #include "listener.h"
 
@@ -188,10 +191,15 @@ int listener_claim(struct listener *listener, const struct options *options, cha
 
 /* ---- listening ---- */
 
-static void set_option(int fd, int option, int value)
+/* Credentials with each message, descriptors with none. */
+static void set_options(int fd)
 {
-	/* Where the kernel does not know SO_PASSRIGHTS, descriptors arrive and are closed (peer.c). */
-	(void)setsockopt(fd, SOL_SOCKET, option, &value, sizeof(value));
+	int on = 1;
+	int off = 0;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+	/* Where the kernel does not know this one, descriptors arrive and are closed (peer.c). */
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 }
 
 static int make_socket(struct listener *listener, char *why)
@@ -214,8 +222,7 @@ static int make_socket(struct listener *listener, char *why)
 	umask(mask);
 	if (r < 0)
 		return fail(-errno, why, "the socket %s cannot be made: %s", address.sun_path, strerror(errno));
-	set_option(fd, SO_PASSCRED, 1);
-	set_option(fd, SO_PASSRIGHTS, 0);
+	set_options(fd);
 	if (listen(fd, SOMAXCONN) < 0 || lstat(address.sun_path, &st) < 0 || rename(address.sun_path, listener->path) < 0) {
 		r = fail(-errno, why, "the socket %s cannot be put in place: %s", listener->path, strerror(errno));
 		unlink(address.sun_path);
@@ -244,6 +251,8 @@ static void on_connection(int events, void *user)
 		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
+			if (listener->activated)
+				set_options(fd);
 			listener->fn(fd, listener->user);
 			continue;
 		}
@@ -280,8 +289,7 @@ int listener_start(struct listener *listener, struct loop *loop, listener_fn *fn
 	if (r < 0)
 		return fail(r, why, "no memory");
 	if (listener->activated) {
-		set_option(listener->fd, SO_PASSCRED, 1);
-		set_option(listener->fd, SO_PASSRIGHTS, 0);
+		set_options(listener->fd);
 	} else {
 		r = make_socket(listener, why);
 		if (r < 0)

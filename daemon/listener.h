@@ -5,8 +5,8 @@
 /*
  * The control socket: ours, or systemd's.
  *
- * First it is claimed (nobody else serves it, nobody else will), then the segments are taken over, and only then does it listen: a client that gets
- * through finds everything in place.
+ * First it is claimed (nobody else serves it, nobody else will), then the segments are taken over, and only then does it listen: a client
+ * that gets through finds everything in place.
  */
 
 #include <stdbool.h>
@@ -40,8 +40,8 @@ struct listener {
 enum { LISTENER_WHY_MAX = 512 };
 
 /*
- * Takes the socket systemd passed, or claims the path: makes the runtime directory (0700), locks PATH.lock, makes sure that no daemon answers there.
- * Logs nothing; `why` (LISTENER_WHY_MAX bytes) says what is wrong and what to do. -EADDRINUSE another daemon serves it.
+ * Takes the socket systemd passed, or claims the path: makes the runtime directory (0700), locks PATH.lock, makes sure that no daemon
+ * answers there. Logs nothing; `why` (LISTENER_WHY_MAX bytes) says what is wrong and what to do. -EADDRINUSE another daemon serves it.
  */
 int listener_claim(struct listener *listener, const struct options *options, char *why);
 /* Puts the socket in place, replacing a stale one, and accepts. */

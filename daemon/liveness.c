@@ -2,8 +2,9 @@
 /*
  * Ends of handles, connections and processes.
  *
- * A process that is killed closes its sockets a moment before its pidfd tells so. A connection that closes is therefore looked at: when its process
- * is on its way out, what it held is kept as orphaned until the pidfd speaks, and readers hear "dead" at once instead of "let go" first.
+ * A process that is killed closes its sockets a moment before its pidfd tells so. A connection that closes is therefore looked at: when
+ * its process is on its way out, what it held is kept as orphaned until the pidfd speaks, and readers hear "dead" at once instead of "let
+ * go" first.
  */
 #include "liveness.h"
 

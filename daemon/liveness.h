@@ -3,8 +3,8 @@
 #define SHMB_DAEMON_LIVENESS_H
 
 /*
- * What follows when somebody ends: a handle, a connection, a process. Each changes the segment (segment.h), lets the attachment go, tells those who
- * read the segment or wait for it, and has the reaper look.
+ * What follows when somebody ends: a handle, a connection, a process. Each changes the segment (segment.h), lets the attachment go, tells
+ * those who read the segment or wait for it, and has the reaper look.
  */
 
 #include "attachment.h"
@@ -23,15 +23,15 @@ void liveness_peer_closed(struct broker *broker, struct peer *peer);
 void liveness_process_died(struct process *process, void *user);
 
 /*
- * Finds the process that the card names as the lease's holder and watches it: at adoption. NULL: it is dead (and seen to), or cannot be looked
- * up (logged; the lease stays as it is).
+ * Finds the process that the card names as the lease's holder and watches it: at adoption. NULL: it is dead (and seen to), or cannot be
+ * looked up (logged; the lease stays as it is).
  */
 struct attachment *liveness_find_holder(struct broker *broker, struct segment *segment);
 
 /*
- * Who holds the lease, after a look at whether he still lives; NULL: nobody (the dead are seen to). Where the lease's holder is not known to us yet
- * (he could not be watched when the segment was taken over) he is looked for. `except` is a process that is not looked at: the one that asks, because
- * its connections must not be closed under the handler's feet.
+ * Who holds the lease, after a look at whether he still lives; NULL: nobody (the dead are seen to). Where the lease's holder is not known
+ * to us yet (he could not be watched when the segment was taken over) he is looked for. `except` is a process that is not looked at: the
+ * one that asks, because its connections must not be closed under the handler's feet.
  */
 struct attachment *liveness_lease_holder(struct broker *broker, struct segment *segment, const struct process *except);
 

@@ -3,9 +3,9 @@
  * Log lines on stderr.
  *
  * A line is made in a buffer, everything that is not printable ASCII in it is escaped as \xNN (names, commands and paths come from other
- * processes), and it is written in one piece or not at all: who reads our stderr may have stopped doing so, and the daemon must not wait for
- * it. The flag O_NONBLOCK is no way, because it belongs to the open file that we share with whoever started us; so each kind of file is
- * asked in its own manner. Lines that did not fit are counted, and the count is told with the next one that does.
+ * processes), and it is written in one piece or not at all: who reads our stderr may have stopped doing so, and the daemon must not wait
+ * for it. The flag O_NONBLOCK is no way, because it belongs to the open file that we share with whoever started us; so each kind of file
+ * is asked in its own manner. Lines that did not fit are counted, and the count is told with the next one that does.
  *
  * Under systemd (stderr is the journal's stream, $JOURNAL_STREAM says so) a line begins with its level as <N> instead of our name.
  */

@@ -29,8 +29,8 @@ void loop_fd_set(struct loop_fd *watch, int events);
 struct loop_fd *loop_fd_free(struct loop_fd *watch);
 
 /*
- * Calls `fn` each time the peer of a Unix socket has taken a message we sent (once more for nothing, at the beginning). The ordinary "writable" does
- * not tell: it comes while messages still lie in the queue.
+ * Calls `fn` each time the peer of a Unix socket has taken a message we sent (once more for nothing, at the beginning). The ordinary
+ * "writable" does not tell: it comes while messages still lie in the queue.
  */
 struct loop_drain;
 typedef void loop_drain_fn(void *user);

@@ -2,8 +2,8 @@
 /*
  * OPEN_WRITER, OPEN_READER, CLOSE.
  *
- * Everything is checked before anything is changed, and what was changed is taken back when a later step fails. A request repeated by the same
- * client gets the same answer: the first one's may have been lost with a broker that was killed.
+ * Everything is checked before anything is changed, and what was changed is taken back when a later step fails. A request repeated by the
+ * same client gets the same answer: the first one's may have been lost with a broker that was killed.
  */
 #include "open.h"
 
@@ -287,6 +287,7 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 	struct broker *broker = peer->broker;
 	struct attachment *attachment = attachment_by_handle(peer, open->handle);
 	struct segment *segment;
+	const char *how = "taken over";
 	bool is_new = false;
 
 	if (attachment != NULL) {
@@ -303,6 +304,11 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 		if (segment == NULL)
 			return;
 		is_new = true;
+		how = "made";
+	} else if (open->role == SHMB_ROLE_SHARER) {
+		how = "shared";
+	} else if (segment->state != SHMB_STATE_FREE) {
+		how = "taken back";
 	}
 	if (open->role == SHMB_ROLE_SHARER)
 		attachment = take_share(peer, segment, open, reply);
@@ -321,10 +327,7 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 			reaper_remove(broker, segment);
 		return;
 	}
-	log_info("%s: %s by %s %d (%s); a %s of %u times %" PRIu64 " bytes, type %s", segment->name,
-		 is_new					? "made"
-		 : attachment->role == SHMB_ROLE_SHARER ? "shared"
-							: "taken over",
+	log_info("%s: %s by %s %d (%s); a %s of %u times %" PRIu64 " bytes, type %s", segment->name, how,
 		 attachment->role == SHMB_ROLE_SHARER ? "sharer" : "writer", peer->holder.pid, peer->process->comm,
 		 match_kind_name(segment->geometry.kind), segment->geometry.pool_count, segment->geometry.payload_bytes, segment->type);
 	reaper_look(&broker->reaper, segment);

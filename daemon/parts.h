@@ -52,7 +52,7 @@ int parts_check(const struct parts *parts, const struct segment *segment);
 
 #define auto_parts __attribute__((cleanup(parts_unmap)))
 
-/* How much room card and schema take, in bytes of whole pages. */
+/* Rounds up to whole pages. */
 static inline uint64_t part_pages(uint64_t bytes)
 {
 	return (bytes + SHMB_PAGE - 1) & ~(uint64_t)(SHMB_PAGE - 1);

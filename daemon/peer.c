@@ -2,8 +2,9 @@
 /*
  * Connections: accepting, reading a request, answering it, closing.
  *
- * Who is at the other end is settled at accept: SO_PEERCRED and a pidfd name the process that connected. Each message then carries the credentials of
- * its sender, put there by the kernel; a sender with another pid has come by the descriptor (a fork, SCM_RIGHTS) and is none of ours.
+ * Who is at the other end is settled at accept: SO_PEERCRED and a pidfd name the process that connected. Each message then carries the
+ * credentials of its sender, put there by the kernel; a sender with another pid has come by the descriptor (a fork, SCM_RIGHTS) and is
+ * none of ours.
  */
 #include "peer.h"
 
@@ -73,6 +74,10 @@ static int identify(struct peer *peer)
 		return 0;
 	}
 	if (broker->peer_count >= broker->peers_max || user_has_too_many(broker, cred.uid)) {
+		if (!broker->is_full)
+			log_warning("there are %u connections: another one of process %d (uid %u) is refused, and more until some close",
+				    broker->peer_count, cred.pid, cred.uid);
+		broker->is_full = true;
 		refuse(peer, -EUSERS, "the broker has as many connections as it can serve: close some");
 		return 0;
 	}
@@ -125,7 +130,7 @@ int peer_new(struct broker *broker, int fd)
 	broker->peer_count += peer->refusal == 0;
 	broker->peers_refused += peer->refusal != 0;
 	if (r < 0) {
-		if (r != -ESRCH)
+		if (r != -EUSERS && r != -ESRCH)
 			log_warning("a connection of process %d is refused: %s", peer->holder.pid, strerror(-r));
 		peer_free(peer);
 	}
@@ -141,6 +146,8 @@ static struct peer *end(struct peer *peer, bool unlink_page)
 	LIST_REMOVE(peer, link);
 	broker->peer_count -= peer->refusal == 0;
 	broker->peers_refused -= peer->refusal != 0;
+	if (peer->refusal == 0)
+		broker->is_full = false;
 	interest_drop_peer(peer);
 	peer->drain = loop_drain_free(peer->drain);
 	peer->watch = loop_fd_free(peer->watch);
@@ -177,7 +184,7 @@ struct peer *peer_close(struct peer *peer)
 
 /* ---- requests ---- */
 
-/* Looks at what came with a message: the sender's credentials (those are wanted), descriptors (those are not). Returns whether the sender is the peer. */
+/* Looks at what came with a message: the sender's credentials (wanted), descriptors (not wanted). Is the sender the peer? */
 static bool check_control(struct peer *peer, struct msghdr *message)
 {
 	struct cmsghdr *control;
@@ -192,7 +199,11 @@ static bool check_control(struct peer *peer, struct msghdr *message)
 			struct ucred cred;
 
 			memcpy(&cred, CMSG_DATA(control), sizeof(cred));
-			is_peer = cred.pid == peer->holder.pid;
+			/*
+			 * 0: sent before SO_PASSCRED was set on a socket that systemd made. That can only be a HELLO, which gives its
+			 * sender nothing; the next message will tell who it is.
+			 */
+			is_peer = cred.pid == peer->holder.pid || (cred.pid == 0 && peer->state == PEER_CONNECTED);
 			if (!is_peer)
 				log_warning("process %d sent a message on the connection of process %d: closed", cred.pid,
 					    peer->holder.pid);
@@ -333,7 +344,7 @@ static void on_readable(int events, void *user)
 	r = send_reply(peer, reply);
 	reply_deinit(reply);
 	SHMB_STEP("reply.sent");
-	/* The queue was empty, so there is room for any answer. What fails is the connection, or the system; the client connects again and repeats. */
+	/* The queue was empty, so there is room. What fails is the connection, or the system; the client connects again and repeats. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		log_warning("process %d cannot be answered: %s; its connection is closed", peer->holder.pid, strerror(-r));
 	if (r < 0 || reply->last)

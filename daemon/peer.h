@@ -5,8 +5,8 @@
 /*
  * A connection: who is at the other end, how far the conversation has come, what was opened through it.
  *
- * One request is read when the answer to the one before has been taken by the client, so that a client that never reads costs one answer and
- * the descriptors in it, not more, and a broker's send never finds the queue full.
+ * One request is read when the answer to the one before has been taken by the client, so that a client that never reads costs one answer
+ * and the descriptors in it, not more, and a broker's send never finds the queue full.
  */
 
 #include <stdbool.h>

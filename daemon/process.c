@@ -2,10 +2,11 @@
 /*
  * Processes under watch.
  *
- * Which process a pid means is settled in this order: take a pidfd, read the start time, and look at the pidfd again: if it is still silent, the
- * process it names was there all the time, so the start time is its own.
+ * Which process a pid means is settled in this order: take a pidfd, read the start time, and look at the pidfd again: if it is still
+ * silent, the process it names was there all the time, so the start time is its own.
  *
- * Death is what the pidfd says. It becomes readable when the last thread is gone, so nothing of the process writes to shared memory any more.
+ * Death is what the pidfd says. It becomes readable when the last thread is gone, so nothing of the process writes to shared memory any
+ * more.
  */
 #include "process.h"
 
@@ -133,8 +134,8 @@ int process_watch_peer(struct process_table *table, int32_t pid, int pidfd, stru
 
 	if (pidfd < 0)
 		pidfd = pidfd_open(pid, 0);
-	if (pidfd < 0 && errno == ESRCH)
-		return -ESRCH;
+	if (pidfd < 0 && errno != ENOSYS && errno != EPERM)
+		return -errno;
 	if (pidfd < 0)
 		log_warning("no pidfd for process %d: %s; whether it lives is looked up only when its lease is asked for", pid,
 			    strerror(errno));

@@ -3,8 +3,8 @@
 #define SHMB_DAEMON_PROCESS_H
 
 /*
- * A process that we watch: pid and start time say which one it is (a pid alone is reused), a pidfd says when it has ended. One struct for each,
- * shared by its connections and by everything it holds.
+ * A process that we watch: pid and start time say which one it is (a pid alone is reused), a pidfd says when it has ended. One struct for
+ * each, shared by its connections and by everything it holds.
  *
  *   ALIVE --pidfd readable--> dead (the callback runs once) --last unref--> freed
  */
@@ -51,16 +51,19 @@ void process_table_init(struct process_table *table, struct loop *loop, process_
 void process_table_deinit(struct process_table *table);
 
 /*
- * Looks up or begins to watch the process (pid, start_time). Gives a reference. -ESRCH: it has ended (or another one has its pid now); -ENOMEM.
+ * Looks up or begins to watch the process (pid, start_time). Gives a reference. -ESRCH: it has ended (or another one has its pid now);
+ * -ENOMEM, -EMFILE.
  */
 int process_watch(struct process_table *table, int32_t pid, uint64_t start_time, struct process **out);
-/* The same for the peer of a connection, of which only pid and perhaps a pidfd (consumed; -1 none) are known. -EACCES: /proc does not show it. */
+/* The same for the peer of a connection, of which pid and perhaps a pidfd (consumed; -1 none) are known. -EACCES: hidden in /proc. */
 int process_watch_peer(struct process_table *table, int32_t pid, int pidfd_consume, struct process **out);
 struct process *process_ref(struct process *process);
 struct process *process_unref(struct process *process);
 
-/* Runs the death callback at once when the process has ended but the loop has not told so yet. Returns whether it is dead. The caller holds a
- * reference, and attachments of the process may be gone afterwards. */
+/*
+ * Runs the death callback at once when the process has ended but the loop has not told so yet. Returns whether it is dead. The caller holds
+ * a reference, and attachments of the process may be gone afterwards.
+ */
 bool process_check(struct process *process);
 /* On its way out: its descriptors are being closed because it ends, not because it wants to. */
 bool process_is_exiting(const struct process *process);

@@ -3,8 +3,8 @@
 #define SHMB_DAEMON_REAPER_H
 
 /*
- * Removes segments that nobody writes and nobody reads, after a linger time. One timer for all, set for the segment that has been idle longest; not
- * running while none is idle.
+ * Removes segments that nobody writes and nobody reads, after a linger time. One timer for all, set for the segment that has been idle
+ * longest; not running while none is idle.
  */
 
 #include <stdbool.h>
@@ -28,7 +28,10 @@ void reaper_deinit(struct reaper *reaper);
 /* After any change of who holds the segment. */
 void reaper_look(struct reaper *reaper, struct segment *segment);
 
-/* Removes a segment: attachments, registry, files; its readers are woken. It is gone from here in any case; an errno when files stay behind. */
+/*
+ * Removes a segment: attachments, registry, files; its readers are woken. It is gone from here in any case; an errno when files stay
+ * behind.
+ */
 int reaper_remove(struct broker *broker, struct segment *segment);
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * A lease given up and taken back by the same client (segment.h).
  *
- * The verdict ALIVE, then the state HELD. Killed between them: the verdict is no longer GONE, so lease_settle() derives HELD, which the client
- * has asked for. The state word becomes the one that was granted, so the client's handle writes on; nobody else has written meanwhile.
+ * The verdict ALIVE, then the state HELD. Killed between them: the verdict is no longer GONE, so lease_settle() derives HELD, which the
+ * client has asked for. The state word becomes the one that was granted, so the client's handle writes on; nobody else has written
+ * meanwhile.
  */
 #include "parts.h"
 #include "proto/step.h"
@@ -24,7 +25,7 @@ static int lease_take_back(void *arg)
 
 	if (r < 0)
 		return r;
-	/* Release as for every change of these words (ORDER writer.verdict, ORDER state.word in lease.c); there is nothing new before them. */
+	/* Release as for every change of these words (ORDER writer.verdict, ORDER state.word in lease.c); nothing new comes before them. */
 	atomic_store_explicit(&card->writer, shmb_writer_word(epoch, SHMB_WRITER_ALIVE), memory_order_release);
 	SHMB_STEP("resume.writer");
 	atomic_store_explicit(&card->state, shmb_state_word(epoch, SHMB_STATE_HELD), memory_order_release);

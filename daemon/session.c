@@ -2,8 +2,9 @@
 /*
  * HELLO, RESUME, READY.
  *
- * The cookie tells whether a connection continues an earlier one of the same process: over a restart of the broker, or because the client gave the
- * earlier one up before we noticed. In the second case the earlier connection is ended here, and what it held waits to be resumed like after a restart.
+ * The cookie tells whether a connection continues an earlier one of the same process: over a restart of the broker, or because the client
+ * gave the earlier one up before we noticed. In the second case the earlier connection is ended here, and what it held waits to be
+ * resumed like after a restart.
  */
 #include "session.h"
 

@@ -66,10 +66,8 @@ static int directory_open(const char *path, char why[WHY_MAX])
 {
 	auto_close int fd = -1;
 	struct stat st;
-	bool made;
 
-	made = mkdir(path, 0700) == 0;
-	if (!made && errno != EEXIST) {
+	if (mkdir(path, 0700) < 0 && errno != EEXIST) {
 		int r = -errno;
 
 		say(why, "cannot make the directory %s: %s", path, strerror(-r));
@@ -82,8 +80,6 @@ static int directory_open(const char *path, char why[WHY_MAX])
 		say(why, "cannot open %s as a directory: %s", path, strerror(-r));
 		return r;
 	}
-	if (made && fchmod(fd, 0700) < 0) /* an odd umask */
-		return -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_uid != geteuid()) {
@@ -165,6 +161,7 @@ static int probe(struct store *store, char why[WHY_MAX])
 
 int store_open(struct store *store, const char *path, uint32_t area_count, char why[WHY_MAX])
 {
+	mode_t old_umask;
 	int r;
 
 	*store = (struct store){ .dir_fd = -1, .lock_fd = -1, .area_count = area_count };
@@ -179,11 +176,14 @@ int store_open(struct store *store, const char *path, uint32_t area_count, char 
 		say(why, "cannot read /proc/sys/kernel/random/boot_id: %s (/proc must be mounted)", strerror(-r));
 		return r;
 	}
+	/* Whatever umask we were started with must not lock us out of our own directory. */
+	old_umask = umask(077);
 	r = directory_open(path, why);
 	if (r >= 0) {
 		store->dir_fd = r;
 		r = lock_take(store->dir_fd, path, why);
 	}
+	umask(old_umask);
 	if (r >= 0) {
 		store->lock_fd = r;
 		r = probe(store, why);

@@ -64,7 +64,7 @@ static void demo_show_log(const struct demo *demo)
 	text[length] = 0;
 	for (at = text + length; at > text && lines <= DEMO_LOG_LINES; at--)
 		lines += at[-1] == '\n';
-	printf("\nthe last of what the processes said:\n%s\n", at == text ? at : at + 2);
+	printf("\nthe last of what the processes said:\n%s\n", at == text ? at : at + 1);
 }
 
 static void demo_deinit(struct demo *demo)
@@ -77,6 +77,7 @@ static void demo_deinit(struct demo *demo)
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 	place_files_deinit(&demo->files_before);
+	place_files_deinit(&demo->files_after);
 	place_deinit(&demo->place);
 	if (demo->signal_fd >= 0)
 		close(demo->signal_fd);

@@ -66,6 +66,7 @@ struct demo {
 	int successors; /* producers started after the first ones */
 
 	struct place_files files_before; /* before the first client */
+	struct place_files files_after;	 /* after the last one */
 	int descriptors_before;
 
 	uint64_t samples;

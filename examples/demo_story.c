@@ -446,7 +446,8 @@ static void demo_count(struct demo *demo)
 	}
 }
 
-/* Files that were not there before the first client, and the daemon's descriptors beyond those it had then. `say`: name each. */
+/* Files that were not there before the first client, and the daemon's descriptors beyond those it had then. `say`: the last look,
+ * which names each and keeps the list of files. */
 static uint64_t demo_leaks_now(struct demo *demo, bool say)
 {
 	int descriptors = place_descriptor_count(demo->daemon.pid);
@@ -462,7 +463,10 @@ static uint64_t demo_leaks_now(struct demo *demo, bool say)
 		if (say)
 			screen_say(&demo->screen, "left over: %s", files.paths[i]);
 	}
-	place_files_deinit(&files);
+	if (say)
+		demo->files_after = files;
+	else
+		place_files_deinit(&files);
 	if (descriptors < 0 || descriptors > demo->descriptors_before) {
 		leaks += descriptors < 0 ? 1 : (uint64_t)(descriptors - demo->descriptors_before);
 		if (say)
@@ -481,7 +485,10 @@ static void demo_count_remains(struct demo *demo)
 	if (place_files_get(&demo->place, &files) < 0)
 		demo->leaked++;
 	for (size_t i = 0; i < files.count; i++) {
-		if (place_file_is_lock(files.paths[i]))
+		bool is_counted =
+			place_files_have(&demo->files_after, files.paths[i]) && !place_files_have(&demo->files_before, files.paths[i]);
+
+		if (place_file_is_lock(files.paths[i]) || is_counted)
 			continue;
 		demo->leaked++;
 		screen_say(&demo->screen, "left over after the daemon's end: %s", files.paths[i]);

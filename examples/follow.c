@@ -50,12 +50,13 @@ static void follow_turn_window(struct follow *follow, uint64_t now_ns)
 
 	if (length < FOLLOW_WINDOW_NS)
 		return;
-	state->rate = (double)follow->window.count * 1e9 / (double)length;
+	state->rate = (double)follow->window_samples * 1e9 / (double)length;
 	state->p50_ns = histogram_percentile(&follow->window, 0.5);
 	state->p99_ns = histogram_percentile(&follow->window, 0.99);
 	state->has_window = true;
 	follow->previous = follow->window;
 	memset(&follow->window, 0, sizeof(follow->window));
+	follow->window_samples = 0;
 	follow->window_ns = now_ns;
 }
 
@@ -66,16 +67,18 @@ static void follow_count(struct follow *follow, const struct shmb_sample *sample
 
 	pthread_mutex_lock(&follow->lock);
 	follow_turn_window(follow, now_ns);
-	if (state->samples == 0)
+	follow->window_samples++;
+	if (state->samples == 0) {
+		/* it was there before us: its age is no latency */
 		state->first = sample->number;
-	else
+	} else {
 		state->lost += sample->missed;
+		histogram_add(&follow->total, latency);
+		histogram_add(&follow->window, latency);
+	}
 	state->samples++;
 	state->last = sample->number;
-	state->last_ns = now_ns;
 	state->is_stamped = sample->stamp_ns != 0;
-	histogram_add(&follow->total, latency);
-	histogram_add(&follow->window, latency);
 	memcpy(follow->newest, follow->payload, follow->type->size);
 	pthread_mutex_unlock(&follow->lock);
 }

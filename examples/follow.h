@@ -34,9 +34,8 @@ struct follow_state {
 	int error; /* why it ended; 0 while it goes on */
 	uint64_t samples;
 	uint64_t lost;
-	uint64_t first;	  /* number of the first sample read */
-	uint64_t last;	  /* number of the newest sample read; valid once samples > 0 */
-	uint64_t last_ns; /* when that was read */
+	uint64_t first; /* number of the first sample read */
+	uint64_t last;	/* number of the newest sample read; valid once samples > 0 */
 	struct shmb_segment_status status;
 	bool has_window; /* the three that follow are known */
 	double rate;	 /* samples a second, and latencies from write to arrival, in the last full second */
@@ -70,7 +69,8 @@ struct follow {
 	struct histogram total;
 	struct histogram window;   /* the second that is running */
 	struct histogram previous; /* the one before it */
-	uint64_t window_ns;
+	uint64_t window_ns;	   /* when that second began */
+	uint64_t window_samples;
 };
 
 /* Starts following. `notice` may be NULL. 0 or a negative errno; what happens to the segment comes through `notice` and follow_look(). */

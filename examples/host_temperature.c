@@ -229,8 +229,13 @@ static int host_temperature_read(struct host_source *source, void *payload)
 		double value = (double)NAN;
 
 		if (length > 0) {
+			char *end;
+			double number;
+
 			text[length] = 0;
-			value = strtod(text, NULL) * sensor->scale;
+			number = strtod(text, &end);
+			if (end != text)
+				value = number * sensor->scale;
 		}
 		at += sizeof(value);
 		memcpy(at, &value, sizeof(value));

@@ -175,7 +175,7 @@ static int event_map(struct shmb *broker, int fd)
 	}
 	if (r < 0) {
 		munmap(page, sizeof(copy));
-		return text_fail(r, "shmbrokerd at %s sent an event page that is none: %s", broker->path, why);
+		return text_fail(r == -ENODATA ? -EBADMSG : r, "shmbrokerd at %s sent an event page that is none: %s", broker->path, why);
 	}
 	madvise(page, sizeof(copy), MADV_DONTFORK);
 	madvise(page, sizeof(copy), MADV_DONTDUMP);
@@ -208,6 +208,10 @@ static int say_hello(struct shmb *broker, uint64_t deadline_ns)
 	if (r < 0) {
 		if (answer.answered)
 			text_fail(r, "shmbrokerd at %s refused the connection: %s", broker->path, answer.error.text);
+		else if (r == -ETIMEDOUT)
+			text_fail(r, "who listens at %s does not answer: shmbrokerd hangs, or it is another program", broker->path);
+		else if (r != -ECONNRESET)
+			text_fail(r, "who listens at %s does not answer as shmbrokerd does (%s)", broker->path, strerrordesc_np(-r));
 		return r;
 	}
 	r = answer.fd_count == 1 ? event_map(broker, answer.fds[0])

@@ -133,7 +133,7 @@ static int card_map(struct mappings *out, const struct expected *expected, const
 	shmb_copy(&card, memory, sizeof(card));
 	r = shmb_card_check(&card, out->card_bytes, data_bytes, &out->geometry, &why);
 	if (r < 0)
-		return text_fail(r, "segment %s as shmbrokerd sent it cannot be used: %s", expected->name, why);
+		return text_fail(r == -ENODATA ? -EBADMSG : r, "segment %s as shmbrokerd sent it cannot be used: %s", expected->name, why);
 	r = card_is_expected(&card, &out->geometry, expected, open);
 	if (r < 0 || type == NULL)
 		return r;

@@ -21,7 +21,7 @@
  * Rules that hold for every function
  *
  *   Errors    0 or a negative errno; nothing else. Codes with a meaning of their own are listed with each function. shmb_text() has a
- *             sentence about the last control request of this thread that failed.
+ *             sentence about the last control request, open, wait or type function of this thread that failed.
  *   Threads   A connection may be used by several threads; each handle (reader, writer) by one thread at a time.
  *   Fork      A child owns nothing: in it every call on an inherited handle or connection is -EOWNERDEAD, closing only frees memory.
  *             The parent goes on undisturbed. The child connects anew. After exec nothing is left open.
@@ -32,7 +32,8 @@
  *             NULL and return NULL.
  *
  * The broker may be killed, restarted or upgraded at any time: reads and writes never notice, and the connection is made anew by itself
- * at the next control request, with every lease and cell still held.
+ * at the next control request (or by a wait, when a new broker calls), with every lease and cell still held. While no broker is there,
+ * control requests are -ECONNREFUSED at once, except that opening with a deadline goes on trying until then.
  */
 
 #include <stddef.h>
@@ -106,16 +107,18 @@ SHMB_PUBLIC int shmb_type_fields(const struct shmb_type *type, int (*visit)(cons
 struct shmb;
 
 /*
- * Connects to the broker. `socket_path` NULL: $SHMBROKER_SOCKET, else $XDG_RUNTIME_DIR/shmbroker/control.sock, else
- * /run/shmbroker/control.sock; the first that is set and exists.
- *   -ENOENT no socket there, -ECONNREFUSED no daemon behind it, -EACCES, -EPROTONOSUPPORT another version, -ETIMEDOUT, -ENOMEM
- * shmb_disconnect closes what is still open through it; those handles must not be used afterwards.
+ * Connects to the broker. `socket_path` NULL: $SHMBROKER_SOCKET if it is set (and then no other), else
+ * $XDG_RUNTIME_DIR/shmbroker/control.sock if that exists, else /run/shmbroker/control.sock.
+ *   -ENOENT no socket there, -ECONNREFUSED no daemon behind it, -EACCES this user may not, -ENAMETOOLONG a path over 107 bytes,
+ *   -EPROTONOSUPPORT another version, -EBADMSG something else than shmbrokerd answers, -ETIMEDOUT, -ENOMEM, -EMFILE
+ * shmb_disconnect closes what is still open through it; those handles must not be used afterwards. No other thread may be using the
+ * connection or its handles meanwhile.
  */
 SHMB_PUBLIC int shmb_connect(struct shmb **out, const char *socket_path);
 SHMB_PUBLIC struct shmb *shmb_disconnect(struct shmb *broker);
 
-/* A sentence about the last call of this thread that failed in a control request, open or type function: what was wrong and what to do.
- * Never NULL; valid until the next such call of this thread. */
+/* A sentence about the last call of this thread that failed in a control request, open, wait or type function: what was wrong and what to do.
+ * Never NULL, may have several lines; valid until the next such call of this thread. Reads and writes set it only in a forked child. */
 SHMB_PUBLIC const char *shmb_text(void);
 /* A short word for an error code of this library ("no new data", ...), else strerror's. Static storage. */
 SHMB_PUBLIC const char *shmb_strerror(int error);
@@ -129,13 +132,13 @@ SHMB_PUBLIC uint64_t shmb_now_ns(void);
 struct shmb_sample {
 	uint64_t number;   /* of the write, from 0, never used for two contents */
 	uint64_t stamp_ns; /* CLOCK_MONOTONIC at the write; 0 unless the segment is stamped */
-	uint64_t missed;   /* writes between this one and the one this handle read before it */
+	uint64_t missed;   /* writes between this one and the one this handle read before it, or since it was opened or sought */
 };
 
 struct shmb_options {	      /* for a writer; {0} is the default */
 	uint32_t capacity;    /* ring: slots, a power of two, 2 to 2^20, default 16, serves capacity - 1; value: 4 (default) or 8 */
 	uint32_t stamped;     /* 1: each element carries the time of its write; costs a clock read a write */
-	uint64_t deadline_ns; /* wait for the lease while another process holds it; SHMB_NO_WAIT (default): -EBUSY at once */
+	uint64_t deadline_ns; /* wait for the lease while another process holds it, then -EBUSY; SHMB_NO_WAIT (default): at once */
 };
 
 enum shmb_writer_condition {			      /* what the broker last knew */
@@ -160,12 +163,18 @@ struct shmb_segment_status {
  * Opening, the same for both kinds.
  *
  * Writer: makes the segment if there is none, takes its lease, continues the numbering of the writer before it.
- *   -EINVAL name, type or capacity   -EBUSY another process writes it (shmb_text() names it)   -EEXIST there with another kind, capacity or
- *   stamping   -EPROTOTYPE there with another type   -EPERM belongs to another user   -ENOSPC no memory   -ESTALE given up by a writer that
- *   still lives   -ETIMEDOUT, -EOVERFLOW numbers used up
+ *   -EINVAL name, type or capacity   -EBUSY another handle writes it (shmb_text() names the process)   -EEXIST there with another kind,
+ *   capacity or stamping   -EPROTOTYPE there with another type   -EPERM belongs to another user   -ENOSPC no memory for it   -ESTALE given up
+ *   by a writer that still lives   -EOVERFLOW numbers used up
  * Reader: never makes anything. `type` NULL takes what is there (see *_type). Waits for the name until `deadline_ns`.
  *   -ENOENT no such segment (at once or at the deadline)   -EPROTOTYPE another type (shmb_text() shows both schemas)   -EMEDIUMTYPE another kind
- * Both: -EBADMSG what was mapped contradicts itself   -ENOMEM, -EMFILE   -ECONNREFUSED, -ENOENT no daemon   -EOWNERDEAD after fork
+ *   -EINVAL name or type
+ * Both: -ENAMETOOLONG a name over 200 bytes   -EBADMSG what was mapped contradicts itself   -EPROTONOSUPPORT laid out by another version
+ *   -ENOMEM, -EMFILE, -EUSERS out of memory, descriptors, handles   -ECONNREFUSED no daemon   -ETIMEDOUT it does not answer
+ *   -EOWNERDEAD after fork
+ *
+ * Closing tells the broker, so that the next writer can have the lease at once. Without a broker nothing is waited for: the next one hears
+ * of it at this connection's next control request, or when the process ends.
  */
 
 /* ---- value: the latest of something --------------------------------------------------------------------------------------------- */
@@ -188,7 +197,8 @@ SHMB_PUBLIC int shmb_value_reader_open(struct shmb_value_reader **out, struct sh
 SHMB_PUBLIC struct shmb_value_reader *shmb_value_reader_close(struct shmb_value_reader *reader);
 /*
  * Copies the newest value to `payload` (type->size bytes), and what is known of it to `sample` (may be NULL). Never waits: a dead or stopped
- * writer leaves the value before readable. -ENODATA nothing written yet; -EAGAIN lapped SHMB_READ_TRIES times; -EOWNERDEAD after fork.
+ * writer leaves the value before readable. -ENODATA nothing written yet; -EAGAIN lapped SHMB_READ_TRIES times; -EBADMSG the writer's counter
+ * cannot be; -EOWNERDEAD after fork. After an error the payload's bytes are undefined.
  */
 SHMB_PUBLIC int shmb_value_load(struct shmb_value_reader *reader, void *payload, struct shmb_sample *sample);
 /* Waits until there is a newer value than the one loaded last. Results as shmb_ring_wait(). */
@@ -217,21 +227,23 @@ SHMB_PUBLIC int shmb_ring_reader_open(struct shmb_ring_reader **out, struct shmb
 SHMB_PUBLIC struct shmb_ring_reader *shmb_ring_reader_close(struct shmb_ring_reader *reader);
 /* The newest element. As shmb_value_load(). Moves the position of shmb_ring_read_next() behind it. */
 SHMB_PUBLIC int shmb_ring_latest(struct shmb_ring_reader *reader, void *payload, struct shmb_sample *sample);
-/* The element of this number. -ENODATA not written yet, -ESTALE overwritten or never there. Does not move the position. */
+/* The element of this number. -ENODATA not written yet, -ESTALE overwritten or never there. Does not move the position; sample->missed is 0. */
 SHMB_PUBLIC int shmb_ring_read(struct shmb_ring_reader *reader, uint64_t number, void *payload, struct shmb_sample *sample);
 /*
  * The next element in order, from the one that was newest when the reader was opened (position: shmb_ring_seek). Where it fell behind it goes on
- * with the oldest that is left, and sample->missed says how many are lost. -ENODATA nothing new; -EAGAIN lapped while copying, SHMB_READ_TRIES times.
+ * with the oldest that is left, and sample->missed says how many are lost: read and missed together are exactly what was written.
+ * -ENODATA nothing new; -EAGAIN lapped while copying, SHMB_READ_TRIES times; else as shmb_value_load().
  */
 SHMB_PUBLIC int shmb_ring_read_next(struct shmb_ring_reader *reader, void *payload, struct shmb_sample *sample);
-/* Sets the number that shmb_ring_read_next() reads next. A number that is gone counts as lost then. -EINVAL over the next write. */
+/* Sets the number that shmb_ring_read_next() reads next. Numbers from there on that are gone count as missed then. -EINVAL over the next write. */
 SHMB_PUBLIC int shmb_ring_seek(struct shmb_ring_reader *reader, uint64_t number);
-/* The numbers that can be read now: from *oldest to *next - 1. */
+/* The numbers that can be read now: from *oldest to *next - 1; none where they are equal. The one before *oldest may last until the next write. */
 SHMB_PUBLIC int shmb_ring_bounds(struct shmb_ring_reader *reader, uint64_t *oldest, uint64_t *next);
 /*
  * Waits until there is an element this handle has not read. 0 there is; -ETIMEDOUT deadline; and, each once per change of the writer, after
- * the data before it was read: -EOWNERDEAD writer dead (or this is a forked child: shmb_text() tells), -EPIPE writer closed,
- * -ESTALE the segment was removed or replaced (every time). Calling again waits for the next writer.
+ * the data before it was read: -EOWNERDEAD writer dead (or this is a forked child: shmb_text() tells), -EPIPE writer closed or let go; and every
+ * time -ESTALE the segment was removed or replaced, -EBADMSG the writer's counter cannot be. Calling again waits for the next writer. The writer
+ * that ended last before the reader was opened is reported as well.
  */
 SHMB_PUBLIC int shmb_ring_wait(struct shmb_ring_reader *reader, uint64_t deadline_ns);
 SHMB_PUBLIC int shmb_ring_status(struct shmb_ring_reader *reader, struct shmb_segment_status *out);
@@ -284,7 +296,7 @@ struct shmb_broker_status {
 };
 
 /* Calls `visit` for each segment, in the order of their making, until it returns other than 0, and returns that. Pointers are valid during the
- * call. The visitor must not call functions of the same connection. */
+ * call. No lock is held meanwhile: the visitor may use the connection. */
 SHMB_PUBLIC int shmb_list(struct shmb *broker, int (*visit)(const struct shmb_segment_info *info, void *user), void *user);
 /* One segment with its schema and readers; `visit` is called once. -ENOENT. */
 SHMB_PUBLIC int shmb_info(struct shmb *broker, const char *name,

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "futex.h"
@@ -56,10 +57,16 @@ int slots_writer_init(struct slots_writer *writer, const struct slots_memory *me
 		writer->keys = (_Atomic uint64_t *)((unsigned char *)memory->data + geometry->key_offset);
 		keys_begin(writer);
 	}
-	return writer->next < SHMB_NUMBER_MAX ? 0 : -EOVERFLOW;
+	writer->is_short = writer->extras == 0 && geometry->payload_bytes <= SHMB_COPY_SHORT;
+	if (writer->next >= SHMB_NUMBER_MAX)
+		return -EOVERFLOW;
+	/* For safe-shm's tools, which look for nothing else; the broker clears it when we have ended. */
+	atomic_store_explicit(&memory->data->writer_pid, getpid(), memory_order_relaxed);
+	return 0;
 }
 
-__attribute__((noinline, cold)) void wake_waiters(struct slots_writer *writer, uint32_t bound)
+/* Somebody may sleep: wakes all who do. Returns 0. */
+__attribute__((noinline, cold)) int wake_waiters(struct slots_writer *writer, uint32_t bound)
 {
 	bool waited = false;
 
@@ -71,7 +78,7 @@ __attribute__((noinline, cold)) void wake_waiters(struct slots_writer *writer, u
 			waited = true;
 	}
 	if (!waited)
-		return;
+		return 0;
 	SHMB_STEP("slot.waking");
 	/* ORDER wait.wake (release). Partner: slots_wait().
 	 * Orders:  flag swapped to 0, id, counter -> wake word -> wake-up.
@@ -80,6 +87,7 @@ __attribute__((noinline, cold)) void wake_waiters(struct slots_writer *writer, u
 	atomic_fetch_add_explicit(&writer->data->wake, 1, memory_order_release);
 	futex_wake_all(&writer->data->wake);
 	SHMB_STEP("slot.woken");
+	return 0;
 }
 
 /* The integer at the key's place. -ERANGE it is negative. */
@@ -152,8 +160,8 @@ static inline void extras_put(struct slots_writer *writer, struct shmb_shm_slot 
 	}
 }
 
-/* `has_extras` is a constant where this is inlined: an element with nothing but id and payload pays for nothing else. */
-static inline __attribute__((always_inline)) int publish(struct slots_writer *writer, const void *payload, bool has_extras)
+/* `is_short` is a constant: made once for writers with it, without a call on the way and so without a register to save, and once for all. */
+static inline __attribute__((always_inline)) int publish(struct slots_writer *writer, const void *payload, bool is_short)
 {
 	uint64_t number = writer->next;
 	uint64_t index = number & writer->mask;
@@ -165,7 +173,7 @@ static inline __attribute__((always_inline)) int publish(struct slots_writer *wr
 	r = writer_check(writer);
 	if (unlikely(r < 0))
 		return r;
-	if (has_extras) {
+	if (!is_short && unlikely(writer->extras != 0)) {
 		r = extras_take(writer, payload, &extras);
 		if (unlikely(r < 0))
 			return r;
@@ -179,9 +187,13 @@ static inline __attribute__((always_inline)) int publish(struct slots_writer *wr
 	shmb_fence_release();
 	SHMB_STEP("slot.claimed");
 
-	if (has_extras)
-		extras_put(writer, slot, index, &extras);
-	shmb_copy(writer->payloads + (index << writer->payload_shift), payload, writer->payload_bytes);
+	if (is_short) {
+		shmb_copy_short(writer->payloads + (index << writer->payload_shift), payload, writer->payload_bytes);
+	} else {
+		if (unlikely(writer->extras != 0))
+			extras_put(writer, slot, index, &extras);
+		shmb_copy(writer->payloads + (index << writer->payload_shift), payload, writer->payload_bytes);
+	}
 	SHMB_STEP("slot.filled");
 
 	/* ORDER slot.publish (release). Partner: slot_holds().
@@ -203,13 +215,7 @@ static inline __attribute__((always_inline)) int publish(struct slots_writer *wr
 	writer->next = number + 1;
 	SHMB_STEP("slot.counted");
 
-	publish_announce(writer);
-	return 0;
-}
-
-__attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *payload)
-{
-	return unlikely(writer->extras != 0) ? publish(writer, payload, true) : publish(writer, payload, false);
+	return publish_announce(writer);
 }
 
 int slots_restart_keys(struct slots_writer *writer)
@@ -222,6 +228,16 @@ int slots_restart_keys(struct slots_writer *writer)
 		return text_fail(-EINVAL, "this ring has no keys");
 	keys_begin(writer);
 	return 0;
+}
+
+static __attribute__((noinline)) int publish_any(struct slots_writer *writer, const void *payload)
+{
+	return publish(writer, payload, false);
+}
+
+__attribute__((hot)) int slots_publish(struct slots_writer *writer, const void *payload)
+{
+	return likely(writer->is_short) ? publish(writer, payload, true) : publish_any(writer, payload);
 }
 
 int slots_heartbeat(struct slots_writer *writer)
@@ -275,32 +291,51 @@ void slots_reader_drop_cell(struct slots_reader *reader)
 	atomic_store_explicit(&reader->published_position, &reader->nowhere, memory_order_relaxed);
 }
 
-__attribute__((hot)) int slots_latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
+/* One try to read the newest: 0, an error, or -EAGAIN lapped. */
+static inline __attribute__((always_inline)) int latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample,
+							bool is_short)
 {
+	uint64_t number = next_number(reader);
+	const struct shmb_shm_slot *slot = slot_of(reader, number);
+	uint64_t stamp_ns, missed;
+
+	if (unlikely(number >= SHMB_NUMBER_MAX))
+		return -EBADMSG;
+	if (!slot_holds(slot, number)) {
+		if (unlikely(number == reader->base))
+			return -ENODATA;
+		number--;
+		slot = slot_of(reader, number);
+		if (unlikely(!slot_holds(slot, number)))
+			return -EAGAIN;
+	}
+	if (unlikely(!slot_copy(reader, slot, number, payload, &stamp_ns, is_short)))
+		return -EAGAIN;
+	missed = number > reader->position ? number - reader->position : 0;
+	move_to(reader, number + 1);
+	return read_done(reader, number, stamp_ns, missed, sample);
+}
+
+static __attribute__((noinline)) int latest_any(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
+{
+	int r = -EAGAIN;
+
 	if (!is_ours(reader->guard))
 		return text_forked();
-	for (int i = 0; i < SHMB_READ_TRIES; i++) {
-		uint64_t number = next_number(reader);
-		const struct shmb_shm_slot *slot = slot_of(reader, number);
-		uint64_t stamp_ns, missed;
+	for (int i = 0; r == -EAGAIN && i < SHMB_READ_TRIES; i++)
+		r = latest(reader, payload, sample, false);
+	return r;
+}
 
-		if (unlikely(number >= SHMB_NUMBER_MAX))
-			return -EBADMSG;
-		if (!slot_holds(slot, number)) {
-			if (unlikely(number == reader->base))
-				return -ENODATA;
-			number--;
-			slot = slot_of(reader, number);
-			if (unlikely(!slot_holds(slot, number)))
-				continue;
-		}
-		if (unlikely(!slot_copy(reader, slot, number, payload, &stamp_ns)))
-			continue;
-		missed = number > reader->position ? number - reader->position : 0;
-		move_to(reader, number + 1);
-		return read_done(reader, number, stamp_ns, missed, sample);
+__attribute__((hot)) int slots_latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
+{
+	if (likely(reader->is_short) && is_ours(reader->guard)) {
+		int r = latest(reader, payload, sample, true);
+
+		if (likely(r != -EAGAIN))
+			return r;
 	}
-	return -EAGAIN;
+	return latest_any(reader, payload, sample);
 }
 
 __attribute__((hot)) int slots_read_next(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
@@ -313,7 +348,7 @@ __attribute__((hot)) int slots_read_next(struct slots_reader *reader, void *payl
 		const struct shmb_shm_slot *slot = slot_of(reader, number);
 		uint64_t stamp_ns, next, oldest;
 
-		if (likely(slot_holds(slot, number)) && likely(slot_copy(reader, slot, number, payload, &stamp_ns))) {
+		if (likely(slot_holds(slot, number)) && likely(slot_copy(reader, slot, number, payload, &stamp_ns, false))) {
 			uint64_t missed = number - reader->position;
 
 			move_to(reader, number + 1);
@@ -343,7 +378,7 @@ int slots_read(struct slots_reader *reader, uint64_t number, void *payload, stru
 		const struct shmb_shm_slot *slot = slot_of(reader, number);
 		uint64_t stamp_ns, next;
 
-		if (slot_holds(slot, number) && slot_copy(reader, slot, number, payload, &stamp_ns))
+		if (slot_holds(slot, number) && slot_copy(reader, slot, number, payload, &stamp_ns, false))
 			return read_done(reader, number, stamp_ns, 0, sample);
 		next = next_number(reader);
 		if (unlikely(next >= SHMB_NUMBER_MAX))
@@ -403,7 +438,7 @@ __attribute__((hot)) int slots_fresh(struct slots_reader *reader, uint64_t min_k
 				return -ETIME;
 			continue;
 		}
-		if (likely(slot_copy(reader, slot, number, payload, &stamp_ns)))
+		if (likely(slot_copy(reader, slot, number, payload, &stamp_ns, false)))
 			return read_done(reader, number, stamp_ns, 0, sample);
 	}
 	return -EAGAIN;

@@ -55,6 +55,7 @@ struct slots_writer {
 	uint8_t payload_shift;
 	uint8_t extras; /* enum slots_extra; 0 is the fast way */
 	uint8_t key_bytes;
+	bool is_short;	/* no extras, and the payload goes by shmb_copy_short() */
 	uint32_t area_mask; /* areas that we have mapped */
 	struct shmb_shm_area *areas[SHMB_AREAS_MAX];
 	_Atomic uint64_t *keys; /* NULL none */
@@ -80,6 +81,7 @@ struct slots_reader {
 	uint8_t key_shift;
 	uint8_t key_type;	   /* enum shmb_key_type; stamps are monotonic keys where there are no others */
 	const unsigned char *keys; /* NULL none */
+	bool is_short; /* as the writer's */
 	uint64_t base;
 	const struct shmb_shm_card *card;
 	struct shmb_shm_area *area; /* NULL none */

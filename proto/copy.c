@@ -5,7 +5,7 @@
  * It lives in a file of its own, is never inlined and passes its pointers through an empty asm statement, so that the compiler can neither
  * re-read the source nor move the copy across the fences of the caller, not even in a link-time build.
  *
- *   up to 64 bytes    moves of constant size from both ends that overlap in the middle: no loop, no call
+ *   up to 64 bytes    shmb_copy_short() (copy.h)
  *   then              memcpy, which has wider registers than we may assume
  *   large, x86-64     `rep movsb`: fills whole cache lines without reading them first, and stays in the cache where the reader will look.
  *                     Many glibc versions turn to non-temporal stores somewhere above 512 KiB, which do not.
@@ -48,21 +48,6 @@ OPAQUE void shmb_copy(void *dst, const void *src, size_t bytes)
  * x86-64 processors without ERMS (before 2012). */
 enum { REP_MOVSB_FROM = 512 * 1024 };
 
-/* Words that may lie anywhere and alias anything. */
-typedef uint16_t word2 __attribute__((aligned(1), may_alias));
-typedef uint32_t word4 __attribute__((aligned(1), may_alias));
-typedef uint64_t word8 __attribute__((aligned(1), may_alias));
-typedef uint8_t word16 __attribute__((vector_size(16), aligned(1), may_alias));
-
-/* The first and the last word; with bytes <= 2 * sizeof(word) they meet or overlap. Both are loaded before either is stored. */
-#define COPY_ENDS(word)                                                                                                                    \
-	do {                                                                                                                               \
-		word first = *(const word *)from;                                                                                          \
-		word last = *(const word *)(from + bytes - sizeof(word));                                                                  \
-		*(word *)to = first;                                                                                                       \
-		*(word *)(to + bytes - sizeof(word)) = last;                                                                               \
-	} while (0)
-
 OPAQUE void shmb_copy(void *dst, const void *src, size_t bytes)
 {
 	uint8_t *to = dst;
@@ -77,24 +62,8 @@ OPAQUE void shmb_copy(void *dst, const void *src, size_t bytes)
 		}
 #endif
 		memcpy(to, from, bytes);
-	} else if (bytes > 32) {
-		word16 first = *(const word16 *)from, second = *(const word16 *)(from + 16);
-		word16 third = *(const word16 *)(from + bytes - 32), last = *(const word16 *)(from + bytes - 16);
-
-		*(word16 *)to = first;
-		*(word16 *)(to + 16) = second;
-		*(word16 *)(to + bytes - 32) = third;
-		*(word16 *)(to + bytes - 16) = last;
-	} else if (bytes > 16) {
-		COPY_ENDS(word16);
-	} else if (bytes >= 8) {
-		COPY_ENDS(word8);
-	} else if (bytes >= 4) {
-		COPY_ENDS(word4);
-	} else if (bytes >= 2) {
-		COPY_ENDS(word2);
-	} else if (bytes == 1) {
-		*to = *from;
+	} else {
+		shmb_copy_short(to, from, bytes);
 	}
 }
 

@@ -149,6 +149,26 @@ static inline struct segment *fixture_segment(struct fixture *fixture, const cha
 	return segment;
 }
 
+/* Field by field: the structs have padding. */
+static inline void fixture_same_geometry(const struct shmb_geometry *a, const struct shmb_geometry *b)
+{
+	ck_assert_int_eq(a->kind, b->kind);
+	ck_assert_uint_eq(a->flags, b->flags);
+	ck_assert_uint_eq(a->data_bytes, b->data_bytes);
+	ck_assert_uint_eq(a->payload_bytes, b->payload_bytes);
+	ck_assert_uint_eq(a->slot_offset, b->slot_offset);
+	ck_assert_uint_eq(a->pool_offset, b->pool_offset);
+	ck_assert_uint_eq(a->slot_count, b->slot_count);
+	ck_assert_uint_eq(a->pool_count, b->pool_count);
+	ck_assert_uint_eq(a->area_count, b->area_count);
+	ck_assert_uint_eq(a->payload_align, b->payload_align);
+	ck_assert_uint_eq(a->slot_shift, b->slot_shift);
+	ck_assert_uint_eq(a->pool_shift, b->pool_shift);
+	ck_assert_uint_eq(a->key_field, b->key_field);
+	ck_assert_uint_eq(a->base, b->base);
+	ck_assert_uint_eq(a->generation, b->generation);
+}
+
 static inline struct holder fixture_holder(int32_t pid, uint32_t uid)
 {
 	struct holder who = { .pid = pid, .uid = uid, .start_time = (uint64_t)pid * 1000 + 7 };

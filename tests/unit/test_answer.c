@@ -117,6 +117,12 @@ START_TEST(errors)
 		ck_assert_int_eq(answer_decode(), -EBADMSG);
 		sent_bytes += 2;
 		ck_assert_int_eq(answer_decode(), -EBADMSG);
+		sent_bytes = SHMB_MESSAGE_MAX;
+		sent.head.tail_bytes = (uint32_t)(sent_bytes - sizeof(sent.answer));
+		ck_assert_int_eq(answer_decode(), -EPROTOTYPE);
+		sent_bytes++;
+		sent.head.tail_bytes++;
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
 		sent.head.tail_bytes = 0;
 		for (sent_bytes = 0; sent_bytes < sizeof(sent.answer); sent_bytes++)
 			ck_assert_int_eq(answer_decode(), -EBADMSG);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The copy routine: every size and alignment, not a byte beside the destination, nothing read beside the source. */
+/* The copy routines: every size and alignment, not a byte beside the destination, nothing read beside the source. */
 #include "proto/copy.h"
 #include "tests/support/unit.h"
 
@@ -27,18 +27,32 @@ static void buffers_free(void)
 	free(target);
 }
 
-static void copy_and_check(size_t to, size_t from, size_t bytes)
+typedef void copy_fn(void *dst, const void *src, size_t bytes);
+
+static void copy_and_check_with(copy_fn *copy, size_t to, size_t from, size_t bytes)
 {
 	unsigned beside = 0;
 
 	memset(target, 0xee, GUARD + to + bytes + GUARD);
-	shmb_copy(target + GUARD + to, source + from, bytes);
+	copy(target + GUARD + to, source + from, bytes);
 	ck_assert_msg(memcmp(target + GUARD + to, source + from, bytes) == 0, "%zu bytes from %zu to %zu", bytes, from, to);
 	for (size_t i = 0; i < GUARD + to; i++)
 		beside += target[i] != 0xee;
 	for (size_t i = 0; i < GUARD; i++)
 		beside += target[GUARD + to + bytes + i] != 0xee;
 	ck_assert_uint_eq(beside, 0);
+}
+
+static void short_copy(void *dst, const void *src, size_t bytes)
+{
+	shmb_copy_short(dst, src, bytes);
+}
+
+static void copy_and_check(size_t to, size_t from, size_t bytes)
+{
+	copy_and_check_with(shmb_copy, to, from, bytes);
+	if (bytes <= SHMB_COPY_SHORT)
+		copy_and_check_with(short_copy, to, from, bytes);
 }
 
 START_TEST(small_sizes)
@@ -88,6 +102,10 @@ START_TEST(page_edges)
 		memset(map[1] + 4096, (int)i, room);
 		shmb_copy(map[0] + 4096 + room - sizes[i], map[1] + 4096 + room - sizes[i], sizes[i]);
 		shmb_copy(map[0] + 4096, map[1] + 4096, sizes[i]);
+		if (sizes[i] <= SHMB_COPY_SHORT) {
+			shmb_copy_short(map[0] + 4096 + room - sizes[i], map[1] + 4096 + room - sizes[i], sizes[i]);
+			shmb_copy_short(map[0] + 4096, map[1] + 4096, sizes[i]);
+		}
 		ck_assert_int_eq(memcmp(map[0] + 4096, map[1] + 4096, sizes[i]), 0);
 	}
 	munmap(map[0], room + 2 * 4096);

@@ -183,6 +183,8 @@ START_TEST(tails)
 	ck_assert_int_eq(decode(&p, &out), 0);
 	p.fixed.head.tail_bytes = (uint32_t)(p.tail_bytes = SHMB_SCHEMA_MAX + 1);
 	ck_assert_int_eq(decode(&p, &out), -EINVAL);
+	p.fixed.head.tail_bytes = (uint32_t)(p.tail_bytes = SHMB_MESSAGE_MAX - p.size);
+	ck_assert_int_eq(decode(&p, &out), -EINVAL);
 	p.fixed.head.tail_bytes = (uint32_t)(p.tail_bytes = SHMB_MESSAGE_MAX - p.size + 1);
 	ck_assert_int_eq(decode(&p, &out), -EBADMSG);
 	p.fixed.head.opcode = SHMB_OP_LIST;
@@ -320,6 +322,8 @@ START_TEST(open_writers)
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.name[3], '%', -EINVAL);
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.name[8], '/', -EINVAL);
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.name[9], 'x', -EINVAL);
+	TAKEN(SHMB_OP_OPEN_WRITER, open_writer.type[1], ' ');
+	TAKEN(SHMB_OP_OPEN_WRITER, open_writer.type[1], '~');
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.type[0], '\0', -EINVAL);
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.type[1], '\x1b', -EINVAL);
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.type[1], '\xff', -EINVAL);
@@ -354,6 +358,7 @@ START_TEST(open_readers)
 	REFUSED(SHMB_OP_OPEN_READER, open_reader.role, 4, -EINVAL);
 	TAKEN(SHMB_OP_OPEN_READER, open_reader.role, SHMB_ROLE_READER);
 	TAKEN(SHMB_OP_OPEN_READER, open_reader.kind, 0);
+	TAKEN(SHMB_OP_OPEN_READER, open_reader.kind, SHMB_KIND_BLOCK);
 	TAKEN(SHMB_OP_OPEN_READER, open_reader.schema_hash, 0);
 	REFUSED(SHMB_OP_OPEN_READER, open_reader.kind, SHMB_KIND_BLOCK + 1, -EINVAL);
 	REFUSED(SHMB_OP_OPEN_READER, open_reader.reserved[1], 1, -EINVAL);
@@ -445,6 +450,8 @@ START_TEST(text_set)
 	ck_assert_int_eq(memcmp(field, "a?b???~", 8), 0);
 	shmb_text_set(field, sizeof(field), "");
 	ck_assert_int_eq(memcmp(field, "\0\0\0\0\0\0\0", 8), 0);
+	shmb_text_set(field, sizeof(field), " a b ");
+	ck_assert_int_eq(memcmp(field, " a b \0\0", 8), 0);
 	shmb_text_set(field, 1, "abc");
 	ck_assert_int_eq(field[0], '\0');
 	shmb_text_set(field, sizeof(field), NULL);

@@ -75,7 +75,7 @@ END_TEST
 /* Each is refused with a message that names what was written. */
 START_TEST(mistakes)
 {
-	char long_path[300];
+	char long_path[300] = "";
 
 	ck_assert_int_eq(PARSE(&root, "--lingr", "3s"), OPTIONS_BAD);
 	ck_assert_ptr_nonnull(strstr(message, "--lingr"));

@@ -274,6 +274,47 @@ START_TEST(hash_is_xxh3)
 }
 END_TEST
 
+/* What lies behind the text is not part of it, whatever it is. */
+START_TEST(text_ends_where_its_length_says)
+{
+	static const char text[] = "\tuint16[12] abz_9 # ~\nfloat64 z\nbool[3] q";
+	static const char behind[] = "0]a _9[#\n";
+
+	for (size_t length = 0; length < sizeof(text); length++) {
+		char exact[sizeof(text) + 1];
+		struct shmb_schema expected;
+		const char *expected_why = NULL;
+		int r;
+
+		memcpy(exact, text, length);
+		exact[length] = '\0';
+		r = shmb_schema_parse(exact, length, &expected, NULL, &expected_why);
+		if (length == sizeof(text) - 1)
+			ck_assert_int_eq(r, 0);
+		for (size_t i = 0; i < sizeof(behind); i++) {
+			struct shmb_schema schema;
+			const char *why = NULL;
+
+			exact[length] = behind[i];
+			ck_assert_int_eq(shmb_schema_parse(exact, length, &schema, NULL, &why), r);
+			ck_assert_ptr_eq(why, expected_why);
+			if (r < 0)
+				continue;
+			ck_assert_uint_eq(schema.size, expected.size);
+			ck_assert_uint_eq(schema.field_count, expected.field_count);
+			for (uint32_t f = 0; f < schema.field_count; f++) {
+				ck_assert_str_eq(schema.fields[f].name, expected.fields[f].name);
+				ck_assert_uint_eq(schema.fields[f].offset, expected.fields[f].offset);
+				ck_assert_uint_eq(schema.fields[f].count, expected.fields[f].count);
+			}
+			shmb_schema_deinit(&schema);
+		}
+		if (r == 0)
+			shmb_schema_deinit(&expected);
+	}
+}
+END_TEST
+
 static void random_text_check(const char *text, size_t length)
 {
 	char *copy = malloc(length > 0 ? length : 1); /* of its exact size: sanitizers see a byte read too many */
@@ -329,6 +370,7 @@ int main(void)
 	unit_add(suite, a_nul_is_refused, 5);
 	unit_add(suite, limits, 5);
 	unit_add(suite, hash_is_xxh3, 5);
+	unit_add(suite, text_ends_where_its_length_says, 5);
 	unit_add(suite, random_texts, 20);
 	return unit_run(suite);
 }

@@ -585,6 +585,59 @@ START_TEST(sleeping)
 }
 END_TEST
 
+struct race {
+	struct bench *bench;
+	_Atomic bool over;
+};
+
+static void *publish_without_end(void *arg)
+{
+	struct race *race = arg;
+	unsigned char payload[4096];
+
+	while (!race->over) {
+		memset(payload, (int)(race->bench->writer.next & 0xff), sizeof(payload));
+		if (slots_publish(&race->bench->writer, payload) != 0)
+			abort();
+	}
+	return NULL;
+}
+
+/* A writer that never pauses laps its readers in the middle of their copies: they say so, or have every byte of one write. */
+START_TEST(never_torn)
+{
+	uint64_t end = shmb_now_ns() + 300000000;
+	uint64_t got = 0, missed = 0, first = UINT64_MAX;
+	unsigned char payload[4096];
+	struct shmb_sample sample;
+	struct race race = { 0 };
+	struct bench bench;
+	pthread_t thread;
+
+	bench_setup(&bench, 4, sizeof(payload), 0);
+	race.bench = &bench;
+	ck_assert_int_eq(pthread_create(&thread, NULL, publish_without_end, &race), 0);
+	for (unsigned turn = 0; shmb_now_ns() < end; turn++) {
+		int r = turn % 2 == 0 ? slots_latest(&bench.reader, payload, &sample) : slots_read_next(&bench.reader, payload, &sample);
+
+		if (r == -ENODATA || r == -EAGAIN)
+			continue;
+		ck_assert_int_eq(r, 0);
+		for (size_t i = 0; i < sizeof(payload); i++)
+			ck_assert_msg(payload[i] == (sample.number & 0xff), "write %llu is torn", (unsigned long long)sample.number);
+		if (first == UINT64_MAX)
+			first = sample.number - sample.missed;
+		got += sample.number >= first + got + missed; /* the newest may come twice */
+		missed += sample.missed;
+		ck_assert_uint_eq(first + got + missed, sample.number + 1);
+	}
+	race.over = true;
+	pthread_join(thread, NULL);
+	ck_assert_uint_gt(got, 0);
+	bench_teardown(&bench);
+}
+END_TEST
+
 START_TEST(lost_cell)
 {
 	struct bench bench;
@@ -621,6 +674,7 @@ int main(void)
 	unit_add(suite, verdicts, 20);
 	unit_add(suite, deadlines, 20);
 	unit_add(suite, sleeping, 20);
+	unit_add(suite, never_torn, 20);
 	unit_add(suite, lost_cell, 20);
 	return unit_run(suite);
 }

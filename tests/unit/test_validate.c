@@ -47,6 +47,7 @@ static struct shmb_shm_card card_of(const struct shmb_geometry *g)
 		.payload_align = g->payload_align,
 		.name = "imu/main",
 		.type = "imu",
+		.lease_epoch = 1, /* not 0: the byte behind the type */
 		.cut = UINT64_MAX,
 	};
 
@@ -244,6 +245,51 @@ START_TEST(reserved_is_ignored)
 	memset(card.reserved5, 0xff, sizeof(card.reserved5));
 	memset(card.cells, 0xff, sizeof(card.cells));
 	ck_assert_int_eq(check(&card, card.data_bytes), 0);
+}
+END_TEST
+
+/* The largest of everything that has a limit, and one more. */
+START_TEST(largest_numbers)
+{
+	struct shmb_shm_card card = inline_card();
+	uint64_t data = card.data_bytes;
+	struct shmb_geometry g;
+
+	card.base = SHMB_NUMBER_MAX;
+	card.area_count = SHMB_AREAS_MAX;
+	memset(card.type, '~', SHMB_TYPE_NAME_MAX);
+	card.type[1] = ' ';
+	memset(card.name, 'n', SHMB_NAME_MAX);
+	card.schema_length = SHMB_PAGE; /* exactly one page more */
+	ck_assert_int_eq(check(&card, data), 0);
+	card.schema_length = SHMB_SCHEMA_MAX;
+	card.card_bytes = SHMB_PAGE + SHMB_SCHEMA_MAX;
+	ck_assert_int_eq(shmb_card_check(&card, SHMB_PAGE + SHMB_SCHEMA_MAX, data, &g, NULL), 0);
+	card.schema_length++;
+	card.card_bytes += SHMB_PAGE;
+	ck_assert_int_eq(shmb_card_check(&card, 2 * SHMB_PAGE + SHMB_SCHEMA_MAX, data, &g, NULL), -EBADMSG);
+	card.schema_length = 0; /* and the least */
+	card.card_bytes = SHMB_PAGE;
+	ck_assert_int_eq(shmb_card_check(&card, SHMB_PAGE, data, &g, NULL), -EBADMSG);
+
+	card = planned(SHMB_KIND_RING, 0, SHMB_CAPACITY_MAX, 8);
+	ck_assert_int_eq(check(&card, card.data_bytes), 0);
+	card.slot_count = card.pool_count = 2 * SHMB_CAPACITY_MAX;
+	card.data_bytes *= 2;
+	ck_assert_int_eq(check(&card, card.data_bytes), -EBADMSG);
+
+	card = pool_card();
+	card.payload_align = 64;
+	ck_assert_int_eq(check(&card, card.data_bytes), 0);
+	card.data_bytes = SHMB_DATA_MAX; /* more than it needs is no fault */
+	ck_assert_int_eq(check(&card, card.data_bytes), 0);
+	card.data_bytes += SHMB_PAGE;
+	ck_assert_int_eq(check(&card, card.data_bytes), -EBADMSG);
+	card = pool_card();
+	card.data_bytes += 64; /* no whole pages */
+	ck_assert_int_eq(check(&card, card.data_bytes), -EBADMSG);
+	card.data_bytes = 0;
+	ck_assert_int_eq(check(&card, 0), -EBADMSG);
 }
 END_TEST
 
@@ -535,6 +581,7 @@ int main(void)
 	unit_add(suite, magic_and_versions, 5);
 	unit_add(suite, all_zero, 5);
 	unit_add(suite, reserved_is_ignored, 5);
+	unit_add(suite, largest_numbers, 5);
 	unit_add(suite, each_field_of_the_identity, 5);
 	unit_add(suite, unterminated_strings, 5);
 	unit_add(suite, each_field_of_the_geometry, 5);

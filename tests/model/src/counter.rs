@@ -2,7 +2,7 @@
 
 //! counter.publish: the counter says which numbers are there.
 //!
-//! Transcribes slots_write() and the choice of the newest in slots_latest() (libclient/slots.h): two slots, ids only (what the payload
+//! Transcribes publish(), next_number() and the choice of the newest in latest() (libclient/slots.c): two slots, ids only (what the payload
 //! does is slot.rs). The counter may lag one behind; then the slot of its number is done already and is the newest.
 //!
 //! Bounds: 2 threads, 2 writes (3 where the slot of the first has to be used again), 2 reads.

@@ -2,8 +2,8 @@
 
 //! repair.slot: the broker mends what a dead writer left while readers read, and the next writer goes on.
 //!
-//! Transcribes slots_write() with a death between any two of its steps, the repair of the daemon's segment_release() and
-//! slots_read(). Two slots hold numbers 0 and 1; the first writer writes number 2 over number 0 and dies; the broker repairs; the second
+//! Transcribes publish() with a death between any two of its steps, slot_mend() of daemon/repair.c, slot_holds() and
+//! slot_copy(). Two slots hold numbers 0 and 1; the first writer writes number 2 over number 0 and dies; the broker repairs; the second
 //! writer takes its number from the counter. Death, repair and the next grant are ordered by the kernel (pidfd, socket), so they are one
 //! thread here, one after the other.
 //!

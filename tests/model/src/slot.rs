@@ -2,7 +2,7 @@
 
 //! slot.claim and slot.publish: a slot whose id names the write it holds.
 //!
-//! Transcribes slots_write() and slots_read() of libclient/slots.h: one slot that the writer laps once or twice while a reader copies
+//! Transcribes publish(), slot_holds() and slot_copy() of libclient/slots.c: one slot that the writer laps once or twice while a reader copies
 //! it. Number n of a ring of two slots: 0, 2 and 4 share this one.
 //!
 //! Bounds: 2 threads; one write over the first, any interleaving, or two, at most 5 preemptions; payload of 2 words; the reader tries each number once, oldest first.

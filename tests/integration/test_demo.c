@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The demo, as a user runs it: it proves what it says and ends with 0, and with one corrupted sample it does not. And the examples beside it, on a
+ * daemon of the test's.
+ */
+#include "../support/client.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef SHMB_BUILT_DEMO
+#define SHMB_BUILT_DEMO ""
+#endif
+
+static const char *demo(void)
+{
+	const char *given = getenv("SHMB_TEST_DEMO");
+
+	return given != NULL ? given : SHMB_BUILT_DEMO;
+}
+
+/* The demo's own children end with it; what it leaves is looked for in /tmp and /dev/shm. */
+static char *surroundings(void)
+{
+	char *shm = dir_names("/dev/shm");
+	char *tmp = dir_names("/tmp");
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	char *lists[] = { shm, tmp };
+
+	for (unsigned i = 0; i < 2; i++) {
+		char *rest = lists[i];
+		char *name;
+
+		while ((name = strsep(&rest, "\n")) != NULL)
+			if (strstr(name, "demo") != NULL)
+				fprintf(out, "%s\n", name);
+	}
+	fclose(out);
+	free(shm);
+	free(tmp);
+	return text;
+}
+
+START_TEST(demo_proves_what_it_says)
+{
+	struct program_result result;
+	char *before = surroundings();
+	char *after;
+
+	if (demo()[0] == '\0')
+		TEST_SKIP("the demo is not built");
+	program_run(&result, NULL, ARGV(demo(), "--seconds", "4"));
+	ck_assert_msg(result.status == 0, "exit status %d:\n%s\n%s", result.status, result.out, result.err);
+	ck_assert_msg(strstr(result.out, "lost 0, torn 0, leaked 0") != NULL, "it does not say so:\n%s", result.out);
+	program_result_deinit(&result);
+	after = surroundings();
+	ck_assert_str_eq(before, after);
+	free(before);
+	free(after);
+}
+END_TEST
+
+START_TEST(demo_fails_with_a_corrupted_sample)
+{
+	struct program_result result;
+
+	if (demo()[0] == '\0')
+		TEST_SKIP("the demo is not built");
+	program_run(&result, NULL, ARGV(demo(), "--seconds", "4", "--corrupt"));
+	ck_assert_msg(result.status > 0, "exit status %d:\n%s\n%s", result.status, result.out, result.err);
+	ck_assert_msg(strstr(result.out, "lost 0, torn 0, leaked 0") == NULL, "the corrupted sample was not counted:\n%s", result.out);
+	program_result_deinit(&result);
+}
+END_TEST
+
+START_TEST(host_sensors_and_watch)
+{
+	static const char *const names[] = { "host/cpu", "host/memory", "host/network" };
+	const char *folder = strrchr(demo(), '/');
+	struct program_options options = { 0 };
+	struct program_result result;
+	struct program sensors;
+	struct shmb *client;
+	struct listed listed;
+	struct broker b;
+	char sensors_path[1024];
+	char watch_path[1024];
+
+	if (folder == NULL)
+		TEST_SKIP("the examples are not built");
+	snprintf(sensors_path, sizeof(sensors_path), "%.*s/host_sensors", (int)(folder - demo()), demo());
+	snprintf(watch_path, sizeof(watch_path), "%.*s/watch", (int)(folder - demo()), demo());
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	options.environment = ARGV(b.environment);
+	program_start(&sensors, &options, ARGV(sensors_path, "--rate", "100"));
+	for (unsigned i = 0; i < 3; i++)
+		WAIT_UNTIL(segment_listed(client, names[i], &listed) && strcmp(listed.kind, "ring") == 0);
+	program_run(&result, &options, ARGV(watch_path, "--seconds", "2", "--lines"));
+	ck_assert_msg(result.status == 0, "exit status %d: %s", result.status, result.err);
+	for (unsigned i = 0; i < 3; i++) {
+		struct shmb_ring_reader *reader = ring_reader(client, names[i]);
+		struct shmb_segment_status status;
+
+		ck_assert_msg(strstr(result.out, names[i]) != NULL, "%s is not shown:\n%s", names[i], result.out);
+		ASSERT_OK(shmb_ring_status(reader, &status));
+		ck_assert_uint_ge(status.next, 100);
+		shmb_ring_reader_close(reader);
+	}
+	program_result_deinit(&result);
+	program_signal(&sensors, SIGTERM);
+	ck_assert_int_eq(program_wait(&sensors), 0);
+	wait_writer(client, names[0], SHMB_WRITER_IS_CLOSED);
+	/* wrong use, and no daemon */
+	program_run(&result, &options, ARGV(sensors_path, "--bogus"));
+	ck_assert_int_eq(result.status, 2);
+	program_result_deinit(&result);
+	program_run(&result, &options, ARGV(sensors_path, "--socket", "/nowhere"));
+	ck_assert_msg(result.status > 0 && strstr(result.err, "/nowhere") != NULL, "exit status %d: %s", result.status, result.err);
+	program_result_deinit(&result);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("demo");
+
+	suite_add(suite, demo_proves_what_it_says, 90);
+	suite_add(suite, demo_fails_with_a_corrupted_sample, 90);
+	suite_add(suite, host_sensors_and_watch, 60);
+	return suite_run(suite);
+}
