@@ -288,6 +288,7 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 	struct attachment *attachment = attachment_by_handle(peer, open->handle);
 	struct segment *segment;
 	const char *how = "taken over";
+	uint64_t epoch;
 	bool is_new = false;
 
 	if (attachment != NULL) {
@@ -305,11 +306,8 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 			return;
 		is_new = true;
 		how = "made";
-	} else if (open->role == SHMB_ROLE_SHARER) {
-		how = "shared";
-	} else if (segment->state != SHMB_STATE_FREE) {
-		how = "taken back";
 	}
+	epoch = segment->epoch;
 	if (open->role == SHMB_ROLE_SHARER)
 		attachment = take_share(peer, segment, open, reply);
 	else
@@ -327,6 +325,10 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 			reaper_remove(broker, segment);
 		return;
 	}
+	if (attachment->role == SHMB_ROLE_SHARER && !is_new)
+		how = "shared";
+	else if (segment->epoch == epoch && !is_new)
+		how = "taken back";
 	log_info("%s: %s by %s %d (%s); a %s of %u times %" PRIu64 " bytes, type %s", segment->name, how,
 		 attachment->role == SHMB_ROLE_SHARER ? "sharer" : "writer", peer->holder.pid, peer->process->comm,
 		 match_kind_name(segment->geometry.kind), segment->geometry.pool_count, segment->geometry.payload_bytes, segment->type);

@@ -35,11 +35,11 @@ static inline int writer_check(const struct slots_writer *writer)
 	return 0;
 }
 
-/* Somebody may sleep: wakes all who do. `bound` is the areas to look at. */
-void wake_waiters(struct slots_writer *writer, uint32_t bound) __attribute__((cold));
+/* Somebody may sleep: wakes all who do. `bound` is the areas to look at. Returns 0, so that a publish can end with it. */
+int wake_waiters(struct slots_writer *writer, uint32_t bound) __attribute__((cold));
 
-/* After the counter: wakes who sleeps. No system call when nobody does. */
-static inline __attribute__((always_inline)) void publish_announce(struct slots_writer *writer)
+/* After the counter: wakes who sleeps. No system call when nobody does. Returns 0. */
+static inline __attribute__((always_inline)) int publish_announce(struct slots_writer *writer)
 {
 	uint32_t bound;
 
@@ -47,6 +47,10 @@ static inline __attribute__((always_inline)) void publish_announce(struct slots_
 	 * Orders:  id, counter -> look at the flags.
 	 * Without: reader and writer each miss what the other one stored, and the reader sleeps with data there.
 	 * Model:   tests/model/src/wait.rs */
+	/* ORDER frame.pin (seq_cst). Partner: pin_take().
+	 * Orders:  counter of a frame -> look at the pins, at the next loan.
+	 * Without: the writer does not see the pin and the reader does not see that it came too late: the frame is overwritten while held.
+	 * Model:   tests/model/src/frame.rs */
 	shmb_fence_seq_cst();
 
 	/* ORDER area.bind (acquire). Partner: cell_write().
@@ -55,11 +59,10 @@ static inline __attribute__((always_inline)) void publish_announce(struct slots_
 	 * Model:   tests/model/src/bind.rs */
 	bound = (uint32_t)atomic_load_explicit(&writer->card->bound_areas, memory_order_acquire) & writer->area_mask;
 	for (uint32_t left = bound; left != 0; left &= left - 1) {
-		if (unlikely(atomic_load_explicit(&writer->areas[__builtin_ctz(left)]->waiters, memory_order_relaxed) != 0)) {
-			wake_waiters(writer, bound);
-			break;
-		}
+		if (unlikely(atomic_load_explicit(&writer->areas[__builtin_ctz(left)]->waiters, memory_order_relaxed) != 0))
+			return wake_waiters(writer, bound);
 	}
+	return 0;
 }
 
 #endif

@@ -27,12 +27,20 @@ static inline bool slot_holds(const struct shmb_shm_slot *slot, uint64_t number)
 }
 
 /* Copies a slot that was seen to hold `number`. False: it was overwritten meanwhile, the copy is worth nothing. */
-static inline bool slot_copy(const struct slots_reader *reader, const struct shmb_shm_slot *slot, uint64_t number, void *payload,
-			     uint64_t *stamp_ns)
+static inline __attribute__((always_inline)) bool slot_copy(const struct slots_reader *reader, const struct shmb_shm_slot *slot,
+							    uint64_t number, void *payload, uint64_t *stamp_ns, bool is_short)
 {
+	const unsigned char *from = reader->payloads + ((number & reader->mask) << reader->payload_shift);
+
 	SHMB_STEP("read.checked");
-	*stamp_ns = reader->stamped ? atomic_load_explicit(&slot->stamp_ns, memory_order_relaxed) : 0;
-	shmb_copy(payload, reader->payloads + ((number & reader->mask) << reader->payload_shift), reader->payload_bytes);
+	*stamp_ns = 0;
+	if (is_short) {
+		shmb_copy_short(payload, from, reader->payload_bytes);
+	} else {
+		if (reader->stamped)
+			*stamp_ns = atomic_load_explicit(&slot->stamp_ns, memory_order_relaxed);
+		shmb_copy(payload, from, reader->payload_bytes);
+	}
 	SHMB_STEP("read.copied");
 	/* ORDER slot.claim (acquire). Partner: publish().
 	 * Orders:  id "being written" -> slot bytes.
