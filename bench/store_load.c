@@ -90,6 +90,7 @@ static int copies_init(void **state, const struct bench_place *place)
 		.capacity = place->which->slots,
 		.payload_align = 1,
 		.payload_bytes = place->which->bytes,
+		.key_field = SHMB_KEY_IS_STAMP,
 	};
 	const char *why;
 	int r;

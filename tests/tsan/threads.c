@@ -130,6 +130,7 @@ static int segment_make(struct segment *segment, uint32_t payload_bytes, uint32_
 		.capacity = capacity,
 		.payload_align = 8,
 		.payload_bytes = payload_bytes,
+		.key_field = SHMB_KEY_IS_STAMP,
 	};
 	const char *why;
 	int r = shmb_geometry_plan(&request, 1, &segment->geometry, &why);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Plans of data parts: known layouts byte for byte, what is refused, and the promises that hold for every plan. */
-#include "proto/geometry.h"
-#include "tests/support/unit.h"
+#include "geometry_safe.h"
 
 #include <errno.h>
 #include <string.h>
@@ -9,7 +8,12 @@
 static int plan(enum shmb_kind kind, uint32_t flags, uint32_t capacity, uint64_t bytes, uint32_t align, struct shmb_geometry *out)
 {
 	struct shmb_request request = {
-		.kind = kind, .flags = flags, .capacity = capacity, .payload_bytes = bytes, .payload_align = align
+		.kind = kind,
+		.flags = flags,
+		.capacity = capacity,
+		.payload_bytes = bytes,
+		.payload_align = align,
+		.key_field = SHMB_KEY_IS_STAMP,
 	};
 	const char *why = NULL;
 	int r = shmb_geometry_plan(&request, 3, out, &why);
@@ -49,8 +53,7 @@ static void plan_check(const struct shmb_geometry *g)
 		ck_assert_uint_eq(g->pool_offset % (stride >= SHMB_PAGE ? SHMB_PAGE : 64), 0);
 	}
 	ck_assert_uint_eq(g->key_type, 0);
-	ck_assert_uint_eq(g->key_field, UINT32_MAX);
-	ck_assert_uint_eq(g->key_offset + g->entry_offset + g->entry_count + g->history, 0);
+	geometry_is_safe(g, g->data_bytes);
 	ck_assert_uint_eq(g->generation, 1);
 	ck_assert_uint_eq(g->base, 0);
 	ck_assert_uint_eq(g->area_count, 3);
@@ -110,6 +113,7 @@ START_TEST(refused_requests)
 	for (size_t i = 0; i < sizeof(capacities) / sizeof(capacities[0]); i++) {
 		ck_assert_int_eq(plan(SHMB_KIND_RING, 0, capacities[i], 8, 8, &g), -EINVAL);
 		ck_assert_int_eq(plan(SHMB_KIND_VALUE, 0, capacities[i], 8, 8, &g), -EINVAL);
+		ck_assert_int_eq(plan(SHMB_KIND_QUEUE, 0, capacities[i], 8, 8, &g), -EINVAL);
 	}
 	ck_assert_int_eq(plan(SHMB_KIND_VALUE, 0, 2, 8, 8, &g), -EINVAL);
 	ck_assert_int_eq(plan(SHMB_KIND_VALUE, 0, 16, 8, 8, &g), -EINVAL);
@@ -120,7 +124,7 @@ START_TEST(refused_requests)
 	for (int bit = 1; bit < 32; bit++)
 		ck_assert_int_eq(plan(SHMB_KIND_RING, UINT32_C(1) << bit, 16, 8, 8, &g), -EINVAL);
 	for (int kind = 0; kind < 300; kind++) {
-		if (kind != SHMB_KIND_VALUE && kind != SHMB_KIND_RING)
+		if (kind < SHMB_KIND_VALUE || kind > SHMB_KIND_BLOCK)
 			ck_assert_int_eq(plan((enum shmb_kind)kind, 0, 4, 8, 8, &g), -EOPNOTSUPP);
 	}
 }
@@ -140,7 +144,9 @@ END_TEST
 
 START_TEST(too_many_areas)
 {
-	struct shmb_request request = { .kind = SHMB_KIND_RING, .capacity = 16, .payload_bytes = 8, .payload_align = 8 };
+	struct shmb_request request = {
+		.kind = SHMB_KIND_RING, .capacity = 16, .payload_bytes = 8, .payload_align = 8, .key_field = SHMB_KEY_IS_STAMP
+	};
 	struct shmb_geometry g;
 	const char *why = NULL;
 
@@ -163,6 +169,188 @@ START_TEST(every_small_payload)
 			}
 		}
 	}
+}
+END_TEST
+
+static int frame(uint32_t history, uint32_t pins, uint64_t bytes, struct shmb_geometry *out)
+{
+	struct shmb_request request = {
+		.kind = SHMB_KIND_FRAME,
+		.history = history,
+		.pins = pins,
+		.payload_bytes = bytes,
+		.payload_align = 8,
+		.key_field = SHMB_KEY_IS_STAMP,
+	};
+
+	return shmb_geometry_plan(&request, 3, out, NULL);
+}
+
+START_TEST(frames)
+{
+	struct shmb_geometry g;
+
+	ck_assert_int_eq(frame(4, 3, 6220800, &g), 0);
+	geometry_is_safe(&g, g.data_bytes);
+	ck_assert_uint_eq(g.history, 4);
+	ck_assert_uint_eq(g.slot_count, 8);
+	ck_assert_uint_eq(g.entry_count, 16); /* twice five, a power of two */
+	ck_assert_uint_eq(g.slot_offset, 512);
+	ck_assert_uint_eq(g.entry_offset, 512 + 8 * 64);
+	ck_assert_uint_eq(g.pool_offset, 4096);
+	ck_assert_uint_eq(g.data_bytes, 4096 + (UINT64_C(8) << 23));
+
+	/* Even the smallest payload has its place in the pool: a slot's head is not for who holds it. */
+	ck_assert_int_eq(frame(1, 0, 1, &g), 0);
+	geometry_is_safe(&g, g.data_bytes);
+	ck_assert_uint_eq(g.slot_count, 2);
+	ck_assert_uint_eq(g.entry_count, 4);
+	ck_assert_uint_eq(g.pool_offset, 512 + 2 * 64 + 4 * 64);
+	ck_assert_int_eq(frame(4096, 1024, 64, &g), 0);
+	geometry_is_safe(&g, g.data_bytes);
+	ck_assert_uint_eq(g.entry_count, 16384);
+
+	ck_assert_int_eq(frame(0, 0, 64, &g), -EINVAL);
+	ck_assert_int_eq(frame(4097, 0, 64, &g), -EINVAL);
+	ck_assert_int_eq(frame(UINT32_MAX, 0, 64, &g), -EINVAL);
+	ck_assert_int_eq(frame(4, 1025, 64, &g), -EINVAL);
+	ck_assert_int_eq(frame(4, UINT32_MAX, 64, &g), -EINVAL);
+	ck_assert_int_eq(frame(4, 4, 0, &g), -EINVAL);
+	ck_assert_int_eq(plan(SHMB_KIND_FRAME, 0, 8, 64, 8, &g), -EINVAL); /* a capacity */
+}
+END_TEST
+
+START_TEST(queues_and_blocks)
+{
+	struct shmb_geometry g;
+	struct shmb_request request = {
+		.kind = SHMB_KIND_BLOCK, .payload_bytes = 100, .payload_align = 64, .key_field = SHMB_KEY_IS_STAMP
+	};
+
+	ck_assert_int_eq(plan(SHMB_KIND_QUEUE, 0, 2, 56, 8, &g), 0);
+	plan_check(&g);
+	ck_assert_uint_eq(g.pool_offset, 520);
+	ck_assert_int_eq(plan(SHMB_KIND_QUEUE, SHMB_SEGMENT_STAMPED, 1 << 20, 100, 8, &g), 0);
+	plan_check(&g);
+
+	ck_assert_int_eq(shmb_geometry_plan(&request, 3, &g, NULL), 0);
+	geometry_is_safe(&g, g.data_bytes);
+	ck_assert_uint_eq(g.pool_offset, 512);
+	ck_assert_uint_eq(g.data_bytes, SHMB_PAGE);
+	request.payload_bytes = SHMB_PAYLOAD_MAX;
+	ck_assert_int_eq(shmb_geometry_plan(&request, 3, &g, NULL), 0);
+	geometry_is_safe(&g, g.data_bytes);
+	ck_assert_uint_eq(g.data_bytes, SHMB_PAGE + SHMB_PAYLOAD_MAX);
+
+#define REFUSED(field, value)                                                                                                              \
+	do {                                                                                                                               \
+		struct shmb_request bad = request;                                                                                         \
+		bad.field = value;                                                                                                         \
+		ck_assert_int_eq(shmb_geometry_plan(&bad, 3, &g, NULL), -EINVAL);                                                          \
+	} while (0)
+	REFUSED(capacity, 1);
+	REFUSED(flags, SHMB_SEGMENT_STAMPED);
+	REFUSED(history, 1);
+	REFUSED(pins, 1);
+	REFUSED(key_type, SHMB_KEY_SEQUENCE);
+	REFUSED(payload_bytes, 0);
+	REFUSED(key_field, 0);
+	request.kind = SHMB_KIND_QUEUE;
+	request.capacity = 16;
+	request.payload_bytes = 64;
+	ck_assert_int_eq(shmb_geometry_plan(&request, 3, &g, NULL), 0);
+	REFUSED(history, 1);
+	REFUSED(pins, 1);
+	REFUSED(key_type, SHMB_KEY_SEQUENCE);
+	REFUSED(key_field, 0);
+}
+END_TEST
+
+START_TEST(keys)
+{
+	static const enum shmb_kind kinds[] = { SHMB_KIND_RING, SHMB_KIND_FRAME };
+	struct shmb_geometry g;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct shmb_request request = {
+			.kind = kinds[i],
+			.flags = SHMB_SEGMENT_STAMPED,
+			.capacity = kinds[i] == SHMB_KIND_RING ? 64 : 0,
+			.history = kinds[i] == SHMB_KIND_RING ? 0 : 10,
+			.payload_bytes = 24,
+			.payload_align = 8,
+			.key_type = SHMB_KEY_MONOTONIC_NS,
+			.key_field = SHMB_KEY_IS_STAMP,
+		};
+
+		ck_assert_int_eq(shmb_geometry_plan(&request, 3, &g, NULL), 0);
+		geometry_is_safe(&g, g.data_bytes);
+		ck_assert_uint_eq(g.key_type, SHMB_KEY_MONOTONIC_NS);
+		ck_assert_uint_eq(g.key_offset, 512 + g.slot_count * 64);
+		REFUSED(flags, 0);
+		REFUSED(key_type, SHMB_KEY_REALTIME_NS); /* that is not what a stamp is */
+		REFUSED(key_type, SHMB_KEY_SEQUENCE + 1);
+		REFUSED(key_type, SHMB_KEY_NONE + 1000);
+		for (int type = SHMB_KEY_MONOTONIC_NS; type <= SHMB_KEY_SEQUENCE; type++) {
+			request.flags = 0;
+			request.key_type = (enum shmb_key_type)type;
+			request.key_field = 16;
+			ck_assert_int_eq(shmb_geometry_plan(&request, 3, &g, NULL), 0);
+			geometry_is_safe(&g, g.data_bytes);
+			ck_assert_uint_eq(g.key_field, 16);
+			REFUSED(key_field, 24);
+			REFUSED(key_field, UINT32_MAX - 1);
+		}
+		REFUSED(key_type, SHMB_KEY_NONE); /* a field and no key */
+	}
+}
+END_TEST
+#undef REFUSED
+
+START_TEST(random_kinds)
+{
+	uint64_t random = 4;
+	unsigned made = 0;
+
+	for (int round = 0; round < 50000; round++) {
+		struct shmb_request request = {
+			.kind = (enum shmb_kind)(1 + unit_random(&random) % 5),
+			.flags = unit_random(&random) & 1,
+			.payload_bytes = 1 + unit_random(&random) % (UINT64_C(1) << unit_random(&random) % 29),
+			.payload_align = UINT32_C(1) << unit_random(&random) % 7,
+			.key_field = SHMB_KEY_IS_STAMP,
+		};
+		struct shmb_geometry g;
+		int r;
+
+		if (unit_random(&random) % 4 != 0) { /* mostly what can be */
+			request.capacity = request.kind == SHMB_KIND_VALUE ? 4 : UINT32_C(2) << unit_random(&random) % 20;
+			if (request.kind == SHMB_KIND_FRAME || request.kind == SHMB_KIND_BLOCK)
+				request.capacity = 0;
+			if (request.kind == SHMB_KIND_FRAME) {
+				request.history = 1 + unit_random(&random) % 4096;
+				request.pins = unit_random(&random) % 1025;
+			}
+			if (request.kind == SHMB_KIND_BLOCK)
+				request.flags = 0;
+			else if (request.kind != SHMB_KIND_VALUE && request.kind != SHMB_KIND_QUEUE && round % 2 != 0)
+				request.key_type = (enum shmb_key_type)(unit_random(&random) % 4);
+			if (request.key_type != SHMB_KEY_NONE)
+				request.key_field = (uint32_t)(unit_random(&random) % request.payload_bytes);
+		} else {
+			request.capacity = (uint32_t)(unit_random(&random) % 40);
+			request.history = (uint32_t)(unit_random(&random) % 3);
+			request.pins = (uint32_t)(unit_random(&random) % 3);
+			request.key_type = (enum shmb_key_type)(unit_random(&random) % 6);
+			request.key_field -= (uint32_t)(unit_random(&random) % 3);
+		}
+		r = shmb_geometry_plan(&request, 3, &g, NULL);
+		ck_assert(r == 0 || r == -EFBIG || r == -EINVAL);
+		if (r == 0)
+			geometry_is_safe(&g, g.data_bytes);
+		made += r == 0;
+	}
+	ck_assert_uint_gt(made, 30000);
 }
 END_TEST
 
@@ -196,5 +384,9 @@ int main(void)
 	unit_add(suite, too_many_areas, 5);
 	unit_add(suite, every_small_payload, 20);
 	unit_add(suite, random_requests, 20);
+	unit_add(suite, frames, 5);
+	unit_add(suite, queues_and_blocks, 5);
+	unit_add(suite, keys, 5);
+	unit_add(suite, random_kinds, 20);
 	return unit_run(suite);
 }

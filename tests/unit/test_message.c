@@ -48,6 +48,11 @@ static struct packet request_of(uint16_t opcode)
 		p.fixed.open_writer.open_flags = SHMB_OPEN_NOTIFY;
 		p.fixed.open_writer.segment_flags = SHMB_SEGMENT_STAMPED;
 		p.fixed.open_writer.kind = SHMB_KIND_RING;
+		p.fixed.open_writer.role = SHMB_ROLE_WRITER;
+		p.fixed.open_writer.key_type = SHMB_KEY_SEQUENCE;
+		p.fixed.open_writer.history = 3;
+		p.fixed.open_writer.pins = 4;
+		p.fixed.open_writer.key_field = 5;
 		p.fixed.open_writer.capacity = 64;
 		p.fixed.open_writer.payload_align = 8;
 		p.fixed.open_writer.payload_bytes = 8;
@@ -289,7 +294,9 @@ START_TEST(resumes)
 {
 	REFUSED(SHMB_OP_RESUME, resume.handle, 0, -EINVAL);
 	REFUSED(SHMB_OP_RESUME, resume.role, 0, -EINVAL);
-	REFUSED(SHMB_OP_RESUME, resume.role, 4, -EINVAL);
+	REFUSED(SHMB_OP_RESUME, resume.role, SHMB_ROLE_SHARER + 1, -EINVAL);
+	TAKEN(SHMB_OP_RESUME, resume.role, SHMB_ROLE_CONSUMER);
+	TAKEN(SHMB_OP_RESUME, resume.role, SHMB_ROLE_SHARER);
 	TAKEN(SHMB_OP_RESUME, resume.role, SHMB_ROLE_WRITER);
 	TAKEN(SHMB_OP_RESUME, resume.role, SHMB_ROLE_OBSERVER);
 	REFUSED(SHMB_OP_RESUME, resume.reserved[0], 1, -EINVAL);
@@ -315,10 +322,24 @@ START_TEST(open_writers)
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.kind, 0, -EINVAL);
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.kind, SHMB_KIND_BLOCK + 1, -EINVAL);
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.kind, 255, -EINVAL);
-	for (uint8_t kind = SHMB_KIND_VALUE; kind <= SHMB_KIND_BLOCK; kind++)
-		TAKEN(SHMB_OP_OPEN_WRITER, open_writer.kind, kind);
-	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.reserved[0], 1, -EINVAL);
-	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.reserved[2], 1, -EINVAL);
+	/* A block has sharers, everything else a writer, and neither the other's. */
+	for (unsigned kind = SHMB_KIND_VALUE; kind <= SHMB_KIND_BLOCK; kind++) {
+		for (unsigned role = 0; role < 256; role++) {
+			struct packet p = request_of(SHMB_OP_OPEN_WRITER);
+			union shmb_msg_request out;
+
+			p.fixed.open_writer.kind = (uint8_t)kind;
+			p.fixed.open_writer.role = (uint8_t)role;
+			ck_assert_int_eq(decode(&p, &out),
+					 role == (kind == SHMB_KIND_BLOCK ? SHMB_ROLE_SHARER : SHMB_ROLE_WRITER) ? 0 : -EINVAL);
+		}
+	}
+	for (uint8_t type = SHMB_KEY_NONE; type <= SHMB_KEY_SEQUENCE; type++)
+		TAKEN(SHMB_OP_OPEN_WRITER, open_writer.key_type, type);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.key_type, SHMB_KEY_SEQUENCE + 1, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.key_type, 255, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.reserved, 1, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.reserved1, 1, -EINVAL);
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.name[3], '%', -EINVAL);
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.name[8], '/', -EINVAL);
 	REFUSED(SHMB_OP_OPEN_WRITER, open_writer.name[9], 'x', -EINVAL);
@@ -355,7 +376,19 @@ START_TEST(open_readers)
 	REFUSED(SHMB_OP_OPEN_READER, open_reader.open_flags, UINT32_C(1) << 31, -EINVAL);
 	REFUSED(SHMB_OP_OPEN_READER, open_reader.role, 0, -EINVAL);
 	REFUSED(SHMB_OP_OPEN_READER, open_reader.role, SHMB_ROLE_WRITER, -EINVAL);
-	REFUSED(SHMB_OP_OPEN_READER, open_reader.role, 4, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.role, SHMB_ROLE_SHARER, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.role, SHMB_ROLE_SHARER + 1, -EINVAL);
+	REFUSED(SHMB_OP_OPEN_READER, open_reader.role, SHMB_ROLE_CONSUMER, -EINVAL); /* of a value */
+	{
+		struct packet p = request_of(SHMB_OP_OPEN_READER);
+		union shmb_msg_request out;
+
+		p.fixed.open_reader.role = SHMB_ROLE_CONSUMER;
+		for (unsigned kind = 0; kind < 256; kind++) {
+			p.fixed.open_reader.kind = (uint8_t)kind;
+			ck_assert_int_eq(decode(&p, &out), kind == SHMB_KIND_QUEUE ? 0 : -EINVAL);
+		}
+	}
 	TAKEN(SHMB_OP_OPEN_READER, open_reader.role, SHMB_ROLE_READER);
 	TAKEN(SHMB_OP_OPEN_READER, open_reader.kind, 0);
 	TAKEN(SHMB_OP_OPEN_READER, open_reader.kind, SHMB_KIND_BLOCK);

@@ -19,7 +19,11 @@ struct data_part {
 
 static void data_make(struct data_part *part, uint64_t payload_bytes)
 {
-	struct shmb_request request = { .kind = SHMB_KIND_RING, .capacity = SLOTS, .payload_align = 8, .payload_bytes = payload_bytes };
+	struct shmb_request request = { .kind = SHMB_KIND_RING,
+					.capacity = SLOTS,
+					.payload_align = 8,
+					.payload_bytes = payload_bytes,
+					.key_field = SHMB_KEY_IS_STAMP };
 	const char *why;
 
 	ck_assert_int_eq(shmb_geometry_plan(&request, 0, &part->geometry, &why), 0);
@@ -142,7 +146,9 @@ END_TEST
 /* Slots over many pages: the one of the counter is found wherever it lies. */
 START_TEST(far_slots)
 {
-	struct shmb_request request = { .kind = SHMB_KIND_RING, .capacity = 4096, .payload_align = 8, .payload_bytes = 1000 };
+	struct shmb_request request = {
+		.kind = SHMB_KIND_RING, .capacity = 4096, .payload_align = 8, .payload_bytes = 1000, .key_field = SHMB_KEY_IS_STAMP
+	};
 	struct data_part part;
 	struct repair repair;
 	const char *why;

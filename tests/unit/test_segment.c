@@ -120,7 +120,8 @@ START_TEST(what_is_refused)
 	REFUSED(-EINVAL, spec.schema_length = SHMB_SCHEMA_MAX + 1);
 	REFUSED(-EINVAL, spec.request.capacity = 7);
 	REFUSED(-EINVAL, spec.request.payload_bytes = 0);
-	REFUSED(-EOPNOTSUPP, spec.request.kind = SHMB_KIND_FRAME);
+	REFUSED(-EINVAL, spec.request.kind = SHMB_KIND_FRAME); /* with a capacity */
+	REFUSED(-EOPNOTSUPP, spec.request.kind = (enum shmb_kind)(SHMB_KIND_BLOCK + 1));
 #undef REFUSED
 	fixture_close(&fixture);
 }

@@ -4,7 +4,7 @@
  * bytes; and for whatever is accepted, that every access computed from it stays inside.
  */
 #include "proto/validate.h"
-#include "tests/support/unit.h"
+#include "geometry_safe.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -56,7 +56,14 @@ static struct shmb_shm_card card_of(const struct shmb_geometry *g)
 
 static struct shmb_shm_card planned(enum shmb_kind kind, uint32_t flags, uint32_t capacity, uint64_t bytes)
 {
-	struct shmb_request request = { .kind = kind, .flags = flags, .capacity = capacity, .payload_bytes = bytes, .payload_align = 8 };
+	struct shmb_request request = {
+		.kind = kind,
+		.flags = flags,
+		.capacity = capacity,
+		.payload_bytes = bytes,
+		.payload_align = 8,
+		.key_field = SHMB_KEY_IS_STAMP,
+	};
 	struct shmb_geometry g;
 
 	ck_assert_int_eq(shmb_geometry_plan(&request, 4, &g, NULL), 0);
@@ -73,35 +80,32 @@ static struct shmb_shm_card pool_card(void)
 	return planned(SHMB_KIND_RING, SHMB_SEGMENT_STAMPED, 64, 5000);
 }
 
-/* The promise of validate.h, computed anew in wide numbers. */
-static void geometry_is_safe(const struct shmb_geometry *g, uint64_t data_size)
+/* A frame with keys: every array there is. */
+static struct shmb_shm_card frame_card(void)
 {
-	unsigned __int128 slots = g->slot_offset, pool = g->pool_offset;
-	unsigned __int128 slots_end = slots + ((unsigned __int128)g->slot_count << g->slot_shift);
-	unsigned __int128 last_payload_end = pool + ((unsigned __int128)(g->slot_count - 1) << g->pool_shift) + g->payload_bytes;
-	unsigned __int128 head = g->flags & SHMB_SEGMENT_STAMPED ? 16 : 8;
+	struct shmb_request request = {
+		.kind = SHMB_KIND_FRAME,
+		.history = 4,
+		.pins = 3,
+		.payload_bytes = 5000,
+		.payload_align = 8,
+		.key_type = SHMB_KEY_SEQUENCE,
+		.key_field = 8,
+	};
+	struct shmb_geometry g;
 
-	ck_assert(g->kind == SHMB_KIND_VALUE || g->kind == SHMB_KIND_RING);
-	ck_assert_uint_eq(g->data_bytes, data_size);
-	ck_assert_uint_le(g->slot_shift, 28);
-	ck_assert_uint_le(g->pool_shift, 28);
-	ck_assert(g->slot_count >= 2 && (g->slot_count & (g->slot_count - 1)) == 0);
-	ck_assert_uint_eq(g->slot_count, g->pool_count);
-	ck_assert(slots >= sizeof(struct shmb_shm_data) && slots % 64 == 0 && g->slot_shift >= 6);
-	ck_assert(slots_end <= data_size);
-	ck_assert(pool >= sizeof(struct shmb_shm_data) && last_payload_end <= data_size);
-	ck_assert(g->payload_bytes >= 1 && g->payload_bytes <= UINT64_C(1) << g->pool_shift);
-	ck_assert(pool % g->payload_align == 0 && (UINT64_C(1) << g->pool_shift) % g->payload_align == 0);
-	if (pool >= slots && pool < slots_end) {
-		/* inside the slots: between the end of each head and the next slot */
-		ck_assert(g->pool_shift == g->slot_shift && pool == slots + head);
-		ck_assert(head + g->payload_bytes <= UINT64_C(1) << g->slot_shift);
-	} else {
-		ck_assert(pool >= slots_end || last_payload_end <= slots);
-	}
-	ck_assert_uint_le(g->area_count, SHMB_AREAS_MAX);
-	ck_assert_uint_ge(g->generation, 1);
-	ck_assert_uint_le(g->base, SHMB_NUMBER_MAX);
+	ck_assert_int_eq(shmb_geometry_plan(&request, 4, &g, NULL), 0);
+	return card_of(&g);
+}
+
+static struct shmb_shm_card block_card(void)
+{
+	return planned(SHMB_KIND_BLOCK, 0, 0, 5000);
+}
+
+static struct shmb_shm_card queue_card(void)
+{
+	return planned(SHMB_KIND_QUEUE, 0, 16, 100);
 }
 
 static int check(const struct shmb_shm_card *card, uint64_t data_size)
@@ -142,7 +146,15 @@ END_TEST
 
 START_TEST(geometry_is_what_the_card_says)
 {
-	struct shmb_request request = { .kind = SHMB_KIND_RING, .flags = 1, .capacity = 64, .payload_bytes = 5000, .payload_align = 4 };
+	struct shmb_request request = {
+		.kind = SHMB_KIND_RING,
+		.flags = 1,
+		.capacity = 64,
+		.payload_bytes = 5000,
+		.payload_align = 4,
+		.key_type = SHMB_KEY_MONOTONIC_NS,
+		.key_field = SHMB_KEY_IS_STAMP,
+	};
 	struct shmb_geometry plan, g;
 	struct shmb_shm_card card;
 
@@ -309,7 +321,7 @@ END_TEST
 START_TEST(each_field_of_the_identity)
 {
 	for (unsigned value = 0; value < 256; value++) {
-		if (value != SHMB_KIND_VALUE && value != SHMB_KIND_RING)
+		if (value < SHMB_KIND_VALUE || value > SHMB_KIND_BLOCK)
 			REFUSED_BOTH(kind, (uint8_t)value, -EOPNOTSUPP);
 		if (value != SHMB_BACKING_NAMED && value != SHMB_BACKING_SEALED)
 			REFUSED_BOTH(backing, (uint8_t)value, -EOPNOTSUPP);
@@ -441,6 +453,77 @@ START_TEST(counts_and_shifts)
 }
 END_TEST
 
+/* What each kind must have and what it must not. */
+START_TEST(fields_of_kinds)
+{
+	struct shmb_shm_card good = frame_card();
+
+	ck_assert_int_eq(check(&good, good.data_bytes), 0);
+	good = block_card();
+	ck_assert_int_eq(check(&good, good.data_bytes), 0);
+	good = queue_card();
+	ck_assert_int_eq(check(&good, good.data_bytes), 0);
+
+	REFUSED(frame_card, history, 0, -EBADMSG);
+	REFUSED(frame_card, history, 8, -EBADMSG); /* as many as there are slots */
+	REFUSED(frame_card, history, UINT32_MAX, -EBADMSG);
+	REFUSED(frame_card, slot_count, 4, -EBADMSG);
+	REFUSED(frame_card, slot_count, SHMB_CAPACITY_MAX + 1, -EBADMSG);
+	REFUSED(frame_card, entry_count, 0, -EBADMSG);
+	REFUSED(frame_card, entry_count, 8, -EBADMSG);
+	REFUSED(frame_card, entry_count, 15, -EBADMSG);
+	REFUSED(frame_card, entry_count, UINT32_C(1) << 31, -EBADMSG);
+	REFUSED(frame_card, entry_offset, 0, -EBADMSG);
+	REFUSED(frame_card, entry_offset, bad.slot_offset, -EBADMSG);
+	REFUSED(frame_card, entry_offset, bad.key_offset, -EBADMSG);
+	REFUSED(frame_card, entry_offset, bad.pool_offset, -EBADMSG);
+	REFUSED(frame_card, entry_offset, bad.entry_offset + 8, -EBADMSG);
+	REFUSED(frame_card, entry_offset, UINT64_MAX - 63, -EBADMSG);
+	REFUSED(frame_card, entry_shift, 5, -EBADMSG);
+	REFUSED(frame_card, entry_shift, 255, -EBADMSG);
+	REFUSED(frame_card, key_type, SHMB_KEY_SEQUENCE + 1, -EOPNOTSUPP);
+	REFUSED(frame_card, key_type, SHMB_KEY_NONE, -EBADMSG);
+	REFUSED(frame_card, key_field, 5000, -EBADMSG);
+	REFUSED(frame_card, key_field, SHMB_KEY_IS_STAMP, -EBADMSG);
+	REFUSED(frame_card, key_offset, 0, -EBADMSG);
+	REFUSED(frame_card, key_offset, bad.slot_offset, -EBADMSG);
+	REFUSED(frame_card, key_offset, bad.entry_offset, -EBADMSG);
+	REFUSED(frame_card, key_offset, bad.key_offset + 8, -EBADMSG);
+	REFUSED(frame_card, key_offset, bad.pool_offset, -EBADMSG);
+	REFUSED(frame_card, key_offset, UINT64_MAX - 63, -EBADMSG);
+	for (unsigned shift = 0; shift < 256; shift++) {
+		if (shift != 3)
+			REFUSED(frame_card, key_shift, (uint8_t)shift, -EBADMSG);
+	}
+	REFUSED(frame_card, pool_count, 1, -EBADMSG);
+	REFUSED(frame_card, pool_offset, bad.slot_offset + 8, -EBADMSG); /* no frame lies in its slots' heads */
+	for (unsigned kind = SHMB_KIND_VALUE; kind <= SHMB_KIND_BLOCK; kind++) {
+		if (kind != SHMB_KIND_FRAME)
+			REFUSED(frame_card, kind, (uint8_t)kind, -EBADMSG);
+		if (kind != SHMB_KIND_BLOCK)
+			REFUSED(block_card, kind, (uint8_t)kind, -EBADMSG);
+		if (kind != SHMB_KIND_QUEUE && kind != SHMB_KIND_RING)
+			REFUSED(queue_card, kind, (uint8_t)kind, -EBADMSG);
+	}
+
+	REFUSED(block_card, slot_count, 2, -EBADMSG);
+	REFUSED(block_card, slot_offset, 512, -EBADMSG);
+	REFUSED(block_card, slot_shift, 6, -EBADMSG);
+	REFUSED(block_card, pool_count, 0, -EBADMSG);
+	REFUSED(block_card, pool_count, 2, -EBADMSG);
+	REFUSED(block_card, pool_offset, 8, -EBADMSG);
+	REFUSED(block_card, pool_offset, bad.data_bytes - 64, -EBADMSG);
+	REFUSED(block_card, payload_bytes, 8193, -EBADMSG);
+	REFUSED(block_card, history, 1, -EBADMSG);
+	REFUSED(block_card, key_type, SHMB_KEY_SEQUENCE, -EBADMSG);
+
+	REFUSED(queue_card, key_type, SHMB_KEY_SEQUENCE, -EBADMSG);
+	REFUSED(queue_card, history, 1, -EBADMSG);
+	REFUSED(queue_card, entry_count, 4, -EBADMSG);
+	REFUSED(queue_card, slot_count, 15, -EBADMSG);
+}
+END_TEST
+
 /* The pool in front of the slots is as good as behind them; half on them is not. */
 START_TEST(pool_in_front)
 {
@@ -464,15 +547,17 @@ START_TEST(random_changes)
 #define F(field) { offsetof(struct shmb_shm_card, field), sizeof(((struct shmb_shm_card *)0)->field) }
 		F(kind),	  F(payload_bytes), F(slot_offset), F(pool_offset), F(flags),	      F(slot_count),	F(pool_count),
 		F(slot_shift),	  F(pool_shift),    F(area_count),  F(generation),  F(base),	      F(payload_align), F(data_bytes),
-		F(schema_length), F(card_bytes),    F(key_field),   F(version),	    F(oldest_reader),
+		F(schema_length), F(card_bytes),    F(key_field),   F(version),	    F(oldest_reader), F(key_type),	F(key_offset),
+		F(key_shift),	  F(entry_offset),  F(entry_count), F(entry_shift), F(history),
 #undef F
 	};
+	struct shmb_shm_card (*const makes[])(void) = { inline_card, pool_card, frame_card, block_card, queue_card };
 	uint64_t random = 5;
 	unsigned accepted = 0;
 
 	for (int round = 0; round < 300000; round++) {
 		struct shmb_shm_card card =
-			round % 2 ? inline_card() : planned(SHMB_KIND_RING, round % 4 / 2, 2u << round % 16, 1 + round % 9000);
+			round % 2 ? makes[round % 5]() : planned(SHMB_KIND_RING, round % 4 / 2, 2u << round % 16, 1 + round % 9000);
 		uint64_t data = card.data_bytes;
 
 		for (unsigned changes = 1 + unit_random(&random) % 3; changes > 0; changes--) {
@@ -586,6 +671,7 @@ int main(void)
 	unit_add(suite, unterminated_strings, 5);
 	unit_add(suite, each_field_of_the_geometry, 5);
 	unit_add(suite, counts_and_shifts, 5);
+	unit_add(suite, fields_of_kinds, 5);
 	unit_add(suite, pool_in_front, 5);
 	unit_add(suite, random_changes, 20);
 	unit_add(suite, random_bytes, 20);
