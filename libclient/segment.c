@@ -239,6 +239,8 @@ static void writer_end(struct handle *handle)
 {
 	struct writer *writer = writer_of(handle);
 
+	if (writer->mappings.geometry.kind == SHMB_KIND_FRAME)
+		frame_writer_deinit(&writer->frame);
 	if (connection_is_ours(handle->broker))
 		segment_unmap(&writer->mappings);
 	free(writer);
@@ -249,8 +251,22 @@ static void writer_lost(struct handle *handle)
 	(void)handle; /* the card's state word stops it at the next claim */
 }
 
-static int writer_request(struct shmb_msg_open_writer *request, const struct handle *handle, enum shmb_kind kind,
-			  const struct shmb_type *type, const struct shmb_options *options)
+struct shmb_request segment_request(enum shmb_kind kind, const struct shmb_options *options)
+{
+	static const struct shmb_options defaults;
+	struct shmb_request wanted = { .kind = kind, .key_field = SHMB_KEY_IS_STAMP };
+
+	if (options == NULL)
+		options = &defaults;
+	wanted.flags = options->stamped != 0 ? SHMB_SEGMENT_STAMPED : 0;
+	wanted.capacity = options->capacity;
+	if (wanted.capacity == 0)
+		wanted.capacity = kind == SHMB_KIND_VALUE ? 4 : 16;
+	return wanted;
+}
+
+static int writer_request(struct shmb_msg_open_writer *request, const struct handle *handle, const struct shmb_type *type,
+			  const struct shmb_request *wanted, uint64_t deadline_ns)
 {
 	uint64_t hash;
 	int r = type_check(type, &hash);
@@ -260,36 +276,53 @@ static int writer_request(struct shmb_msg_open_writer *request, const struct han
 	*request = (struct shmb_msg_open_writer){
 		.head.opcode = SHMB_OP_OPEN_WRITER,
 		.handle = handle->number,
-		.open_flags = options->deadline_ns != SHMB_NO_WAIT ? SHMB_OPEN_NOTIFY : 0,
-		.segment_flags = options->stamped != 0 ? SHMB_SEGMENT_STAMPED : 0,
-		.kind = (uint8_t)kind,
-		.role = SHMB_ROLE_WRITER,
-		.key_field = SHMB_KEY_IS_STAMP,
-		.capacity = options->capacity,
+		.open_flags = deadline_ns != SHMB_NO_WAIT ? SHMB_OPEN_NOTIFY : 0,
+		.segment_flags = wanted->flags,
+		.kind = (uint8_t)wanted->kind,
+		.role = handle->role,
+		.key_type = (uint8_t)wanted->key_type,
+		.key_field = wanted->key_field,
+		.capacity = wanted->capacity,
+		.history = wanted->history,
+		.pins = wanted->pins,
 		.payload_align = (uint32_t)type->align,
 		.payload_bytes = type->size,
 		.schema_hash = hash,
 	};
-	if (request->capacity == 0)
-		request->capacity = kind == SHMB_KIND_VALUE ? 4 : 16;
 	memcpy(request->name, handle->name, sizeof(request->name));
 	shmb_text_set(request->type, sizeof(request->type), type->name);
 	return 0;
 }
 
-static int writer_start(struct writer *writer, enum shmb_kind kind, const struct shmb_type *type, const struct shmb_options *options)
+/* Hands the mapped memory to the kind's data path. */
+static int writer_init(struct writer *writer, uint64_t granted)
+{
+	struct slots_memory memory = slots_memory(&writer->mappings, writer->handle.broker);
+	int r;
+
+	switch (writer->mappings.geometry.kind) {
+	case SHMB_KIND_FRAME:
+		r = frame_writer_init(&writer->frame, &memory, granted);
+		break;
+	default:
+		r = slots_writer_init(&writer->slots, &memory, granted);
+		break;
+	}
+	return r == -EOVERFLOW ? text_fail(r, "segment %s: its numbers are used up", writer->handle.name) : r;
+}
+
+static int writer_start(struct writer *writer, const struct shmb_type *type, const struct shmb_request *wanted, uint64_t deadline_ns)
 {
 	struct opening opening = {
 		.broker = writer->handle.broker,
 		.handle = &writer->handle,
 		.type = type,
-		.deadline_ns = options->deadline_ns,
+		.deadline_ns = deadline_ns,
 		.wait_for = -EBUSY,
 	};
 	struct shmb_msg_open_writer request;
-	struct expected expected = { .name = writer->handle.name, .kind = kind, .role = SHMB_ROLE_WRITER, .type = type };
-	struct slots_memory memory;
-	int r = writer_request(&request, &writer->handle, kind, type, options);
+	struct expected expected = { .name = writer->handle.name, .kind = wanted->kind, .role = writer->handle.role, .type = type };
+	int r = writer_request(&request, &writer->handle, type, wanted, deadline_ns);
 
 	if (r < 0)
 		return r;
@@ -298,21 +331,16 @@ static int writer_start(struct writer *writer, enum shmb_kind kind, const struct
 	if (r < 0)
 		return r;
 	r = segment_map(&writer->mappings, &expected, &opening.open, &opening.answer, NULL);
-	if (r == 0) {
-		memory = slots_memory(&writer->mappings, writer->handle.broker);
-		r = slots_writer_init(&writer->slots, &memory, opening.open.state);
-		if (r < 0)
-			text_fail(r, "segment %s: its numbers are used up", writer->handle.name);
-	}
+	if (r == 0)
+		r = writer_init(writer, opening.open.state);
 	if (r < 0)
 		handle_close(&writer->handle);
 	return r;
 }
 
-int writer_open(struct writer **out, struct shmb *broker, enum shmb_kind kind, const char *name, const struct shmb_type *type,
-		const struct shmb_options *options)
+int writer_open(struct writer **out, struct shmb *broker, const char *name, const struct shmb_type *type, const struct shmb_request *wanted,
+		uint64_t deadline_ns)
 {
-	static const struct shmb_options defaults;
 	struct writer *writer;
 	int r;
 
@@ -329,7 +357,7 @@ int writer_open(struct writer **out, struct shmb *broker, enum shmb_kind kind, c
 	writer->handle.end = writer_end;
 	r = handle_init(&writer->handle, SHMB_ROLE_WRITER, name);
 	if (r == 0)
-		r = writer_start(writer, kind, type, options != NULL ? options : &defaults);
+		r = writer_start(writer, type, wanted, deadline_ns);
 	if (r < 0) {
 		writer_end(&writer->handle);
 		return r;
@@ -363,7 +391,11 @@ static void reader_end(struct handle *handle)
 
 static void reader_lost(struct handle *handle)
 {
-	slots_reader_drop_cell(&reader_of(handle)->slots);
+	struct reader *reader = reader_of(handle);
+
+	slots_reader_drop_cell(&reader->slots);
+	if (reader->mappings.geometry.kind == SHMB_KIND_FRAME)
+		frame_reader_drop_cell(&reader->frame);
 }
 
 static struct shmb_shm_cell *reader_cell(struct reader *reader)
@@ -373,6 +405,21 @@ static struct shmb_shm_cell *reader_cell(struct reader *reader)
 	if (cell == UINT32_MAX || reader->mappings.area_count == 0)
 		return NULL;
 	return &reader->mappings.areas[0]->cells[cell % SHMB_CELLS_PER_AREA];
+}
+
+/* Hands the mapped memory to the kind's data path. */
+static void reader_init(struct reader *reader)
+{
+	struct slots_memory memory = slots_memory(&reader->mappings, reader->handle.broker);
+
+	switch (reader->mappings.geometry.kind) {
+	case SHMB_KIND_FRAME:
+		frame_reader_init(&reader->frame, &memory, reader_cell(reader));
+		break;
+	default:
+		slots_reader_init(&reader->slots, &memory, reader_cell(reader));
+		break;
+	}
 }
 
 static int reader_start(struct reader *reader, enum shmb_kind kind, const struct shmb_type *type, uint64_t deadline_ns)
@@ -392,7 +439,6 @@ static int reader_start(struct reader *reader, enum shmb_kind kind, const struct
 		.kind = (uint8_t)kind,
 	};
 	struct expected expected = { .name = reader->handle.name, .kind = kind, .role = reader->handle.role, .type = type };
-	struct slots_memory memory;
 	int r = type != NULL ? type_check(type, &request.schema_hash) : 0;
 
 	if (r < 0)
@@ -407,8 +453,7 @@ static int reader_start(struct reader *reader, enum shmb_kind kind, const struct
 		handle_close(&reader->handle);
 		return r;
 	}
-	memory = slots_memory(&reader->mappings, reader->handle.broker);
-	slots_reader_init(&reader->slots, &memory, reader_cell(reader));
+	reader_init(reader);
 	return 0;
 }
 

@@ -4,10 +4,11 @@
 
 /*
  * Opening and closing: asking the broker, waiting for a name or a lease, mapping what it sends, believing nothing of it unchecked.
- * Both kinds use these; value.c and ring.c put their names on them.
+ * All kinds use these; value.c, ring.c, ... put their names on them.
  */
 
 #include "connection.h"
+#include "frame.h"
 #include "slots.h"
 
 /* What is mapped for one handle. */
@@ -20,22 +21,34 @@ struct mappings {
 	struct shmb_geometry geometry;
 };
 
-/* The slots come first: they are on a cache line of their own, and a public handle is a pointer to them. */
+/*
+ * The data path's part comes first: it is on a cache line of its own, and a public handle is a pointer to it. Each kind's part begins with
+ * slots, so that what needs only numbers (waiting, bounds, status) is the same for all.
+ */
 struct writer {
-	struct slots_writer slots;
+	union {
+		struct slots_writer slots;
+		struct frame_writer frame;
+	};
 	struct handle handle;
 	struct mappings mappings;
 };
 
 struct reader {
-	struct slots_reader slots;
+	union {
+		struct slots_reader slots;
+		struct frame_reader frame;
+	};
 	struct handle handle;
 	struct mappings mappings;
 	struct shmb_type *type;
 };
 
-int writer_open(struct writer **out, struct shmb *broker, enum shmb_kind kind, const char *name, const struct shmb_type *type,
-		const struct shmb_options *options);
+/* What options (NULL: the defaults) ask for, for value and ring. */
+struct shmb_request segment_request(enum shmb_kind kind, const struct shmb_options *options);
+/* `wanted` says what the segment shall be; its payload's size and alignment are taken from the type. */
+int writer_open(struct writer **out, struct shmb *broker, const char *name, const struct shmb_type *type, const struct shmb_request *wanted,
+		uint64_t deadline_ns);
 void writer_close(struct writer *writer);
 int reader_open(struct reader **out, struct shmb *broker, enum shmb_kind kind, enum shmb_role role, const char *name,
 		const struct shmb_type *type, uint64_t deadline_ns);

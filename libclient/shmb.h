@@ -315,4 +315,6 @@ SHMB_PUBLIC int shmb_value_observe(struct shmb_value_reader **out, struct shmb *
 }
 #endif
 
+#include "shmb_frame.h"
+
 #endif

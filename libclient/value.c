@@ -14,7 +14,9 @@ struct shmb_value_reader {
 int shmb_value_writer_open(struct shmb_value_writer **out, struct shmb *broker, const char *name, const struct shmb_type *type,
 			   const struct shmb_options *options)
 {
-	return writer_open((struct writer **)out, broker, SHMB_KIND_VALUE, name, type, options);
+	struct shmb_request wanted = segment_request(SHMB_KIND_VALUE, options);
+
+	return writer_open((struct writer **)out, broker, name, type, &wanted, options != NULL ? options->deadline_ns : SHMB_NO_WAIT);
 }
 
 struct shmb_value_writer *shmb_value_writer_close(struct shmb_value_writer *writer)

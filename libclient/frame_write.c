@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Frames, the writer's side (frame.h): loan, commit, abort.
+ *
+ * Which slots are free is the writer's own knowledge: `order` is a permutation of the pool's slots, used as a ring. From `head` on lie the slots
+ * that no entry of the newest H names, the one that left them longest ago first; behind them the newest H. A commit moves the slot at `head` to
+ * the end by moving `head` alone. So a loan looks at one slot, and whether a pin names it; only where one does all pins are gathered.
+ */
+#include "frame.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "proto/step.h"
+#include "publish.h"
+#include "text.h"
+
+#define CELLS_MASK ((UINT32_C(1) << SHMB_CELLS_PER_AREA) - 1)
+/* In the sentence about a failed loan: who holds most of a large pool is clear from less. */
+enum { BLAME_TEXT = 1024 };
+
+static inline struct shmb_shm_slot *header_of(const struct frame_writer *writer, uint32_t slot)
+{
+	return (struct shmb_shm_slot *)(writer->headers + ((uint64_t)slot << writer->header_shift));
+}
+
+static inline struct shmb_shm_entry *entry_of(const struct frame_writer *writer, uint64_t number)
+{
+	const struct slots_writer *entries = &writer->entries;
+
+	return (struct shmb_shm_entry *)(entries->slots + ((number & entries->mask) << entries->slot_shift));
+}
+
+static inline uint32_t order_at(const struct frame_writer *writer, uint32_t place)
+{
+	uint32_t at = writer->head + place;
+
+	return at < writer->pool_count ? at : at - writer->pool_count;
+}
+
+/* ---- which slots are free ---- */
+
+/* What the last writer left: entries of the newest H that are what they should be keep their slots. */
+static void order_fill(struct frame_writer *writer, uint32_t history, uint64_t base)
+{
+	uint64_t next = writer->entries.next;
+	uint64_t first = next - base > history ? next - history : base;
+	uint32_t tail = writer->pool_count;
+	uint32_t spare = 0;
+
+	for (uint64_t number = next; number > first;) {
+		const struct shmb_shm_entry *entry = entry_of(writer, --number);
+		uint64_t slot = atomic_load_explicit(&entry->slot, memory_order_relaxed);
+
+		if (atomic_load_explicit(&entry->id, memory_order_relaxed) != shmb_id_done(number) || slot >= writer->pool_count)
+			continue;
+		if (writer->pinned[slot / 64] >> slot % 64 & 1)
+			continue;
+		writer->pinned[slot / 64] |= UINT64_C(1) << slot % 64;
+		writer->order[--tail] = (uint32_t)slot;
+	}
+	for (uint32_t slot = 0; slot < writer->pool_count; slot++) {
+		if (!(writer->pinned[slot / 64] >> slot % 64 & 1))
+			writer->order[spare++] = slot;
+	}
+}
+
+/* Is this slot named by a pin of an owned cell? */
+static inline __attribute__((always_inline)) bool is_pinned(const struct frame_writer *writer, uint32_t slot)
+{
+	const struct slots_writer *entries = &writer->entries;
+	uint32_t bound = (uint32_t)atomic_load_explicit(&entries->card->bound_areas, memory_order_relaxed) & entries->area_mask;
+
+	for (; bound != 0; bound &= bound - 1) {
+		unsigned area = (unsigned)__builtin_ctz(bound);
+		uint32_t cells = atomic_load_explicit(&entries->card->area_cells[area], memory_order_relaxed) & CELLS_MASK;
+
+		for (; cells != 0; cells &= cells - 1) {
+			const struct shmb_shm_cell *cell = &entries->areas[area]->cells[__builtin_ctz(cells)];
+
+			for (unsigned i = 0; i < SHMB_PINS_PER_CELL; i++) {
+				if (unlikely(atomic_load_explicit(&cell->pins[i], memory_order_relaxed) == (uint64_t)slot + 1))
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* Calls `visit` for each pin of an owned cell that names a slot of the pool. */
+static void pins_visit(const struct frame_writer *writer, void (*visit)(void *user, uint32_t cell, uint32_t slot), void *user)
+{
+	const struct slots_writer *entries = &writer->entries;
+	uint32_t bound = (uint32_t)atomic_load_explicit(&entries->card->bound_areas, memory_order_relaxed) & entries->area_mask;
+
+	for (; bound != 0; bound &= bound - 1) {
+		uint32_t area = (uint32_t)__builtin_ctz(bound);
+		uint32_t cells = atomic_load_explicit(&entries->card->area_cells[area], memory_order_relaxed) & CELLS_MASK;
+
+		for (; cells != 0; cells &= cells - 1) {
+			uint32_t at = (uint32_t)__builtin_ctz(cells);
+			const struct shmb_shm_cell *cell = &entries->areas[area]->cells[at];
+
+			for (unsigned i = 0; i < SHMB_PINS_PER_CELL; i++) {
+				uint64_t pin = atomic_load_explicit(&cell->pins[i], memory_order_relaxed);
+
+				if (pin != 0 && pin <= writer->pool_count)
+					visit(user, area * SHMB_CELLS_PER_AREA + at, (uint32_t)pin - 1);
+			}
+		}
+	}
+}
+
+struct blame {
+	const struct frame_writer *writer;
+	char *text;
+	size_t length;
+	int32_t pid; /* of the part begun last */
+};
+
+static void blame_pin(void *user, uint32_t cell, uint32_t slot)
+{
+	struct blame *blame = user;
+	const struct frame_writer *writer = blame->writer;
+	int32_t pid = atomic_load_explicit(&writer->entries.card->cells[cell].pid, memory_order_relaxed);
+	uint64_t id = atomic_load_explicit(&header_of(writer, slot)->id, memory_order_relaxed);
+	size_t room = BLAME_TEXT - blame->length;
+	int printed = 0;
+
+	if (id == 0 || room < 64)
+		return;
+	if (pid != blame->pid)
+		printed = snprintf(blame->text + blame->length, room, "%s pid %d holds", blame->length > 0 ? ";" : "", pid);
+	else
+		printed = snprintf(blame->text + blame->length, room, ",");
+	blame->pid = pid;
+	blame->length += (size_t)printed;
+	printed = snprintf(blame->text + blame->length, BLAME_TEXT - blame->length, " %llu", (unsigned long long)((id - 1) / 2));
+	blame->length += (size_t)printed;
+}
+
+static int fail_held(const struct frame_writer *writer)
+{
+	char text[BLAME_TEXT] = "";
+	struct blame blame = { .writer = writer, .text = text };
+
+	pins_visit(writer, blame_pin, &blame);
+	return text_fail(-ENOBUFS, "frame %.200s: readers hold all %u slots that are not among its newest %u:%s",
+			 writer->entries.card->name, writer->spare, writer->pool_count - writer->spare, text);
+}
+
+static void mark_pin(void *user, uint32_t cell, uint32_t slot)
+{
+	uint64_t *pinned = user;
+
+	(void)cell;
+	pinned[slot / 64] |= UINT64_C(1) << slot % 64;
+}
+
+/* The slot whose turn it is is held: puts the next one that is not in its place. -ENOBUFS none. */
+static __attribute__((noinline, cold)) int order_advance(struct frame_writer *writer)
+{
+	memset(writer->pinned, 0, (writer->pool_count + 63) / 64 * sizeof(*writer->pinned));
+	pins_visit(writer, mark_pin, writer->pinned);
+	for (uint32_t place = 0; place < writer->spare; place++) {
+		uint32_t *candidate = &writer->order[order_at(writer, place)];
+		uint32_t slot = *candidate;
+
+		if (writer->pinned[slot / 64] >> slot % 64 & 1)
+			continue;
+		*candidate = writer->order[writer->head];
+		writer->order[writer->head] = slot;
+		return 0;
+	}
+	return fail_held(writer);
+}
+
+/* ---- loan, commit, abort ---- */
+
+int frame_writer_init(struct frame_writer *writer, const struct slots_memory *memory, uint64_t granted)
+{
+	const struct shmb_geometry *geometry = memory->geometry;
+	struct shmb_geometry entries;
+	struct slots_memory ring = frame_entries(memory, &entries);
+	size_t words = (geometry->pool_count + 63) / 64;
+	int r;
+
+	memset(writer, 0, sizeof(*writer));
+	r = slots_writer_init(&writer->entries, &ring, granted);
+	if (r < 0)
+		return r;
+	writer->pinned = calloc(words + (geometry->pool_count + 1) / 2, sizeof(uint64_t));
+	if (writer->pinned == NULL)
+		return text_fail(-ENOMEM, "no memory for a frame's writer");
+	writer->order = (uint32_t *)(writer->pinned + words);
+	writer->headers = (unsigned char *)memory->data + geometry->slot_offset;
+	writer->payloads = (unsigned char *)memory->data + geometry->pool_offset;
+	writer->payload_bytes = geometry->payload_bytes;
+	writer->payload_shift = geometry->pool_shift;
+	writer->header_shift = geometry->slot_shift;
+	writer->pool_count = geometry->pool_count;
+	writer->spare = geometry->pool_count - geometry->history;
+	writer->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
+	order_fill(writer, geometry->history, geometry->base);
+	/* ORDER frame.pin (seq_cst). Partner: pin_take().
+	 * Orders:  counter (of the writer before, loaded above) -> look at the pins.
+	 * Without: a pin stored while the writer before died between counter and fence is not seen by its successor's first loan.
+	 * Model:   tests/model/src/frame.rs */
+	shmb_fence_seq_cst();
+	return 0;
+}
+
+void frame_writer_deinit(struct frame_writer *writer)
+{
+	free(writer->pinned);
+}
+
+__attribute__((hot)) int frame_loan(struct frame_writer *writer, void **payload, size_t *capacity)
+{
+	struct shmb_shm_slot *header;
+	uint32_t slot;
+	int r;
+
+	r = writer_check(&writer->entries);
+	if (unlikely(r < 0))
+		return r;
+	if (unlikely(writer->loaned))
+		return -EBUSY;
+	if (unlikely(is_pinned(writer, writer->order[writer->head]))) {
+		r = order_advance(writer);
+		if (r < 0)
+			return r;
+	}
+	slot = writer->order[writer->head];
+	header = header_of(writer, slot);
+	SHMB_STEP("frame.loaned");
+	/* ORDER frame.reuse (acquire). Partner: frame_release().
+	 * Orders:  the reader's last look at the payload -> pin = 0.
+	 * Without: a reader that has not released yet sees bytes of the next frame.
+	 * Model:   tests/model/src/frame.rs */
+	shmb_fence_acquire();
+	/* ORDER slot.claim (release). Partners: copy_take(), frame_release().
+	 * Orders:  id "being written" -> payload.
+	 * Without: a reader takes new bytes between two looks at the old id.
+	 * Model:   tests/model/src/slot.rs */
+	atomic_store_explicit(&header->id, shmb_id_writing(writer->entries.next), memory_order_relaxed);
+	shmb_fence_release();
+	SHMB_STEP("frame.claimed");
+	writer->loaned = true;
+	*payload = writer->payloads + ((uint64_t)slot << writer->payload_shift);
+	*capacity = writer->payload_bytes;
+	return 0;
+}
+
+__attribute__((hot)) int frame_commit(struct frame_writer *writer, size_t length)
+{
+	uint64_t number = writer->entries.next;
+	struct shmb_shm_entry *entry = entry_of(writer, number);
+	uint32_t slot = writer->order[writer->head];
+	uint64_t stamp_ns = 0;
+	int r;
+
+	SHMB_STEP("frame.filled");
+	r = writer_check(&writer->entries);
+	if (unlikely(r < 0)) {
+		writer->loaned = false;
+		return r;
+	}
+	if (unlikely(!writer->loaned))
+		return -EINVAL;
+	if (unlikely(length > writer->payload_bytes))
+		return -EMSGSIZE;
+	if (unlikely(writer->stamped)) {
+		stamp_ns = clock_now_ns();
+		atomic_store_explicit(&writer->entries.data->heartbeat_ns, stamp_ns, memory_order_relaxed);
+	}
+	/* ORDER slot.publish (release). Partner: copy_take().
+	 * Orders:  payload -> slot id.
+	 * Without: a reader sees the new id and old bytes.
+	 * Model:   tests/model/src/slot.rs */
+	atomic_store_explicit(&header_of(writer, slot)->id, shmb_id_done(number), memory_order_release);
+	SHMB_STEP("frame.slot");
+
+	/* ORDER frame.entry (release). Partners: entry_take(), pin_take().
+	 * Orders:  entry id "being written" -> slot, length, stamp.
+	 * Without: a reader takes slot and length of two frames for one.
+	 * Model:   tests/model/src/frame.rs */
+	atomic_store_explicit(&entry->id, shmb_id_writing(number), memory_order_relaxed);
+	shmb_fence_release();
+	SHMB_STEP("frame.entry");
+	atomic_store_explicit(&entry->slot, slot, memory_order_relaxed);
+	atomic_store_explicit(&entry->length, length, memory_order_relaxed);
+	atomic_store_explicit(&entry->stamp_ns, stamp_ns, memory_order_relaxed);
+	/* ORDER slot.publish (release). Partner: slot_holds().
+	 * Orders:  payload, slot id, slot, length, stamp -> entry id.
+	 * Without: a reader pins the new number and reads old bytes.
+	 * Model:   tests/model/src/slot.rs */
+	atomic_store_explicit(&entry->id, shmb_id_done(number), memory_order_release);
+	SHMB_STEP("frame.published");
+
+	/* ORDER counter.publish (release). Partner: next_number().
+	 * Orders:  entry id -> counter.
+	 * Without: a reader sees the counter and finds the entry of the number below it not done.
+	 * Model:   tests/model/src/counter.rs */
+	atomic_store_explicit(&writer->entries.data->counter, number + 1, memory_order_release);
+	writer->entries.next = number + 1;
+	writer->loaned = false;
+	writer->head = order_at(writer, 1);
+	SHMB_STEP("frame.counted");
+	/* Its fence is that of frame.pin as well. */
+	publish_announce(&writer->entries);
+	return 0;
+}
+
+int frame_abort(struct frame_writer *writer)
+{
+	if (!is_ours(writer->entries.guard))
+		return text_forked();
+	if (!writer->loaned)
+		return -EINVAL;
+	writer->loaned = false;
+	atomic_store_explicit(&header_of(writer, writer->order[writer->head])->id, 0, memory_order_relaxed);
+	return 0;
+}
