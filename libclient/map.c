@@ -143,7 +143,8 @@ static int card_map(struct mappings *out, const struct expected *expected, const
 int segment_map(struct mappings *out, const struct expected *expected, const struct shmb_msg_open_answer *open, struct answer *answer,
 		struct shmb_type **type)
 {
-	int data_protection = expected->role == SHMB_ROLE_WRITER ? PROT_READ | PROT_WRITE : PROT_READ;
+	bool writes = expected->role == SHMB_ROLE_WRITER || expected->role == SHMB_ROLE_SHARER;
+	int data_protection = writes ? PROT_READ | PROT_WRITE : PROT_READ;
 	void *memory;
 	int r;
 

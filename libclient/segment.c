@@ -304,6 +304,12 @@ static int writer_init(struct writer *writer, uint64_t granted)
 	case SHMB_KIND_FRAME:
 		r = frame_writer_init(&writer->frame, &memory, granted);
 		break;
+	case SHMB_KIND_QUEUE:
+		r = queue_producer_init(&writer->queue, &memory, granted);
+		break;
+	case SHMB_KIND_BLOCK:
+		r = block_init(&writer->block, &memory, writer->handle.cell, writer->handle.incarnation);
+		break;
 	default:
 		r = slots_writer_init(&writer->slots, &memory, granted);
 		break;
@@ -355,7 +361,7 @@ int writer_open(struct writer **out, struct shmb *broker, const char *name, cons
 	writer->handle.broker = broker;
 	writer->handle.lost = writer_lost;
 	writer->handle.end = writer_end;
-	r = handle_init(&writer->handle, SHMB_ROLE_WRITER, name);
+	r = handle_init(&writer->handle, wanted->kind == SHMB_KIND_BLOCK ? SHMB_ROLE_SHARER : SHMB_ROLE_WRITER, name);
 	if (r == 0)
 		r = writer_start(writer, type, wanted, deadline_ns);
 	if (r < 0) {
@@ -408,17 +414,21 @@ static struct shmb_shm_cell *reader_cell(struct reader *reader)
 }
 
 /* Hands the mapped memory to the kind's data path. */
-static void reader_init(struct reader *reader)
+static int reader_init(struct reader *reader)
 {
 	struct slots_memory memory = slots_memory(&reader->mappings, reader->handle.broker);
 
 	switch (reader->mappings.geometry.kind) {
 	case SHMB_KIND_FRAME:
 		frame_reader_init(&reader->frame, &memory, reader_cell(reader));
-		break;
+		return 0;
+	case SHMB_KIND_QUEUE:
+		if (reader->handle.role == SHMB_ROLE_CONSUMER)
+			return queue_consumer_init(&reader->queue, &memory, reader->handle.cell, reader->handle.incarnation);
+		/* fall through */
 	default:
 		slots_reader_init(&reader->slots, &memory, reader_cell(reader));
-		break;
+		return 0;
 	}
 }
 
@@ -449,12 +459,11 @@ static int reader_start(struct reader *reader, enum shmb_kind kind, const struct
 	if (r < 0)
 		return r;
 	r = segment_map(&reader->mappings, &expected, &opening.open, &opening.answer, &reader->type);
-	if (r < 0) {
+	if (r == 0)
+		r = reader_init(reader);
+	if (r < 0)
 		handle_close(&reader->handle);
-		return r;
-	}
-	reader_init(reader);
-	return 0;
+	return r;
 }
 
 int reader_open(struct reader **out, struct shmb *broker, enum shmb_kind kind, enum shmb_role role, const char *name,

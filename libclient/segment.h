@@ -7,8 +7,10 @@
  * All kinds use these; value.c, ring.c, ... put their names on them.
  */
 
+#include "block.h"
 #include "connection.h"
 #include "frame.h"
+#include "queue.h"
 #include "slots.h"
 
 /* What is mapped for one handle. */
@@ -29,6 +31,8 @@ struct writer {
 	union {
 		struct slots_writer slots;
 		struct frame_writer frame;
+		struct queue_producer queue;
+		struct block block; /* a sharer, not the one writer */
 	};
 	struct handle handle;
 	struct mappings mappings;
@@ -38,6 +42,7 @@ struct reader {
 	union {
 		struct slots_reader slots;
 		struct frame_reader frame;
+		struct queue_consumer queue;
 	};
 	struct handle handle;
 	struct mappings mappings;

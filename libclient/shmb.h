@@ -135,6 +135,9 @@ struct shmb_sample {
 	uint64_t missed;   /* writes between this one and the one this handle read before it, or since it was opened or sought */
 };
 
+/* Keys: enum shmb_clock, key types of each clock, rules that make them. */
+#include "shmb_key.h"
+
 struct shmb_options {	      /* for a writer; {0} is the default */
 	uint32_t capacity;    /* ring: slots, a power of two, 2 to 2^20, default 16, serves capacity - 1; value: 4 (default) or 8 */
 	uint32_t stamped;     /* 1: each element carries the time of its write; costs a clock read a write */
@@ -163,7 +166,7 @@ struct shmb_segment_status {
  * Opening, the same for both kinds.
  *
  * Writer: makes the segment if there is none, takes its lease, continues the numbering of the writer before it.
- *   -EINVAL name, type or capacity   -EBUSY another handle writes it (shmb_text() names the process)   -EEXIST there with another kind,
+ *   -EINVAL name, type, capacity or key   -EBUSY another handle writes it (shmb_text() names the process)   -EEXIST there with another kind,
  *   capacity or stamping   -EPROTOTYPE there with another type   -EPERM belongs to another user   -ENOSPC no memory for it   -ESTALE given up
  *   by a writer that still lives   -EOVERFLOW numbers used up
  * Reader: never makes anything. `type` NULL takes what is there (see *_type). Waits for the name until `deadline_ns`.
@@ -217,7 +220,8 @@ struct shmb_ring_reader;
 SHMB_PUBLIC int shmb_ring_writer_open(struct shmb_ring_writer **out, struct shmb *broker, const char *name, const struct shmb_type *type,
 				      const struct shmb_options *options);
 SHMB_PUBLIC struct shmb_ring_writer *shmb_ring_writer_close(struct shmb_ring_writer *writer);
-/* As shmb_value_store(). Overwrites the oldest. */
+/* As shmb_value_store(). Overwrites the oldest. And nothing is published where the key is negative (-ERANGE), or lower than that of the
+ * element before (-EDOM; shmb_ring_restart_keys() allows that once). */
 SHMB_PUBLIC int shmb_ring_insert(struct shmb_ring_writer *writer, const void *payload);
 SHMB_PUBLIC int shmb_ring_heartbeat(struct shmb_ring_writer *writer);
 SHMB_PUBLIC uint64_t shmb_ring_next_number(const struct shmb_ring_writer *writer);
@@ -315,6 +319,11 @@ SHMB_PUBLIC int shmb_value_observe(struct shmb_value_reader **out, struct shmb *
 }
 #endif
 
+/* Rings in time: closest, bracket, range, fresh, join; by range and age. */
+#include "shmb_temporal.h"
+
+#include "shmb_block.h"
 #include "shmb_frame.h"
+#include "shmb_queue.h"
 
 #endif

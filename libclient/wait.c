@@ -62,6 +62,16 @@ static void slice(uint64_t *deadline, uint64_t span)
 	*deadline = clock_within(span, *deadline);
 }
 
+bool wait_broker(struct shmb *broker, uint32_t event, uint64_t *until)
+{
+	if (!connection_event_is_new(broker, event))
+		return false;
+	if (connection_look(broker, event, clock_within(RECONNECT_NS, *until)) == 0)
+		return true;
+	slice(until, SOCKET_SLICE_NS);
+	return false;
+}
+
 int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadline_ns)
 {
 	if (atomic_load_explicit(reader->guard, memory_order_relaxed) == 0)
@@ -81,11 +91,8 @@ int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadli
 		if (deadline_ns == SHMB_NO_WAIT || (deadline_ns != SHMB_FOREVER && clock_now_ns() >= deadline_ns))
 			return -ETIMEDOUT;
 
-		if (broker != NULL && connection_event_is_new(broker, event)) {
-			if (connection_look(broker, event, clock_within(RECONNECT_NS, deadline_ns)) == 0)
-				continue;
-			slice(&until, SOCKET_SLICE_NS);
-		}
+		if (broker != NULL && wait_broker(broker, event, &until))
+			continue;
 		if (reader->area != NULL) {
 			/* ORDER wait.flag (seq_cst). Partner: publish_announce().
 			 * Orders:  flag -> look at the data.

@@ -15,4 +15,11 @@ struct shmb;
  */
 int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadline_ns);
 
+/*
+ * What every wait does with news from the broker before it sleeps: looks at the socket and comes back to a new broker. `event` is the event
+ * word that the wait goes by. True: time has passed, look again at what is waited for. *until is put forward where the socket must be looked at
+ * again soon.
+ */
+bool wait_broker(struct shmb *broker, uint32_t event, uint64_t *until);
+
 #endif
