@@ -429,7 +429,7 @@ static inline uint64_t shmb_id_done(uint64_t number)
  *
  *   offset size field
  *        0    8 position       number the reader reads next
- *        8    4 wake           a queue's producer wakes its consumer here [W: producer]
+ *        8    4 wake           a queue's producer sleeps on it while there is no room, its consumer lets it grow
  *       16   64 pins           slot + 1 of each frame held, 0 free
  *       80   48 counters       by enum shmb_cell_counter
  */
