@@ -50,8 +50,6 @@ int slots_writer_init(struct slots_writer *writer, const struct slots_memory *me
 	if (writer->next < geometry->base)
 		writer->next = geometry->base;
 	writer->key_field = geometry->key_field;
-	writer->key_bytes = memory->key_bytes;
-	writer->key_is_signed = memory->key_is_signed;
 	if (geometry->kind == SHMB_KIND_RING && geometry->key_offset != 0) {
 		writer->extras |= SLOTS_KEYED;
 		writer->keys = (_Atomic uint64_t *)((unsigned char *)memory->data + geometry->key_offset);
@@ -80,7 +78,7 @@ __attribute__((noinline, cold)) int wake_waiters(struct slots_writer *writer, ui
 	if (!waited)
 		return 0;
 	SHMB_STEP("slot.waking");
-	/* ORDER wait.wake (release). Partner: slots_wait().
+	/* ORDER wait.wake (release). Partner: words_load().
 	 * Orders:  flag swapped to 0, id, counter -> wake word -> wake-up.
 	 * Without: a reader that sets the flag again between look and swap sleeps on the value it loaded before, and nobody wakes it.
 	 * Model:   tests/model/src/wait.rs */
@@ -179,7 +177,7 @@ static inline __attribute__((always_inline)) int publish(struct slots_writer *wr
 			return r;
 	}
 
-	/* ORDER slot.claim (release). Partners: slot_copy(), slots_fresh(), temporal_holds().
+	/* ORDER slot.claim (release). Partners: slot_copy(), temporal_holds().
 	 * Orders:  id "being written" -> slot bytes.
 	 * Without: a reader copies new bytes between two looks at the old id.
 	 * Model:   tests/model/src/slot.rs */
@@ -280,6 +278,7 @@ void slots_reader_init(struct slots_reader *reader, const struct slots_memory *m
 	reader->base = geometry->base;
 	reader->seen = geometry->base;
 	reader->area = memory->area_count > 0 ? memory->areas[0] : NULL;
+	waitable_init(&reader->waitable, reader);
 	atomic_store_explicit(&reader->published_position, cell != NULL ? &cell->position : &reader->nowhere, memory_order_relaxed);
 	reader->position = geometry->base;
 	if (slots_bounds(reader, &oldest, &next) == 0)
@@ -406,42 +405,6 @@ int slots_bounds(struct slots_reader *reader, uint64_t *oldest, uint64_t *next)
 	*oldest = oldest_number(reader, number);
 	*next = number;
 	return 0;
-}
-
-__attribute__((hot)) int slots_fresh(struct slots_reader *reader, uint64_t min_key, void *payload, struct shmb_sample *sample,
-				     uint64_t *key)
-{
-	if (!is_ours(reader->guard))
-		return text_forked();
-	for (int i = 0; i < SHMB_READ_TRIES; i++) {
-		uint64_t next = next_number(reader);
-		uint64_t number = next - 1;
-		uint64_t base = atomic_load_explicit(&reader->data->key_base, memory_order_relaxed);
-		const struct shmb_shm_slot *slot = slot_of(reader, number);
-		const _Atomic uint64_t *at = (const _Atomic uint64_t *)(reader->keys + ((number & reader->mask) << reader->key_shift));
-		uint64_t stamp_ns;
-
-		if (unlikely(next >= SHMB_NUMBER_MAX))
-			return -EBADMSG;
-		if (unlikely(next == reader->base || number < base))
-			return -ENODATA;
-		if (unlikely(!slot_holds(slot, number)))
-			continue;
-		*key = atomic_load_explicit(at, memory_order_relaxed);
-		if (unlikely(*key < min_key)) {
-			/* ORDER slot.claim (acquire). Partner: publish().
-			 * Orders:  id "being written" -> slot bytes, the key among them.
-			 * Without: the key of another number makes this one look old.
-			 * Model:   tests/model/src/slot.rs */
-			shmb_fence_acquire();
-			if (atomic_load_explicit(&slot->id, memory_order_relaxed) == shmb_id_done(number))
-				return -ETIME;
-			continue;
-		}
-		if (likely(slot_copy(reader, slot, number, payload, &stamp_ns, false)))
-			return read_done(reader, number, stamp_ns, 0, sample);
-	}
-	return -EAGAIN;
 }
 
 int slots_lag(struct slots_reader *reader, uint64_t *lag)

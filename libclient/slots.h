@@ -21,6 +21,7 @@
 
 #include "proto/geometry.h"
 #include "shmb.h"
+#include "wait.h"
 
 /* Mapped memory of a segment, and what both sides take from it. Borrowed: it outlives writer and reader. */
 struct slots_memory {
@@ -30,8 +31,6 @@ struct slots_memory {
 	struct shmb_shm_area *areas[SHMB_AREAS_MAX]; /* writer: all; reader: the first is its own, or NULL */
 	uint32_t area_count;			     /* of the array */
 	const _Atomic uint32_t *guard;		     /* 0 in a forked child: nothing else may be touched then */
-	uint8_t key_bytes;			     /* writer, key in the payload at geometry->key_field: size of that integer */
-	bool key_is_signed;
 };
 
 /* What an element has beside id and payload. */
@@ -55,7 +54,7 @@ struct slots_writer {
 	uint8_t payload_shift;
 	uint8_t extras; /* enum slots_extra; 0 is the fast way */
 	uint8_t key_bytes;
-	bool is_short;	/* no extras, and the payload goes by shmb_copy_short() */
+	bool is_short;	    /* no extras, and the payload goes by shmb_copy_short() */
 	uint32_t area_mask; /* areas that we have mapped */
 	struct shmb_shm_area *areas[SHMB_AREAS_MAX];
 	_Atomic uint64_t *keys; /* NULL none */
@@ -81,11 +80,12 @@ struct slots_reader {
 	uint8_t key_shift;
 	uint8_t key_type;	   /* enum shmb_key_type; stamps are monotonic keys where there are no others */
 	const unsigned char *keys; /* NULL none */
-	bool is_short; /* as the writer's */
+	bool is_short;		   /* as the writer's */
 	uint64_t base;
 	const struct shmb_shm_card *card;
 	struct shmb_shm_area *area; /* NULL none */
-	uint64_t reported;	    /* epoch of the last verdict that a wait returned */
+	uint64_t reported;	    /* the last verdict that a wait returned, epoch and all */
+	struct shmb_waitable waitable;
 	_Atomic uint64_t nowhere;
 };
 
@@ -110,8 +110,6 @@ int slots_latest(struct slots_reader *reader, void *payload, struct shmb_sample 
 int slots_read_next(struct slots_reader *reader, void *payload, struct shmb_sample *sample);
 /* This one. -ENODATA not yet, -ESTALE not any more. */
 int slots_read(struct slots_reader *reader, uint64_t number, void *payload, struct shmb_sample *sample);
-/* The newest, where its key is not below `min_key`. Does not move the position. -ETIME it is older; -ENODATA also: none in this run of keys. */
-int slots_fresh(struct slots_reader *reader, uint64_t min_key, void *payload, struct shmb_sample *sample, uint64_t *key);
 /* How many are committed from the position on, those that are lost included. */
 int slots_lag(struct slots_reader *reader, uint64_t *lag);
 int slots_seek(struct slots_reader *reader, uint64_t number);

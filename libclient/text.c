@@ -44,6 +44,8 @@ const char *shmb_strerror(int error)
 		return "overtaken by the writer too often";
 	case EBUSY:
 		return "another process writes it";
+	case EDOM:
+		return "key lower than the one before, or of another unit";
 	case EEXIST:
 		return "exists with other properties";
 	case EMEDIUMTYPE:
@@ -58,8 +60,12 @@ const char *shmb_strerror(int error)
 		return "segment of another type";
 	case ESTALE:
 		return "gone: replaced, removed, overwritten or taken away";
+	case ETIME:
+		return "everything there is is older";
 	case ETIMEDOUT:
 		return "deadline passed";
+	case EXDEV:
+		return "key of another clock";
 	default:
 		name = strerrordesc_np(abs(error));
 		return name != NULL ? name : "unknown error";

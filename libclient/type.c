@@ -129,6 +129,37 @@ int shmb_type_fields(const struct shmb_type *type, int (*visit)(const struct shm
 	return r;
 }
 
+int type_integer_field(const struct shmb_type *type, const char *name, struct type_integer *out)
+{
+	struct shmb_schema parsed;
+	int r = name_check(type->name);
+
+	if (r < 0)
+		return r;
+	if (type->schema == NULL)
+		return text_fail(-EINVAL, "type %s has no schema", type->name);
+	r = parse(type->name, type->schema, strlen(type->schema), &parsed);
+	if (r < 0)
+		return r;
+	r = text_fail(-EINVAL, "type %s has no field %.80s that could be a key: a scalar integer", type->name, name);
+	for (uint32_t i = 0; i < parsed.field_count; i++) {
+		const struct shmb_field *field = &parsed.fields[i];
+		bool is_signed = field->primitive == SHMB_INT8 || field->primitive == SHMB_INT16 || field->primitive == SHMB_INT32 ||
+				 field->primitive == SHMB_INT64;
+		bool is_unsigned = field->primitive == SHMB_UINT8 || field->primitive == SHMB_UINT16 || field->primitive == SHMB_UINT32 ||
+				   field->primitive == SHMB_UINT64;
+
+		if (strcmp(field->name, name) == 0 && !field->is_array && (is_signed || is_unsigned)) {
+			*out = (struct type_integer){ .offset = (uint32_t)field->offset,
+						      .bytes = (uint8_t)field->size,
+						      .is_signed = is_signed };
+			r = 0;
+		}
+	}
+	shmb_schema_deinit(&parsed);
+	return r;
+}
+
 int type_check(const struct shmb_type *type, uint64_t *hash)
 {
 	struct shmb_schema parsed;
