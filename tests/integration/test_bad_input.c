@@ -446,7 +446,7 @@ START_TEST(requests_with_one_thing_wrong)
 	WRONG(EINVAL, open.handle = 0);
 	WRONG(EINVAL, open.open_flags = 0x80);
 	WRONG(EINVAL, open.segment_flags = 0x80);
-	WRONG(EINVAL, open.reserved[1] = 1);
+	WRONG(EINVAL, open.reserved = 1);
 	WRONG(EINVAL, open.capacity = 3);
 	WRONG(EINVAL, open.capacity = 0);
 	WRONG(EINVAL, open.payload_align = 3);
