@@ -461,6 +461,7 @@ static int reader_start(struct reader *reader, enum shmb_kind kind, const struct
 	r = segment_map(&reader->mappings, &expected, &opening.open, &opening.answer, &reader->type);
 	if (r == 0)
 		r = reader_init(reader);
+	reader->slots.waitable.broker = reader->handle.broker;
 	if (r < 0)
 		handle_close(&reader->handle);
 	return r;

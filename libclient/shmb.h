@@ -251,10 +251,10 @@ SHMB_PUBLIC int shmb_ring_seek(struct shmb_ring_reader *reader, uint64_t number)
 /* The numbers that can be read now: from *oldest to *next - 1; none where they are equal. The one before *oldest may last until the next write. */
 SHMB_PUBLIC int shmb_ring_bounds(struct shmb_ring_reader *reader, uint64_t *oldest, uint64_t *next);
 /*
- * Waits until there is an element this handle has not read. 0 there is; -ETIMEDOUT deadline; and, each once per change of the writer, after
- * the data before it was read: -EOWNERDEAD writer dead (or this is a forked child: shmb_text() tells), -EPIPE writer closed or let go; and every
- * time -ESTALE the segment was removed or replaced, -EBADMSG the writer's counter cannot be. Calling again waits for the next writer. The writer
- * that ended last before the reader was opened is reported as well.
+ * Waits until there is an element this handle has not read. 0 there is; -ETIMEDOUT deadline; -ECANCELED shmb_cancel(); and, each once per change of
+ * the writer, after the data before it was read: -EOWNERDEAD writer dead (or this is a forked child: shmb_text() tells), -EPIPE writer closed or let
+ * go, -EHOSTDOWN it hangs; and every time -ESTALE the segment was removed or replaced, -EBADMSG the writer's counter cannot be. Calling again waits
+ * for the next writer. The writer that ended last before the reader was opened is reported as well. More in shmb_wait.h.
  */
 SHMB_PUBLIC int shmb_ring_wait(struct shmb_ring_reader *reader, uint64_t deadline_ns);
 SHMB_PUBLIC int shmb_ring_status(struct shmb_ring_reader *reader, struct shmb_segment_status *out);
@@ -332,5 +332,6 @@ SHMB_PUBLIC int shmb_value_observe(struct shmb_value_reader **out, struct shmb *
 #include "shmb_block.h"
 #include "shmb_frame.h"
 #include "shmb_queue.h"
+#include "shmb_wait.h"
 
 #endif

@@ -46,8 +46,12 @@ const char *shmb_strerror(int error)
 		return "another process writes it";
 	case EDOM:
 		return "key lower than the one before, or of another unit";
+	case ECANCELED:
+		return "cancelled";
 	case EEXIST:
 		return "exists with other properties";
+	case EHOSTDOWN:
+		return "writer hangs";
 	case EMEDIUMTYPE:
 		return "segment of another kind";
 	case ENODATA:

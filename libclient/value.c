@@ -69,6 +69,11 @@ int shmb_value_wait(struct shmb_value_reader *reader, uint64_t deadline_ns)
 	return slots_wait(&reader->reader.slots, reader->reader.handle.broker, deadline_ns);
 }
 
+struct shmb_waitable *shmb_value_waitable(struct shmb_value_reader *reader)
+{
+	return &reader->reader.slots.waitable;
+}
+
 int shmb_value_status(struct shmb_value_reader *reader, struct shmb_segment_status *out)
 {
 	return reader_status(&reader->reader, out);

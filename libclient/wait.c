@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reader's side of waiting.
+ * Waiting, for one handle or for many at once.
  *
- * A sleeper sleeps on two words at once: the wake word in the data, which writer and broker increment, and the word of the connection's
- * event page, which the broker increments after changes - among them once by a daemon that has just adopted what another one left. So a
- * sleeper hears of a new daemon, looks at its socket and comes back to the broker before it sleeps again.
+ * A sleeper sleeps on the wake word of each handle, which writer and broker increment; on the word of each connection's event page, which
+ * the broker increments after changes - among them once by a daemon that has just adopted what another one left; and on the connection's
+ * word of cancels, in its own memory. So a sleeper hears of a new daemon, looks at its socket and comes back to the broker before it sleeps
+ * again. All of them fit in one futex_waitv(2).
  *
  * Everything is looked at in the order word, verdict, data: what is reported about the writer is older than the look at the data, so the
- * data before a verdict is always read before it.
+ * data before a verdict is always read before it. A verdict is remembered whole, epoch and condition: a writer that let go and then
+ * died has changed twice.
  */
 #include "wait.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 #include "clock.h"
 #include "connection.h"
 #include "futex.h"
 #include "proto/step.h"
+#include "slots.h"
 #include "text.h"
 
 /* Without an area nobody knows that we wait: how late we may see new data then. */
@@ -26,9 +30,39 @@
 /* How long a wait with nothing to read may be kept busy by a reconnection. */
 #define RECONNECT_NS UINT64_C(250000000)
 
-/* What there is to say, or -EAGAIN. */
-static int look(struct slots_reader *reader)
+/* Turns of a spin between two looks at the clock and at everything else. */
+enum { SPIN_TURNS = 16 };
+
+_Static_assert(SHMB_WAIT_MAX + 2 == FUTEX_WORDS_MAX, "handles of one connection, its event page and its word of cancels");
+
+/* ---- what a reader waits for ---- */
+
+static struct slots_reader *reader_of(const struct shmb_waitable *waitable)
 {
+	return (struct slots_reader *)((char *)(uintptr_t)waitable - offsetof(struct slots_reader, waitable));
+}
+
+static int verdict_result(uint64_t verdict)
+{
+	switch (verdict & 0xff) {
+	case SHMB_WRITER_DEAD:
+		return text_fail(-EOWNERDEAD, "the writer's process ended without closing; the next writer goes on with the numbers");
+	case SHMB_WRITER_CLOSED:
+	case SHMB_WRITER_GONE:
+		return text_fail(-EPIPE, "the writer closed; the next writer goes on with the numbers");
+	case SHMB_WRITER_STOPPED:
+	case SHMB_WRITER_TRACED:
+	case SHMB_WRITER_HUNG:
+	case SHMB_WRITER_DUMPING:
+		return text_fail(-EHOSTDOWN, "the writer's process is there, but it has stopped writing");
+	default:
+		return -EAGAIN;
+	}
+}
+
+static int look(struct shmb_waitable *waitable, bool peek)
+{
+	struct slots_reader *reader = reader_of(waitable);
 	/* ORDER writer.verdict (acquire). Partner: lease_verdict_store().
 	 * Orders:  last committed data, counter -> verdict.
 	 * Without: a reader is told that the writer is dead before it has seen all its data.
@@ -41,25 +75,127 @@ static int look(struct slots_reader *reader)
 		return news < 0 ? news : 0;
 	if ((state & 0xff) == SHMB_STATE_REMOVED || (state & 0xff) == SHMB_STATE_SUPERSEDED)
 		return text_fail(-ESTALE, "the segment was removed or replaced: close this reader and open the name again");
-	if (verdict >> 8 == reader->reported)
+	if (verdict == reader->reported)
 		return -EAGAIN;
-	switch (verdict & 0xff) {
-	case SHMB_WRITER_DEAD:
-		reader->reported = verdict >> 8;
-		return text_fail(-EOWNERDEAD, "the writer's process ended without closing; the next writer goes on with the numbers");
-	case SHMB_WRITER_CLOSED:
-	case SHMB_WRITER_GONE:
-		reader->reported = verdict >> 8;
-		return text_fail(-EPIPE, "the writer closed; the next writer goes on with the numbers");
-	default:
-		return -EAGAIN;
-	}
+	/* One that writes again is remembered too: what becomes of it next is news, even where it has been said before. */
+	if (!peek)
+		reader->reported = verdict;
+	return verdict_result(verdict);
 }
 
-/* Puts `*deadline` forward so that the next look is at most `span` away. */
-static void slice(uint64_t *deadline, uint64_t span)
+static void reader_raise(struct shmb_waitable *waitable)
 {
-	*deadline = clock_within(span, *deadline);
+	if (!waitable->unseen)
+		atomic_store_explicit(&reader_of(waitable)->area->waiters, 1, memory_order_relaxed);
+}
+
+/* The slot that the number at the position will land in. */
+static const _Atomic uint64_t *reader_watch(const struct shmb_waitable *waitable)
+{
+	const struct slots_reader *reader = reader_of(waitable);
+
+	return &((const struct shmb_shm_slot *)(reader->slots + ((reader->position & reader->mask) << reader->slot_shift)))->id;
+}
+
+static const struct waitable_kind reader_kind = { .look = look, .raise = reader_raise, .watch = reader_watch };
+
+void waitable_init(struct shmb_waitable *waitable, struct slots_reader *reader)
+{
+	waitable->kind = &reader_kind;
+	waitable->guard = reader->guard;
+	waitable->wake = &reader->data->wake;
+	waitable->unseen = reader->area == NULL;
+}
+
+/* ---- looking ---- */
+
+int waitable_look(struct shmb_waitable *waitable, bool peek)
+{
+	/* ORDER wait.cancel (acquire). Partner: shmb_cancel().
+	 * Orders:  what the canceller did before -> cancelled.
+	 * Without: a thread that was told to stop does not see the reason.
+	 * Model:   none: one word and what was stored before it, release and acquire as in the language's own example */
+	if (atomic_load_explicit(&waitable->cancelled, memory_order_acquire) != 0 &&
+	    (peek || atomic_exchange_explicit(&waitable->cancelled, 0, memory_order_acquire) != 0))
+		return peek ? -ECANCELED : text_fail(-ECANCELED, "shmb_cancel() ended the wait");
+	return waitable->kind->look(waitable, peek);
+}
+
+static int look_all(struct shmb_waitable *const *list, unsigned count, unsigned *which)
+{
+	for (unsigned i = 0; i < count; i++) {
+		int r = waitable_look(list[i], false);
+
+		if (r != -EAGAIN) {
+			*which = i;
+			return r;
+		}
+	}
+	return -EAGAIN;
+}
+
+/* Looks for a stated time without sleeping. The caller has looked once. */
+static int spin(struct shmb_waitable *const *list, unsigned count, uint64_t deadline_ns, unsigned *which)
+{
+	uint64_t seen[SHMB_WAIT_MAX];
+	uint64_t span = 0;
+	uint64_t end;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (list[i]->spin_ns > span)
+			span = list[i]->spin_ns;
+	}
+	if (span == 0)
+		return -EAGAIN;
+	end = clock_within(span, deadline_ns);
+	do {
+		bool changed = false;
+		int r;
+
+		for (unsigned i = 0; i < count; i++)
+			seen[i] = atomic_load_explicit(list[i]->kind->watch(list[i]), memory_order_relaxed);
+		r = look_all(list, count, which);
+		if (r != -EAGAIN)
+			return r;
+		for (unsigned turn = 0; turn < SPIN_TURNS && !changed; turn++) {
+			for (unsigned i = 0; i < count && !changed; i++)
+				changed = atomic_load_explicit(list[i]->kind->watch(list[i]), memory_order_relaxed) != seen[i];
+			if (!changed)
+				shmb_cpu_relax();
+		}
+	} while (clock_now_ns() < end);
+	return -EAGAIN;
+}
+
+/* ---- sleeping ---- */
+
+/* The different connections of a list. */
+struct brokers {
+	struct shmb *of[FUTEX_WORDS_MAX / 2];
+	unsigned count;
+};
+
+/* -EINVAL where their words do not fit beside the handles'; -EOWNERDEAD in a forked child. */
+static int brokers_find(struct brokers *brokers, struct shmb_waitable *const *list, unsigned count)
+{
+	brokers->count = 0;
+	for (unsigned i = 0; i < count; i++) {
+		struct shmb *broker = list[i]->broker;
+		unsigned at = 0;
+
+		if (atomic_load_explicit(list[i]->guard, memory_order_relaxed) == 0)
+			return text_forked();
+		if (broker == NULL)
+			continue;
+		while (at < brokers->count && brokers->of[at] != broker)
+			at++;
+		if (at < brokers->count)
+			continue;
+		if (count + 2 * (brokers->count + 1) > FUTEX_WORDS_MAX)
+			return text_fail(-EINVAL, "%u handles of %u connections and more are too many for one wait", count, at + 1);
+		brokers->of[brokers->count++] = broker;
+	}
+	return 0;
 }
 
 bool wait_broker(struct shmb *broker, uint32_t event, uint64_t *until)
@@ -68,49 +204,155 @@ bool wait_broker(struct shmb *broker, uint32_t event, uint64_t *until)
 		return false;
 	if (connection_look(broker, event, clock_within(RECONNECT_NS, *until)) == 0)
 		return true;
-	slice(until, SOCKET_SLICE_NS);
+	*until = clock_within(SOCKET_SLICE_NS, *until);
 	return false;
 }
 
-int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadline_ns)
+static bool brokers_look(const struct brokers *brokers, const struct futex_word *words, uint64_t *until)
 {
-	if (atomic_load_explicit(reader->guard, memory_order_relaxed) == 0)
-		return text_forked();
-	for (;;) {
+	for (unsigned i = 0; i < brokers->count; i++) {
+		if (wait_broker(brokers->of[i], words[2 * i].value, until))
+			return true;
+	}
+	return false;
+}
+
+static void words_load(struct futex_word *words, struct shmb_waitable *const *list, unsigned count, const struct brokers *brokers)
+{
+	for (unsigned i = 0; i < count; i++) {
 		/* ORDER wait.wake (acquire). Partners: wake_waiters(), wake_grow().
 		 * Orders:  flag swapped to 0, id, counter -> wake word.
 		 * Without: a reader sleeps on a value that was counted up already.
 		 * Model:   tests/model/src/wait.rs */
-		uint32_t wake = atomic_load_explicit(&reader->data->wake, memory_order_acquire);
-		uint32_t event = broker != NULL ? connection_event(broker) : 0;
-		uint64_t until = deadline_ns;
-		int r = look(reader);
+		words[i] = (struct futex_word){ list[i]->wake, atomic_load_explicit(list[i]->wake, memory_order_acquire), false };
+	}
+	for (unsigned i = 0; i < brokers->count; i++) {
+		struct shmb *broker = brokers->of[i];
+		/* Before the look at what was cancelled, as a wake word before the data. */
+		uint32_t cancels = atomic_load_explicit(&broker->cancels, memory_order_acquire);
 
+		words[count++] = (struct futex_word){ connection_event_word(broker), connection_event(broker), false };
+		words[count++] = (struct futex_word){ &broker->cancels, cancels, true };
+	}
+}
+
+static bool words_changed(const struct futex_word *words, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (atomic_load_explicit(words[i].word, memory_order_relaxed) != words[i].value)
+			return true;
+	}
+	return false;
+}
+
+static void sleep_on(const struct futex_word *words, unsigned word_count, struct shmb_waitable *const *list, unsigned count, uint64_t until)
+{
+	for (unsigned i = 0; i < count; i++)
+		list[i]->waited++;
+	SHMB_STEP("wait.sleeping");
+	futex_sleep_any(words, word_count, until);
+	for (unsigned i = 0; i < count; i++)
+		list[i]->woken += words_changed(&words[i], 1);
+}
+
+int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadline_ns, unsigned *which)
+{
+	struct futex_word words[FUTEX_WORDS_MAX];
+	struct brokers brokers;
+	bool spun = false;
+	int r = brokers_find(&brokers, list, count);
+
+	*which = count;
+	if (r < 0)
+		return r;
+	for (;;) {
+		uint64_t until = deadline_ns;
+		bool unseen = false;
+
+		words_load(words, list, count, &brokers);
+		r = look_all(list, count, which);
 		if (r != -EAGAIN)
 			return r;
 		if (deadline_ns == SHMB_NO_WAIT || (deadline_ns != SHMB_FOREVER && clock_now_ns() >= deadline_ns))
 			return -ETIMEDOUT;
-
-		if (broker != NULL && wait_broker(broker, event, &until))
-			continue;
-		if (reader->area != NULL) {
-			/* ORDER wait.flag (seq_cst). Partner: publish_announce().
-			 * Orders:  flag -> look at the data.
-			 * Without: reader and writer each miss what the other one stored, and the reader sleeps with data there.
-			 * Model:   tests/model/src/wait.rs */
-			atomic_store_explicit(&reader->area->waiters, 1, memory_order_relaxed);
-			shmb_fence_seq_cst();
-			SHMB_STEP("wait.flagged");
-			r = look(reader);
+		if (!spun) {
+			spun = true;
+			r = spin(list, count, deadline_ns, which);
 			if (r != -EAGAIN)
 				return r;
-		} else {
-			slice(&until, UNSEEN_SLICE_NS);
 		}
-		SHMB_STEP("wait.sleeping");
-		if (broker != NULL)
-			futex_sleep_two(&reader->data->wake, wake, connection_event_word(broker), event, until);
-		else
-			futex_sleep(&reader->data->wake, wake, until);
+		if (brokers_look(&brokers, words + count, &until))
+			continue;
+		for (unsigned i = 0; i < count; i++) {
+			list[i]->kind->raise(list[i]);
+			unseen = unseen || list[i]->unseen;
+		}
+		if (unseen)
+			until = clock_within(UNSEEN_SLICE_NS, until);
+		/* ORDER wait.flag (seq_cst). Partner: publish_announce().
+		 * Orders:  flag -> look at the data.
+		 * Without: reader and writer each miss what the other one stored, and the reader sleeps with data there.
+		 * Model:   tests/model/src/wait.rs */
+		shmb_fence_seq_cst();
+		SHMB_STEP("wait.flagged");
+		r = look_all(list, count, which);
+		if (r != -EAGAIN)
+			return r;
+		sleep_on(words, count + 2 * brokers.count, list, count, until);
 	}
+}
+
+int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadline_ns)
+{
+	struct shmb_waitable *waitable = &reader->waitable;
+	unsigned which;
+
+	waitable->broker = broker;
+	return wait_any(&waitable, 1, deadline_ns, &which);
+}
+
+/* ---- the public face ---- */
+
+int shmb_wait_any(struct shmb_waitable *const *list, size_t count, uint64_t deadline_ns, size_t *which)
+{
+	unsigned at;
+	int r;
+
+	if (count == 0 || count > SHMB_WAIT_MAX)
+		return text_fail(-EINVAL, "a wait takes 1 to %d handles, not %zu", SHMB_WAIT_MAX, count);
+	for (size_t i = 0; i < count; i++) {
+		if (list[i] == NULL)
+			return text_fail(-EINVAL, "place %zu of the list is empty", i);
+	}
+	r = wait_any(list, (unsigned)count, deadline_ns, &at);
+	if (which != NULL)
+		*which = at;
+	return r;
+}
+
+int shmb_cancel(struct shmb_waitable *waitable)
+{
+	struct shmb *broker = waitable->broker;
+
+	/* No sentence: this may be a signal handler. */
+	if (atomic_load_explicit(waitable->guard, memory_order_relaxed) == 0)
+		return -EOWNERDEAD;
+	/* ORDER wait.cancel (release). Partner: waitable_look().
+	 * Orders:  what the canceller did before -> cancelled.
+	 * Without: a thread that was told to stop does not see the reason.
+	 * Model:   none: one word and what was stored before it, release and acquire as in the language's own example */
+	atomic_store_explicit(&waitable->cancelled, 1, memory_order_release);
+	atomic_fetch_add_explicit(&broker->cancels, 1, memory_order_release);
+	futex_wake_private(&broker->cancels);
+	return 0;
+}
+
+int shmb_set_spin(struct shmb_waitable *waitable, uint64_t spin_ns)
+{
+	if (atomic_load_explicit(waitable->guard, memory_order_relaxed) == 0)
+		return text_forked();
+	if (spin_ns > SHMB_SPIN_MAX_NS)
+		return text_fail(-EINVAL, "a spin lasts at most %llu ns", (unsigned long long)SHMB_SPIN_MAX_NS);
+	waitable->spin_ns = spin_ns;
+	return 0;
 }

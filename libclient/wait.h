@@ -2,16 +2,57 @@
 #ifndef SHMB_CLIENT_WAIT_H
 #define SHMB_CLIENT_WAIT_H
 
-/* Sleeping until there is something to read. */
+/*
+ * Sleeping until there is something to read, or room to write, or a reason to stop waiting. Each handle that can wait has a waitable; one
+ * wait takes any mix of them.
+ */
 
-#include "slots.h"
+#include <stdbool.h>
+
+#include "proto/atomics.h"
+#include "shmb.h"
 
 struct shmb;
+struct slots_reader;
+struct shmb_waitable;
+
+struct waitable_kind {
+	/*
+	 * What there is to say: 0 what is waited for is there; -EAGAIN nothing; else why it will not come. What is said once only is left for the
+	 * next look by one that merely peeks. Bounded; no system call.
+	 */
+	int (*look)(struct shmb_waitable *waitable, bool peek);
+	/* Tells whoever wakes that somebody sleeps. A seq_cst fence and another look follow. */
+	void (*raise)(struct shmb_waitable *waitable);
+	/* The word that changes when what is waited for comes: for a spin. */
+	const _Atomic uint64_t *(*watch)(const struct shmb_waitable *waitable);
+};
+
+struct shmb_waitable {
+	const struct waitable_kind *kind;
+	const _Atomic uint32_t *guard; /* 0 in a forked child */
+	const _Atomic uint32_t *wake;  /* grows after news; slept on */
+	struct shmb *broker;	       /* whose event page and socket are looked at as well; NULL none */
+	bool unseen;		       /* nobody knows that we sleep: looks in slices */
+	_Atomic uint32_t cancelled;
+	uint64_t spin_ns;
+	uint64_t waited; /* sleeps */
+	uint64_t woken;	 /* sleeps that ended because a word had changed */
+};
+
+/* Of a reader of numbers, whatever the kind: news are elements at its position and what becomes of its writer and segment. */
+void waitable_init(struct shmb_waitable *waitable, struct slots_reader *reader);
 
 /*
- * Waits until something lies at the reader's position. 0; -ETIMEDOUT; -EBADMSG; -EOWNERDEAD in a forked child; and when nothing is left to
- * read: -ESTALE the segment was removed or replaced, -EOWNERDEAD or -EPIPE once for each epoch whose writer ended.
- * `broker` is the connection whose event page and socket are looked at as well; NULL none.
+ * Waits for the first of `count` (1 to SHMB_WAIT_MAX) that has something to say, and says it; *which (not NULL) is its place in the list.
+ * -ETIMEDOUT: *which is `count`. -ECANCELED; -EOWNERDEAD in a forked child.
+ */
+int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadline_ns, unsigned *which);
+
+/*
+ * Waits until something lies at the reader's position. 0; -ETIMEDOUT; -EBADMSG; -ECANCELED; -EOWNERDEAD in a forked child; and when nothing
+ * is left to read: -ESTALE the segment was removed or replaced; and once for each change of the writer's condition -EOWNERDEAD, -EPIPE or
+ * -EHOSTDOWN. `broker` is the connection whose event page and socket are looked at as well; NULL none.
  */
 int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadline_ns);
 
@@ -21,5 +62,8 @@ int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadli
  * again soon.
  */
 bool wait_broker(struct shmb *broker, uint32_t event, uint64_t *until);
+
+/* One look without sleeping; -ECANCELED likewise. For wait sets. */
+int waitable_look(struct shmb_waitable *waitable, bool peek);
 
 #endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_WAIT_H
+#define SHMB_WAIT_H
+
+/*
+ * Waiting, for any mix of handles. Included by shmb.h.
+ *
+ * What a wait returns, of whatever handle:
+ *
+ *   0             there is something to read (a queue's producer: room to write)
+ *   -ETIMEDOUT    the deadline has passed
+ *   -ECANCELED    shmb_cancel() was called for this handle; once for one or more calls before the wait, or during it
+ *   -EOWNERDEAD   the writer's process ended without closing; or this is a forked child (shmb_text() tells which)
+ *   -EPIPE        the writer closed, or let go of the broker
+ *   -EHOSTDOWN    the writer hangs: its process is there but is stopped, dying, or has written nothing for longer than the operator allows
+ *   -ESTALE       the segment was removed or superseded by a new generation: close the handle and open the name again; each time
+ *   -EBADMSG, -EPROTO   the segment's data contradicts itself; each time
+ *
+ * What became of the writer is said once for each change (a writer that hangs and then dies has changed twice), after the data before it was
+ * read. Waiting again waits for the writer to go on, or for the next one. Waits go on after signals whose handlers return.
+ *
+ * A handle must not be closed while anybody waits for it or cancels it: a freed handle cannot be recognised. Cancel, join, then close.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How many handles of one connection one wait takes. Each further connection among them takes the place of two. */
+#define SHMB_WAIT_MAX 126
+#define SHMB_SPIN_MAX_NS UINT64_C(1000000000)
+
+/* What a wait needs of a handle. Belongs to the handle and ends with it. */
+struct shmb_waitable;
+
+SHMB_PUBLIC struct shmb_waitable *shmb_value_waitable(struct shmb_value_reader *reader);
+SHMB_PUBLIC struct shmb_waitable *shmb_ring_waitable(struct shmb_ring_reader *reader);
+
+/*
+ * Waits for the first of `count` handles (1 to SHMB_WAIT_MAX) that has something to say, with one system call where Linux has futex_waitv (5.16), else
+ * looking every 5 ms. *which (may be NULL) is its place in the list, or `count` at the deadline. When several have, it is the first of them in the
+ * list: read them all, or a busy one hides those behind it. Must not be called while another thread uses one of the handles. -EINVAL the list is empty, too
+ * long or holds NULL; else as above.
+ */
+SHMB_PUBLIC int shmb_wait_any(struct shmb_waitable *const *list, size_t count, uint64_t deadline_ns, size_t *which);
+
+/*
+ * Ends the wait for this handle that is under way in another thread, or else the next one, with -ECANCELED. From any thread, and from signal
+ * handlers: two atomic operations and a wake-up. 0; -EOWNERDEAD in a forked child (without a sentence).
+ */
+SHMB_PUBLIC int shmb_cancel(struct shmb_waitable *waitable);
+
+/*
+ * How long each wait for this handle looks without sleeping, before it sleeps: it polls the place where the next element will land, and hears of it
+ * within a fraction of a microsecond, for a core that does nothing else meanwhile. 0, the default: sleeps at once. A wait for several handles spins
+ * for the longest of their times. It always ends by sleeping, so that a real-time reader on its writer's core lets it run.
+ * -EINVAL more than SHMB_SPIN_MAX_NS, -EOWNERDEAD after fork.
+ */
+SHMB_PUBLIC int shmb_set_spin(struct shmb_waitable *waitable, uint64_t spin_ns);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
