@@ -83,10 +83,14 @@ static int look(struct shmb_waitable *waitable, bool peek)
 	return verdict_result(verdict);
 }
 
-static void reader_raise(struct shmb_waitable *waitable)
+static bool reader_raise(struct shmb_waitable *waitable)
 {
-	if (!waitable->unseen)
-		atomic_store_explicit(&reader_of(waitable)->area->waiters, 1, memory_order_relaxed);
+	struct shmb_shm_area *area = reader_of(waitable)->area;
+
+	if (area == NULL)
+		return false;
+	atomic_store_explicit(&area->waiters, 1, memory_order_relaxed);
+	return true;
 }
 
 /* The slot that the number at the position will land in. */
@@ -104,7 +108,6 @@ void waitable_init(struct shmb_waitable *waitable, struct slots_reader *reader)
 	waitable->kind = &reader_kind;
 	waitable->guard = reader->guard;
 	waitable->wake = &reader->data->wake;
-	waitable->unseen = reader->area == NULL;
 }
 
 /* ---- looking ---- */
@@ -284,8 +287,8 @@ int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadlin
 		if (brokers_look(&brokers, words + count, &until))
 			continue;
 		for (unsigned i = 0; i < count; i++) {
-			list[i]->kind->raise(list[i]);
-			unseen = unseen || list[i]->unseen;
+			if (!list[i]->kind->raise(list[i]))
+				unseen = true;
 		}
 		if (unseen)
 			until = clock_within(UNSEEN_SLICE_NS, until);

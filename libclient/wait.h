@@ -22,8 +22,8 @@ struct waitable_kind {
 	 * next look by one that merely peeks. Bounded; no system call.
 	 */
 	int (*look)(struct shmb_waitable *waitable, bool peek);
-	/* Tells whoever wakes that somebody sleeps. A seq_cst fence and another look follow. */
-	void (*raise)(struct shmb_waitable *waitable);
+	/* Tells whoever wakes that somebody sleeps; false: there is nowhere to tell it. A seq_cst fence and another look follow. */
+	bool (*raise)(struct shmb_waitable *waitable);
 	/* The word that changes when what is waited for comes: for a spin. */
 	const _Atomic uint64_t *(*watch)(const struct shmb_waitable *waitable);
 };
@@ -33,7 +33,6 @@ struct shmb_waitable {
 	const _Atomic uint32_t *guard; /* 0 in a forked child */
 	const _Atomic uint32_t *wake;  /* grows after news; slept on */
 	struct shmb *broker;	       /* whose event page and socket are looked at as well; NULL none */
-	bool unseen;		       /* nobody knows that we sleep: looks in slices */
 	_Atomic uint32_t cancelled;
 	uint64_t spin_ns;
 	uint64_t waited; /* sleeps */

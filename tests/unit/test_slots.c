@@ -518,6 +518,20 @@ START_TEST(verdicts)
 	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
 	bench.card->writer = shmb_writer_word(5, SHMB_WRITER_GONE);
 	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EPIPE);
+	/* A writer that let go and then died has changed twice. */
+	bench.card->writer = shmb_writer_word(5, SHMB_WRITER_DEAD);
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EOWNERDEAD);
+	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
+	/* One that hangs, goes on and hangs again too. */
+	for (unsigned i = 0; i < 2; i++) {
+		bench.card->writer = shmb_writer_word(6, SHMB_WRITER_HUNG);
+		ck_assert_int_eq(waitable_look(&bench.reader.waitable, true), -EHOSTDOWN);
+		ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EHOSTDOWN);
+		ck_assert_int_eq(waitable_look(&bench.reader.waitable, true), -EAGAIN);
+		ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
+		bench.card->writer = shmb_writer_word(6, SHMB_WRITER_ALIVE);
+		ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
+	}
 	bench.card->writer = shmb_writer_word(6, SHMB_WRITER_DEAD);
 	bench.card->state = shmb_state_word(6, SHMB_STATE_REMOVED);
 	for (int i = 0; i < 3; i++)
