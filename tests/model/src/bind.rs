@@ -2,7 +2,7 @@
 
 //! area.bind: a reader's area is bound while the writer is publishing.
 //!
-//! Transcribes cell_write() of daemon/cells.c, slots_wait() and the end of publish(). The broker resets the area's flag, sets the area's bit
+//! Transcribes cell_write() of daemon/cells.c, wait_any() and the end of publish(). The broker resets the area's flag, sets the area's bit
 //! in the card with release and only then answers the reader, who may sleep at once. The writer must look at the bits after its
 //! fence, not before: a bit looked at too early is a flag not looked at.
 //!

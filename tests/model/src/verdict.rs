@@ -2,7 +2,7 @@
 
 //! writer.verdict and event.bump: a reader hears of its writer's death after the last element, not before it, and not never.
 //!
-//! Transcribes release() of daemon/lease.c (repair, verdict, wake word, wake), look() and the loop of slots_wait(). The event word of
+//! Transcribes release() of daemon/lease.c (repair, verdict, wake word, wake), look() and the loop of wait_any(). The event word of
 //! event_page_bump() is the wake word here: both are incremented with release after the change and loaded with acquire before
 //! the look, and the reader sleeps on both at once. The writer is dead when the broker begins, which the kernel's pidfd orders: it is the
 //! broker's own thread here.

@@ -2,7 +2,7 @@
 
 //! wait.flag and wait.wake: a reader that goes to sleep against a writer that makes no system call when nobody sleeps.
 //!
-//! Transcribes the end of publish(), wake_waiters() (libclient/slots.c) and the loop of slots_wait() (libclient/wait.c). Data is one word that grows, published with
+//! Transcribes the end of publish(), wake_waiters() (libclient/slots.c) and the loop of wait_any() (libclient/wait.c). Data is one word that grows, published with
 //! release. The kernel's futex is a lock and a queue: FUTEX_WAIT compares the word under the lock and joins the queue in one step,
 //! FUTEX_WAKE takes the lock, then wakes the whole queue.
 //!
