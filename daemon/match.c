@@ -58,7 +58,7 @@ static bool say_difference(const struct shmb_geometry *there, const struct shmb_
 		snprintf(text, SHMB_TEXT_MAX, "it has %u pins, not %u", there->slot_count - 1 - there->history,
 			 asked->slot_count - 1 - asked->history);
 	else if (there->slot_count != asked->slot_count)
-		snprintf(text, SHMB_TEXT_MAX, "its capacity is %u, not %u", there->slot_count, asked->slot_count);
+		snprintf(text, SHMB_TEXT_MAX, "it has capacity %u, not %u", there->slot_count, asked->slot_count);
 	else if (there->key_type != asked->key_type)
 		snprintf(text, SHMB_TEXT_MAX, "it has %s, not %s", key_name(there->key_type), key_name(asked->key_type));
 	else if (there->key_field != asked->key_field)

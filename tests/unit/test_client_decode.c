@@ -131,7 +131,9 @@ static void answer_hello(struct fake *fake, int fd, const struct shmb_msg_head *
 /* A segment of its own for each answer. */
 static void answer_open(int fd, const struct shmb_msg_head *request, bool writer, enum fault fault)
 {
-	struct shmb_request wish = { .kind = SHMB_KIND_RING, .capacity = 8, .payload_align = 8, .payload_bytes = 16 };
+	struct shmb_request wish = {
+		.kind = SHMB_KIND_RING, .capacity = 8, .payload_align = 8, .payload_bytes = 16, .key_field = SHMB_KEY_IS_STAMP
+	};
 	struct shmb_msg_open_answer answer = { .head = { .opcode = request->opcode, .serial = request->serial },
 					       .segment_id = 77,
 					       .generation = 1,
