@@ -19,7 +19,7 @@
  * The producer sleeps on the wake word of the consumer's cell. data.queue_flag is its own to write; the consumer only reads it. The flag is a
  * count that never goes back: odd while the producer waits, another odd number each time it is about to sleep.
  *
- *   producer: w = cell.wake; room? no: flag = next odd number; fence; room? no: sleep while cell.wake == w
+ *   producer: w = cell.wake; room? no: flag = next odd number; fence; room? no: sleep while cell.wake == w   (wait_any())
  *             after the wait: flag = next even number
  *   consumer: position = p; fence; flag odd, and not the number I woke last? cell.wake += 1, wake, remember the number
  *
@@ -31,10 +31,10 @@
 #include "queue.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "clock.h"
-#include "connection.h"
 #include "futex.h"
 #include "proto/copy.h"
 #include "proto/step.h"
@@ -61,34 +61,6 @@ static int position_look(struct queue_producer *producer)
 				 (unsigned long long)producer->slots.next);
 	producer->position = position;
 	producer->room = position + producer->slots.mask + 1;
-	return 0;
-}
-
-int queue_producer_init(struct queue_producer *producer, const struct slots_memory *memory, uint64_t granted)
-{
-	uint64_t next, capacity;
-	uint32_t flag;
-	int r;
-
-	memset(producer, 0, sizeof(*producer));
-	r = slots_writer_init(&producer->slots, memory, granted);
-	if (r < 0)
-		return r;
-	if (memory->area_count == 0)
-		return text_fail(-EUSERS, "this queue has no reader area, so nobody can consume");
-	producer->cell = &memory->areas[0]->cells[SHMB_QUEUE_CELL];
-	producer->base = memory->geometry->base;
-	next = producer->slots.next;
-	capacity = (uint64_t)producer->slots.mask + 1;
-	/* The lowest that can be: what is lower is "back". */
-	producer->position = next >= producer->base + capacity ? next - capacity : producer->base;
-	r = position_look(producer);
-	if (r < 0)
-		return r;
-	/* Our predecessor died while it waited. */
-	flag = atomic_load_explicit(&memory->data->queue_flag, memory_order_relaxed);
-	producer->flag = flag + (flag & 1);
-	atomic_store_explicit(&memory->data->queue_flag, producer->flag, memory_order_relaxed);
 	return 0;
 }
 
@@ -232,11 +204,19 @@ int queue_abort(struct queue_producer *producer)
 	return 0;
 }
 
-/* 0 room; -EAGAIN none, wait; or why waiting has no sense. */
-static int wait_look(struct queue_producer *producer)
+/* ---- what a producer waits for ---- */
+
+static struct queue_producer *producer_of(const struct shmb_waitable *waitable)
 {
+	return (struct queue_producer *)((char *)(uintptr_t)waitable - offsetof(struct queue_producer, waitable));
+}
+
+static int producer_look(struct shmb_waitable *waitable, bool peek)
+{
+	struct queue_producer *producer = producer_of(waitable);
 	int r = writer_check(&producer->slots);
 
+	(void)peek;
 	if (r == -ESTALE)
 		return text_fail(r, "the lease of this producer was taken away, or the queue was removed");
 	return r < 0 ? r : room_check(producer);
@@ -248,46 +228,59 @@ static void flag_set(struct queue_producer *producer, uint32_t flag)
 	atomic_store_explicit(&producer->slots.data->queue_flag, flag, memory_order_relaxed);
 }
 
-static int wait_until(struct queue_producer *producer, struct shmb *broker, uint64_t deadline_ns)
+static bool producer_raise(struct shmb_waitable *waitable)
 {
-	for (;;) {
-		/* ORDER queue.wake (acquire). Partner: wake_producer().
-		 * Orders:  position -> wake word.
-		 * Without: the producer sleeps on a word that was counted up already for the position it did not see.
-		 * Model:   tests/model/src/queue.rs */
-		uint32_t wake = atomic_load_explicit(&producer->cell->wake, memory_order_acquire);
-		uint32_t event = broker != NULL ? connection_event(broker) : 0;
-		uint64_t until = deadline_ns;
-		int r = wait_look(producer);
+	struct queue_producer *producer = producer_of(waitable);
 
-		if (r != -EAGAIN)
-			return r;
-		if (deadline_ns == SHMB_NO_WAIT || (deadline_ns != SHMB_FOREVER && clock_now_ns() >= deadline_ns))
-			return -ETIMEDOUT;
-		if (broker != NULL && wait_broker(broker, event, &until))
-			continue;
-		flag_set(producer, (producer->flag | 1) + (producer->flag & 1 ? 2 : 0));
-		/* ORDER queue.flag (seq_cst). Partner: release_to().
-		 * Orders:  flag -> look at the position.
-		 * Without: each side misses what the other one stored, and the producer sleeps beside free room.
-		 * Model:   tests/model/src/queue.rs */
-		shmb_fence_seq_cst();
-		SHMB_STEP("queue.flagged");
-		r = wait_look(producer);
-		if (r != -EAGAIN)
-			return r;
-		SHMB_STEP("queue.sleeping");
-		if (broker != NULL)
-			futex_sleep_two(&producer->cell->wake, wake, connection_event_word(broker), event, until);
-		else
-			futex_sleep(&producer->cell->wake, wake, until);
-	}
+	flag_set(producer, producer->flag + 1 + (producer->flag & 1));
+	return true;
 }
 
-int queue_wait_room(struct queue_producer *producer, struct shmb *broker, uint64_t deadline_ns)
+static const _Atomic uint64_t *producer_watch(const struct shmb_waitable *waitable)
 {
-	int r = wait_until(producer, broker, deadline_ns);
+	return &producer_of(waitable)->cell->position;
+}
 
+static const struct waitable_kind producer_kind = { .look = producer_look, .raise = producer_raise, .watch = producer_watch };
+
+int queue_producer_init(struct queue_producer *producer, const struct slots_memory *memory, uint64_t granted)
+{
+	uint64_t next, capacity;
+	uint32_t flag;
+	int r;
+
+	memset(producer, 0, sizeof(*producer));
+	r = slots_writer_init(&producer->slots, memory, granted);
+	if (r < 0)
+		return r;
+	if (memory->area_count == 0)
+		return text_fail(-EUSERS, "this queue has no reader area, so nobody can consume");
+	producer->cell = &memory->areas[0]->cells[SHMB_QUEUE_CELL];
+	producer->waitable.kind = &producer_kind;
+	producer->waitable.guard = memory->guard;
+	producer->waitable.wake = &producer->cell->wake;
+	producer->base = memory->geometry->base;
+	next = producer->slots.next;
+	capacity = (uint64_t)producer->slots.mask + 1;
+	/* The lowest that can be: what is lower is "back". */
+	producer->position = next >= producer->base + capacity ? next - capacity : producer->base;
+	r = position_look(producer);
+	if (r < 0)
+		return r;
+	/* Our predecessor died while it waited. */
+	flag = atomic_load_explicit(&memory->data->queue_flag, memory_order_relaxed);
+	producer->flag = flag + (flag & 1);
+	atomic_store_explicit(&memory->data->queue_flag, producer->flag, memory_order_relaxed);
+	return 0;
+}
+
+int queue_wait_room(struct queue_producer *producer, uint64_t deadline_ns)
+{
+	struct shmb_waitable *waitable = &producer->waitable;
+	unsigned which;
+	int r = wait_any(&waitable, 1, deadline_ns, &which);
+
+	/* Else the next release would wake nobody. */
 	if (producer->flag & 1)
 		flag_set(producer, producer->flag + 1);
 	return r;
@@ -298,7 +291,7 @@ int queue_wait_room(struct queue_producer *producer, struct shmb *broker, uint64
 static __attribute__((noinline, cold)) void wake_producer(struct queue_consumer *consumer, uint32_t flag)
 {
 	SHMB_STEP("queue.waking");
-	/* ORDER queue.wake (release). Partner: wait_until().
+	/* ORDER queue.wake (release). Partner: words_load().
 	 * Orders:  position -> wake word.
 	 * Without: the producer sleeps on a word that was counted up already for the position it did not see.
 	 * Model:   tests/model/src/queue.rs */
@@ -327,7 +320,7 @@ static inline void release_to(struct queue_consumer *consumer, uint64_t position
 	 * Model:   tests/model/src/queue.rs */
 	atomic_store_explicit(&consumer->cell->position, position, memory_order_release);
 	SHMB_STEP("queue.released");
-	/* ORDER queue.flag (seq_cst). Partner: wait_until().
+	/* ORDER queue.flag (seq_cst). Partner: wait_any().
 	 * Orders:  position -> look at the flag.
 	 * Without: each side misses what the other one stored, and the producer sleeps beside free room.
 	 * Model:   tests/model/src/queue.rs */

@@ -5,21 +5,21 @@
 /*
  * The data path of a queue: numbered items from one producer to one consumer, none lost, in order, no lock. queue.c has the protocol.
  *
- * As slots.h this knows memory only (the connection a wait looks at is passed on unseen), and what the other side wrote may be rubbish:
+ * As slots.h this knows memory only, and what the other side wrote may be rubbish:
  * indices are masked, positions are checked before they are used, every loop has an end.
  */
 
 #include "slots.h"
-
-struct shmb;
+#include "wait.h"
 
 struct queue_producer {
 	struct slots_writer slots;
 	uint64_t room;	   /* numbers below it have room, as far as we know */
 	uint64_t position; /* the consumer's when we looked last: it does not go back */
 	uint64_t base;
-	struct shmb_shm_cell *cell; /* the consumer's */
-	uint32_t flag;		    /* what data.queue_flag holds: odd while we wait */
+	struct shmb_shm_cell *cell;    /* the consumer's */
+	struct shmb_waitable waitable; /* for room; its broker is set by who knows it */
+	uint32_t flag;		       /* what data.queue_flag holds: odd while we wait */
 	bool claimed;
 };
 
@@ -42,8 +42,8 @@ int queue_claim(struct queue_producer *producer, void **payload);
 /* -EPERM nothing is claimed. */
 int queue_commit(struct queue_producer *producer);
 int queue_abort(struct queue_producer *producer);
-/* 0 there is room; -ETIMEDOUT; -EPROTO, -ESTALE, -EOWNERDEAD. */
-int queue_wait_room(struct queue_producer *producer, struct shmb *broker, uint64_t deadline_ns);
+/* 0 there is room; -ETIMEDOUT, -ECANCELED; -EPROTO, -ESTALE, -EOWNERDEAD. */
+int queue_wait_room(struct queue_producer *producer, uint64_t deadline_ns);
 
 /* -EUSERS without the consumer's cell; -EPROTO the position in it cannot be. */
 int queue_consumer_init(struct queue_consumer *consumer, const struct slots_memory *memory, uint32_t cell, uint32_t incarnation);

@@ -306,6 +306,7 @@ static int writer_init(struct writer *writer, uint64_t granted)
 		break;
 	case SHMB_KIND_QUEUE:
 		r = queue_producer_init(&writer->queue, &memory, granted);
+		writer->queue.waitable.broker = writer->handle.broker;
 		break;
 	case SHMB_KIND_BLOCK:
 		r = block_init(&writer->block, &memory, writer->handle.cell, writer->handle.incarnation);

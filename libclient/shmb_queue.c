@@ -68,7 +68,12 @@ int shmb_queue_abort(struct shmb_queue_producer *producer)
 
 int shmb_queue_wait_room(struct shmb_queue_producer *producer, uint64_t deadline_ns)
 {
-	return queue_wait_room(&producer->writer.queue, producer->writer.handle.broker, deadline_ns);
+	return queue_wait_room(&producer->writer.queue, deadline_ns);
+}
+
+struct shmb_waitable *shmb_queue_room_waitable(struct shmb_queue_producer *producer)
+{
+	return &producer->writer.queue.waitable;
 }
 
 uint64_t shmb_queue_next_number(const struct shmb_queue_producer *producer)
@@ -131,6 +136,11 @@ int shmb_queue_wait(struct shmb_queue_consumer *consumer, uint64_t deadline_ns)
 	int r = slots_wait(&consumer->reader.queue.slots, consumer->reader.handle.broker, deadline_ns);
 
 	return r == -EBADMSG ? text_fail(-EPROTO, "the producer's counter cannot be") : r;
+}
+
+struct shmb_waitable *shmb_queue_waitable(struct shmb_queue_consumer *consumer)
+{
+	return &consumer->reader.queue.slots.waitable;
 }
 
 uint64_t shmb_queue_position(const struct shmb_queue_consumer *consumer)

@@ -22,6 +22,7 @@
  */
 
 #include "shmb.h"
+#include "shmb_wait.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -64,9 +65,11 @@ SHMB_PUBLIC int shmb_queue_claim(struct shmb_queue_producer *producer, void **pa
 SHMB_PUBLIC int shmb_queue_commit(struct shmb_queue_producer *producer);
 SHMB_PUBLIC int shmb_queue_abort(struct shmb_queue_producer *producer);
 
-/* Waits until there is room for an item. 0; -ETIMEDOUT; -ESTALE the lease was taken away or the queue removed, -EPROTO, -EOWNERDEAD after fork. A
- * dead consumer is no reason to end: its successor makes room. */
+/* Waits until there is room for an item. 0; -ETIMEDOUT; -ECANCELED; -ESTALE the lease was taken away or the queue removed; -EPROTO; -EOWNERDEAD
+ * after fork. A dead consumer is no reason to end: its successor makes room. */
 SHMB_PUBLIC int shmb_queue_wait_room(struct shmb_queue_producer *producer, uint64_t deadline_ns);
+/* For shmb_wait_any(), shmb_cancel(), shmb_set_spin(): room for an item. */
+SHMB_PUBLIC struct shmb_waitable *shmb_queue_room_waitable(struct shmb_queue_producer *producer);
 /* Number of the item that will be pushed next. */
 SHMB_PUBLIC uint64_t shmb_queue_next_number(const struct shmb_queue_producer *producer);
 /* "I am alive" without an item. -ESTALE, -EOWNERDEAD. */
@@ -106,10 +109,12 @@ SHMB_PUBLIC int shmb_queue_peek(struct shmb_queue_consumer *consumer, uint32_t a
 SHMB_PUBLIC int shmb_queue_release(struct shmb_queue_consumer *consumer, uint32_t count);
 
 /*
- * Waits until there is an item. 0; -ETIMEDOUT; once for each producer, after all its items were consumed: -EOWNERDEAD it died (or this is a
- * forked child: shmb_text() tells), -EPIPE it closed; -ESTALE the queue was removed or replaced and is empty; -EPROTO.
+ * Waits until there is an item that is not consumed. Results as of every wait (shmb_wait.h): those about the producer come after all its items
+ * were consumed, -ESTALE when the queue was removed or replaced and is empty. -EPROTO the producer's counter cannot be.
  */
 SHMB_PUBLIC int shmb_queue_wait(struct shmb_queue_consumer *consumer, uint64_t deadline_ns);
+/* For shmb_wait_any(), shmb_cancel(), shmb_set_spin(): an item. */
+SHMB_PUBLIC struct shmb_waitable *shmb_queue_waitable(struct shmb_queue_consumer *consumer);
 /* Number of the oldest item that is not consumed: what pop or peek gives next. After an open a number at or below the last one that this
  * program has seen is a repetition. */
 SHMB_PUBLIC uint64_t shmb_queue_position(const struct shmb_queue_consumer *consumer);

@@ -227,6 +227,10 @@ static void words_load(struct futex_word *words, struct shmb_waitable *const *li
 		 * Orders:  flag swapped to 0, id, counter -> wake word.
 		 * Without: a reader sleeps on a value that was counted up already.
 		 * Model:   tests/model/src/wait.rs */
+		/* ORDER queue.wake (acquire). Partner: wake_producer().
+		 * Orders:  position -> wake word.
+		 * Without: the producer sleeps on a word that was counted up already for the position it did not see.
+		 * Model:   tests/model/src/queue.rs */
 		words[i] = (struct futex_word){ list[i]->wake, atomic_load_explicit(list[i]->wake, memory_order_acquire), false };
 	}
 	for (unsigned i = 0; i < brokers->count; i++) {
@@ -296,6 +300,10 @@ int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadlin
 		 * Orders:  flag -> look at the data.
 		 * Without: reader and writer each miss what the other one stored, and the reader sleeps with data there.
 		 * Model:   tests/model/src/wait.rs */
+		/* ORDER queue.flag (seq_cst). Partner: release_to().
+		 * Orders:  flag -> look at the position.
+		 * Without: each side misses what the other one stored, and the producer sleeps beside free room.
+		 * Model:   tests/model/src/queue.rs */
 		shmb_fence_seq_cst();
 		SHMB_STEP("wait.flagged");
 		r = look_all(list, count, which);

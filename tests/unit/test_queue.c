@@ -390,7 +390,7 @@ START_TEST(positions_that_cannot_be)
 		ck_assert_int_eq(push(&bench), -EPROTO);
 		ck_assert_int_eq(queue_claim(&bench.producer, &place), -EPROTO);
 		ck_assert_int_eq(queue_push_many(&bench.producer, "12345678", 1, &n), -EPROTO);
-		ck_assert_int_eq(queue_wait_room(&bench.producer, NULL, SHMB_FOREVER), -EPROTO);
+		ck_assert_int_eq(queue_wait_room(&bench.producer, SHMB_FOREVER), -EPROTO);
 		ck_assert_int_eq(producer_open(&bench), -EPROTO);
 		ck_assert_int_eq(consumer_open(&bench), -EPROTO);
 		bench.area->cells[0].position = 4;
@@ -450,7 +450,7 @@ START_TEST(who_has_lost_it_is_told)
 	ck_assert_int_eq(queue_commit(&bench.producer), -ESTALE);
 	ck_assert_int_eq(push(&bench), -ESTALE);
 	ck_assert_int_eq(queue_push_many(&bench.producer, "", 0, &n), -ESTALE);
-	ck_assert_int_eq(queue_wait_room(&bench.producer, NULL, SHMB_FOREVER), -ESTALE);
+	ck_assert_int_eq(queue_wait_room(&bench.producer, SHMB_FOREVER), -ESTALE);
 	bench.card->cells[0].incarnation++;
 	ck_assert_int_eq(pop_result(&bench), -ESTALE);
 	ck_assert_int_eq(queue_peek(&bench.consumer, 0, &item, &sample), -ESTALE);
@@ -464,7 +464,7 @@ START_TEST(who_has_lost_it_is_told)
 	ck_assert_int_eq(pop_result(&bench), -EOWNERDEAD);
 	ck_assert_int_eq(push(&bench), -EOWNERDEAD);
 	ck_assert_int_eq(queue_abort(&bench.producer), -EOWNERDEAD);
-	ck_assert_int_eq(queue_wait_room(&bench.producer, NULL, SHMB_FOREVER), -EOWNERDEAD);
+	ck_assert_int_eq(queue_wait_room(&bench.producer, SHMB_FOREVER), -EOWNERDEAD);
 	guard = 1;
 	bench_teardown(&bench);
 }
@@ -507,7 +507,7 @@ static void *produce(void *arg)
 			fill(payloads + 64 * i, 64, done + i);
 		r = job->batch > 1 ? queue_push_many(producer, payloads, n, &n) : queue_push(producer, payloads);
 		if (r == -EAGAIN) {
-			ck_assert_int_eq(queue_wait_room(producer, NULL, in_ms(10000)), 0);
+			ck_assert_int_eq(queue_wait_room(producer, in_ms(10000)), 0);
 			continue;
 		}
 		ck_assert_int_eq(r, 0);
@@ -555,7 +555,7 @@ static void *wait_room(void *arg)
 {
 	struct bench *bench = arg;
 
-	return (void *)(intptr_t)queue_wait_room(&bench->producer, NULL, in_ms(10000));
+	return (void *)(intptr_t)queue_wait_room(&bench->producer, in_ms(10000));
 }
 
 /* Waits until the producer's thread has said that it sleeps, and then a little. */
@@ -586,8 +586,8 @@ START_TEST(nobody_is_left_asleep)
 
 	bench_setup(&bench, 2, 8);
 	push_n(&bench, 2);
-	ck_assert_int_eq(queue_wait_room(&bench.producer, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
-	ck_assert_int_eq(queue_wait_room(&bench.producer, NULL, in_ms(5)), -ETIMEDOUT);
+	ck_assert_int_eq(queue_wait_room(&bench.producer, SHMB_NO_WAIT), -ETIMEDOUT);
+	ck_assert_int_eq(queue_wait_room(&bench.producer, in_ms(5)), -ETIMEDOUT);
 	ck_assert_uint_eq(bench.data->queue_flag & 1, 0);
 	pthread_create(&thread, NULL, wait_room, &bench);
 	flagged(&bench);
