@@ -209,7 +209,7 @@ static int wake_grow(void *arg)
 
 	if (work->writer_ended)
 		atomic_store_explicit(&work->data->writer_pid, 0, memory_order_relaxed);
-	/* ORDER wait.wake (release). Partner: words_load().
+	/* ORDER wait.wake (release). Partner: wait_words().
 	 * Orders:  state, verdict, repair -> wake word.
 	 * Without: a reader sees the new wake word and the old verdict, and sleeps on the new word for ever.
 	 * Model:   tests/model/src/wait.rs */

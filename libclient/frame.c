@@ -124,6 +124,11 @@ int shmb_frame_bounds(struct shmb_frame_reader *reader, uint64_t *oldest, uint64
 	return slots_bounds(&reader->reader.slots, oldest, next);
 }
 
+struct shmb_waitable *shmb_frame_waitable(struct shmb_frame_reader *reader)
+{
+	return &reader->reader.slots.waitable;
+}
+
 int shmb_frame_wait(struct shmb_frame_reader *reader, uint64_t deadline_ns)
 {
 	return slots_wait(&reader->reader.slots, reader->reader.handle.broker, deadline_ns);

@@ -43,7 +43,7 @@ static inline __attribute__((always_inline)) int publish_announce(struct slots_w
 {
 	uint32_t bound;
 
-	/* ORDER wait.flag (seq_cst). Partner: wait_any().
+	/* ORDER wait.flag (seq_cst). Partners: wait_any(), arm().
 	 * Orders:  id, counter -> look at the flags.
 	 * Without: reader and writer each miss what the other one stored, and the reader sleeps with data there.
 	 * Model:   tests/model/src/wait.rs */

@@ -291,7 +291,7 @@ int queue_wait_room(struct queue_producer *producer, uint64_t deadline_ns)
 static __attribute__((noinline, cold)) void wake_producer(struct queue_consumer *consumer, uint32_t flag)
 {
 	SHMB_STEP("queue.waking");
-	/* ORDER queue.wake (release). Partner: words_load().
+	/* ORDER queue.wake (release). Partner: wait_words().
 	 * Orders:  position -> wake word.
 	 * Without: the producer sleeps on a word that was counted up already for the position it did not see.
 	 * Model:   tests/model/src/queue.rs */

@@ -35,9 +35,14 @@ extern "C" {
 
 /* What a wait needs of a handle. Belongs to the handle and ends with it. */
 struct shmb_waitable;
+struct shmb;
+struct shmb_value_reader;
+struct shmb_ring_reader;
+struct shmb_frame_reader;
 
 SHMB_PUBLIC struct shmb_waitable *shmb_value_waitable(struct shmb_value_reader *reader);
 SHMB_PUBLIC struct shmb_waitable *shmb_ring_waitable(struct shmb_ring_reader *reader);
+SHMB_PUBLIC struct shmb_waitable *shmb_frame_waitable(struct shmb_frame_reader *reader);
 
 /*
  * Waits for the first of `count` handles (1 to SHMB_WAIT_MAX) that has something to say, with one system call where Linux has futex_waitv (5.16), else
@@ -60,6 +65,39 @@ SHMB_PUBLIC int shmb_cancel(struct shmb_waitable *waitable);
  * -EINVAL more than SHMB_SPIN_MAX_NS, -EOWNERDEAD after fork.
  */
 SHMB_PUBLIC int shmb_set_spin(struct shmb_waitable *waitable, uint64_t spin_ns);
+
+/*
+ * Wait sets: a descriptor for event loops (epoll, poll, libev, glib, asyncio), readable while any member has something to say.
+ *
+ *   r = shmb_waitset_new(&set, broker);
+ *   r = shmb_waitset_add(set, shmb_ring_waitable(imu), imu);
+ *   ... when shmb_waitset_fd(set) is readable:
+ *   while ((r = shmb_waitset_next(set, &user)) != -ENODATA)
+ *           ...   // r: 0 read it; -EOWNERDEAD, -EPIPE, ... as a wait says; -ECANCELED
+ *
+ * The descriptor is level-triggered: it stays readable until shmb_waitset_next() has been called until -ENODATA and every member's data has been
+ * read; what is left unread makes it readable again at once. It may be readable for nothing. Only poll it: do not read or write it.
+ * Members that are -ESTALE say so each time until they are removed.
+ *
+ * A set has a thread of its own from shmb_waitset_new() to shmb_waitset_free(); it sleeps, blocks all signals and never touches the handles. It costs each
+ * event a wake-up of that thread (some 10 us) more than shmb_wait_any() does. A set may be used by one thread at a time, which is also the one
+ * that may use its members' handles.
+ */
+struct shmb_waitset;
+
+/* -ENOMEM, -EMFILE, -EAGAIN no thread, -EOWNERDEAD after fork. */
+SHMB_PUBLIC int shmb_waitset_new(struct shmb_waitset **out, struct shmb *broker);
+/* Before the connection is closed. The members go on without it. Takes NULL, returns NULL. In a forked child frees memory and descriptor only. */
+SHMB_PUBLIC struct shmb_waitset *shmb_waitset_free(struct shmb_waitset *set);
+/* The descriptor: belongs to the set, close-on-exec. */
+SHMB_PUBLIC int shmb_waitset_fd(const struct shmb_waitset *set);
+/* Adds a handle of the same connection; `user` is what shmb_waitset_next() gives for it. -EINVAL another connection's, -EEXIST it is in already,
+ * -ENOSPC SHMB_WAIT_MAX are in, -EOWNERDEAD after fork. */
+SHMB_PUBLIC int shmb_waitset_add(struct shmb_waitset *set, struct shmb_waitable *member, void *user);
+/* Takes it out, as must be done before it is closed. -ENOENT it is not in, -EOWNERDEAD after fork. */
+SHMB_PUBLIC int shmb_waitset_remove(struct shmb_waitset *set, struct shmb_waitable *member);
+/* The next member of this pass that has something to say: returns what a wait for it would, and its `user`. -ENODATA the pass is over. Never sleeps. */
+SHMB_PUBLIC int shmb_waitset_next(struct shmb_waitset *set, void **user);
 
 #ifdef __cplusplus
 }

@@ -78,7 +78,7 @@ __attribute__((noinline, cold)) int wake_waiters(struct slots_writer *writer, ui
 	if (!waited)
 		return 0;
 	SHMB_STEP("slot.waking");
-	/* ORDER wait.wake (release). Partner: words_load().
+	/* ORDER wait.wake (release). Partner: wait_words().
 	 * Orders:  flag swapped to 0, id, counter -> wake word -> wake-up.
 	 * Without: a reader that sets the flag again between look and swap sleeps on the value it loaded before, and nobody wakes it.
 	 * Model:   tests/model/src/wait.rs */

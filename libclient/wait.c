@@ -220,7 +220,8 @@ static bool brokers_look(const struct brokers *brokers, const struct futex_word 
 	return false;
 }
 
-static void words_load(struct futex_word *words, struct shmb_waitable *const *list, unsigned count, const struct brokers *brokers)
+void wait_words(struct futex_word *words, struct shmb_waitable *const *list, unsigned count, struct shmb *const *brokers,
+		unsigned broker_count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		/* ORDER wait.wake (acquire). Partners: wake_waiters(), wake_grow().
@@ -233,8 +234,8 @@ static void words_load(struct futex_word *words, struct shmb_waitable *const *li
 		 * Model:   tests/model/src/queue.rs */
 		words[i] = (struct futex_word){ list[i]->wake, atomic_load_explicit(list[i]->wake, memory_order_acquire), false };
 	}
-	for (unsigned i = 0; i < brokers->count; i++) {
-		struct shmb *broker = brokers->of[i];
+	for (unsigned i = 0; i < broker_count; i++) {
+		struct shmb *broker = brokers[i];
 		/* Before the look at what was cancelled, as a wake word before the data. */
 		uint32_t cancels = atomic_load_explicit(&broker->cancels, memory_order_acquire);
 
@@ -276,7 +277,7 @@ int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadlin
 		uint64_t until = deadline_ns;
 		bool unseen = false;
 
-		words_load(words, list, count, &brokers);
+		wait_words(words, list, count, brokers.of, brokers.count);
 		r = look_all(list, count, which);
 		if (r != -EAGAIN)
 			return r;

@@ -62,6 +62,11 @@ int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadli
  */
 bool wait_broker(struct shmb *broker, uint32_t event, uint64_t *until);
 
+struct futex_word;
+/* The words to sleep on, as they are before a look: one a handle, then two a connection: its event page's and that of cancels. */
+void wait_words(struct futex_word *words, struct shmb_waitable *const *list, unsigned count, struct shmb *const *brokers,
+		unsigned broker_count);
+
 /* One look without sleeping; -ECANCELED likewise. For wait sets. */
 int waitable_look(struct shmb_waitable *waitable, bool peek);
 
