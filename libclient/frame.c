@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The public face of frames: payloads that are filled and read where they lie (frame.h). */
+/* The public face of frames but for its data path (frame.h): opening, and what is the same as for rings. */
 #include <string.h>
 
 #include "segment.h"
@@ -35,25 +35,10 @@ int shmb_frame_writer_open(struct shmb_frame_writer **out, struct shmb *broker, 
 struct shmb_frame_writer *shmb_frame_writer_close(struct shmb_frame_writer *writer)
 {
 	if (writer != NULL) {
-		frame_abort(&writer->writer.frame);
+		shmb_frame_abort(writer);
 		writer_close(&writer->writer);
 	}
 	return NULL;
-}
-
-__attribute__((hot)) int shmb_frame_loan(struct shmb_frame_writer *writer, void **payload, size_t *capacity)
-{
-	return frame_loan(&writer->writer.frame, payload, capacity);
-}
-
-__attribute__((hot)) int shmb_frame_commit(struct shmb_frame_writer *writer, size_t length)
-{
-	return frame_commit(&writer->writer.frame, length);
-}
-
-int shmb_frame_abort(struct shmb_frame_writer *writer)
-{
-	return frame_abort(&writer->writer.frame);
 }
 
 int shmb_frame_heartbeat(struct shmb_frame_writer *writer)
@@ -82,36 +67,6 @@ struct shmb_frame_reader *shmb_frame_reader_close(struct shmb_frame_reader *read
 	if (reader != NULL)
 		reader_close(&reader->reader);
 	return NULL;
-}
-
-__attribute__((hot)) int shmb_frame_pin_newest(struct shmb_frame_reader *reader, struct shmb_frame *frame)
-{
-	return frame_pin_newest(&reader->reader.frame, frame);
-}
-
-__attribute__((hot)) int shmb_frame_pin_next(struct shmb_frame_reader *reader, struct shmb_frame *frame)
-{
-	return frame_pin_next(&reader->reader.frame, frame);
-}
-
-int shmb_frame_pin_number(struct shmb_frame_reader *reader, uint64_t number, struct shmb_frame *frame)
-{
-	return frame_pin(&reader->reader.frame, number, frame);
-}
-
-__attribute__((hot)) int shmb_frame_release(struct shmb_frame_reader *reader, struct shmb_frame *frame)
-{
-	return frame_release(&reader->reader.frame, frame);
-}
-
-int shmb_frame_load_newest(struct shmb_frame_reader *reader, void *buffer, size_t size, struct shmb_frame *frame)
-{
-	return frame_copy_newest(&reader->reader.frame, buffer, size, frame);
-}
-
-int shmb_frame_load_next(struct shmb_frame_reader *reader, void *buffer, size_t size, struct shmb_frame *frame)
-{
-	return frame_copy_next(&reader->reader.frame, buffer, size, frame);
 }
 
 int shmb_frame_seek(struct shmb_frame_reader *reader, uint64_t number)

@@ -16,7 +16,8 @@
  * Of the fence after a commit and the reader's fence one is later: either the reader sees a counter that tells it that it came too late, or the
  * writer sees its pin before it takes the slot. Releasing looks at the header once more: what a hostile writer did to it is reported.
  *
- * This file knows memory only, as slots.h. A pin belongs to a cell; a cell counts while the card says that it has an owner, so what a dead
+ * What publishing and reading cost is counted in instructions, so the public functions of the data path are defined in frame_write.c and
+ * frame_read.c themselves, on handles that begin with these structs; frame.c has the others. They know memory only, as slots.h does. A pin belongs to a cell; a cell counts while the card says that it has an owner, so what a dead
  * reader held is free as soon as the broker has cleared one bit.
  */
 
@@ -24,26 +25,26 @@
 
 #include "slots.h"
 
-/* A loan is at most one, its slot is order[head]. */
 struct frame_writer {
 	struct slots_writer entries; /* first: see segment.h */
 	unsigned char *headers;
 	unsigned char *payloads;
 	uint64_t payload_bytes;
-	uint32_t pool_count;
-	uint32_t spare; /* slots outside the newest H: 1 + pins */
+	uint64_t payload_stride;
+	uint64_t header_stride;
+	uint64_t loaned; /* slot + 1, 0 none; it is order[head] */
+	uint32_t *order;
 	uint32_t head;
-	uint8_t payload_shift;
-	uint8_t header_shift;
+	uint32_t free;	/* of the spare slots, how many from `head` on no pin names */
+	uint32_t spare; /* slots outside the newest H: 1 + pins */
+	uint32_t pool_count;
 	bool stamped;
-	bool loaned;
-	uint32_t *order;  /* order[head] ..: the spare slots, longest free first; then the newest H, oldest first */
-	uint64_t *pinned; /* a bit a slot: for a loan that does not find the first one free */
+	uint64_t *pinned; /* a bit a slot, while looking at the pins */
 };
 
 struct frame_held {
 	uint64_t number;
-	uint32_t slot;
+	uint64_t slot;
 };
 
 struct frame_reader {
@@ -51,11 +52,11 @@ struct frame_reader {
 	const unsigned char *headers;
 	const unsigned char *payloads;
 	uint64_t payload_bytes;
+	uint64_t payload_stride;
+	uint64_t header_stride;
 	_Atomic uint64_t *_Atomic pins; /* of our cell, NULL none */
 	uint32_t pool_count;
 	uint32_t held_mask; /* bit p: pin p is in use */
-	uint8_t payload_shift;
-	uint8_t header_shift;
 	bool stamped;
 	struct frame_held held[SHMB_PINS_PER_CELL];
 };
@@ -80,26 +81,9 @@ static inline struct slots_memory frame_entries(const struct slots_memory *memor
 /* As slots_writer_init(); also -ENOMEM. */
 int frame_writer_init(struct frame_writer *writer, const struct slots_memory *memory, uint64_t granted);
 void frame_writer_deinit(struct frame_writer *writer);
-/* A slot to fill. -ESTALE, -EOWNERDEAD; -EBUSY one is on loan; -ENOBUFS all are held (sets the text). */
-int frame_loan(struct frame_writer *writer, void **payload, size_t *capacity);
-/* Publishes it. -EINVAL nothing on loan or too long: what is on loan stays so. -ESTALE: given back. */
-int frame_commit(struct frame_writer *writer, size_t length);
-/* Gives it back. -EINVAL nothing on loan. */
-int frame_abort(struct frame_writer *writer);
-
 /* `cell` is the reader's own cell, or NULL: then nothing can be pinned. */
 void frame_reader_init(struct frame_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell);
 /* The cell belongs to somebody else now. Any thread. */
 void frame_reader_drop_cell(struct frame_reader *reader);
-
-/* Holds on to one. Errors as slots_*(), and -EUSERS no cell, -EMFILE SHMB_PINS_PER_CELL are held. */
-int frame_pin_newest(struct frame_reader *reader, struct shmb_frame *frame);
-int frame_pin_next(struct frame_reader *reader, struct shmb_frame *frame);
-int frame_pin(struct frame_reader *reader, uint64_t number, struct shmb_frame *frame);
-/* -EINVAL not held by this handle; -ESTALE was overwritten while it was held. Not held afterwards in either case. */
-int frame_release(struct frame_reader *reader, struct shmb_frame *frame);
-/* Copies instead. -EMSGSIZE: frame->length says how much is needed. */
-int frame_copy_newest(struct frame_reader *reader, void *buffer, size_t size, struct shmb_frame *frame);
-int frame_copy_next(struct frame_reader *reader, void *buffer, size_t size, struct shmb_frame *frame);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Frames, the reader's side (frame.h): pin, release, copy.
+ * Frames, the reader's side (frame.h): pin, release, load.
  *
  * Which number is asked for (the newest, the next, this one) and what is done with it (pinned, copied) are independent of each other:
- * pin_take() and copy_take() try once with a number whose entry was seen to be done, and -EAGAIN is "the writer came by". They are inlined into the
- * three searches. Slot and length come from the writer and are bounded before use.
+ * pin_take() and copy_take() try once with an entry that was seen to hold the number, and -EAGAIN is "the writer came by". They are inlined into
+ * the searches. Slot and length come from the writer and are bounded before use.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,27 +12,15 @@
 #include "frame.h"
 #include "read.h"
 
-/* Where a frame goes: to `buffer`, or nowhere and is pinned. */
-struct target {
-	struct shmb_frame *frame;
-	void *buffer;
-	size_t size;
-};
-
-static inline const struct shmb_shm_slot *header_of(const struct frame_reader *reader, uint32_t slot)
+static inline const struct shmb_shm_slot *header_of(const struct frame_reader *reader, uint64_t slot)
 {
-	return (const struct shmb_shm_slot *)(reader->headers + ((uint64_t)slot << reader->header_shift));
-}
-
-static inline const struct shmb_shm_entry *entry_of(const struct frame_reader *reader, uint64_t number)
-{
-	return (const struct shmb_shm_entry *)slot_of(&reader->entries, number);
+	return (const struct shmb_shm_slot *)(reader->headers + slot * reader->header_stride);
 }
 
 /* Is what was taken from the entry that of `number`? */
 static inline bool entry_holds_still(const struct shmb_shm_entry *entry, uint64_t number)
 {
-	/* ORDER frame.entry (acquire). Partner: frame_commit().
+	/* ORDER frame.entry (acquire). Partner: commit().
 	 * Orders:  entry id "being written" -> slot, length, stamp.
 	 * Without: slot and length of two frames are taken for one.
 	 * Model:   tests/model/src/frame.rs */
@@ -48,30 +36,33 @@ static inline void fill(const struct frame_reader *reader, const struct shmb_shm
 	frame->stamp_ns = reader->stamped ? atomic_load_explicit(&entry->stamp_ns, memory_order_relaxed) : 0;
 }
 
-static inline __attribute__((always_inline)) int pin_take(struct frame_reader *reader, uint64_t number, const struct target *target)
+static __attribute__((noinline, cold)) int fail_no_cell(void)
 {
-	const struct shmb_shm_entry *entry = entry_of(reader, number);
+	return text_fail(-EUSERS, "this reader has no cell to pin frames with (too many readers or users): load copies instead");
+}
+
+static inline __attribute__((always_inline)) int pin_take(struct frame_reader *reader, const struct shmb_shm_slot *at, uint64_t number,
+							  struct shmb_frame *frame)
+{
+	const struct shmb_shm_entry *entry = (const struct shmb_shm_entry *)at;
 	_Atomic uint64_t *pins = atomic_load_explicit(&reader->pins, memory_order_relaxed);
 	uint64_t slot = atomic_load_explicit(&entry->slot, memory_order_relaxed);
 	uint64_t length = atomic_load_explicit(&entry->length, memory_order_relaxed);
-	unsigned pin = (unsigned)__builtin_ctz(~reader->held_mask);
+	uint32_t pin = (uint32_t)__builtin_ctz(~reader->held_mask);
 	uint64_t counter;
 
 	if (unlikely(pins == NULL))
-		return text_fail(-EUSERS,
-				 "this reader has no cell to pin frames with: too many readers, or too many users; load copies instead");
+		return fail_no_cell();
 	if (unlikely(pin >= SHMB_PINS_PER_CELL))
 		return -EMFILE;
 	if (unlikely(slot >= reader->pool_count || length > reader->payload_bytes))
 		return entry_holds_still(entry, number) ? -EBADMSG : -EAGAIN;
-	fill(reader, entry, number, length, target->frame);
-	atomic_store_explicit(&pins[pin], slot + 1, memory_order_relaxed);
-	SHMB_STEP("pin.stored");
 	/* ORDER frame.pin (seq_cst). Partners: publish_announce(), frame_writer_init().
 	 * Orders:  pin -> look at the counter.
 	 * Without: the writer does not see the pin and the reader does not see that it came too late: the frame is overwritten while held.
 	 * Model:   tests/model/src/frame.rs */
-	shmb_fence_seq_cst();
+	shmb_fence_seq_cst_storing(&pins[pin], slot + 1);
+	SHMB_STEP("pin.stored");
 	counter = atomic_load_explicit(&reader->entries.data->counter, memory_order_relaxed);
 	if (unlikely(counter - number > reader->entries.window ||
 		     atomic_load_explicit(&entry->id, memory_order_relaxed) != shmb_id_done(number))) {
@@ -79,51 +70,55 @@ static inline __attribute__((always_inline)) int pin_take(struct frame_reader *r
 		return -EAGAIN;
 	}
 	SHMB_STEP("pin.checked");
+	fill(reader, entry, number, length, frame);
+	frame->pin = pin;
+	frame->payload = reader->payloads + slot * reader->payload_stride;
 	reader->held_mask |= 1u << pin;
-	reader->held[pin] = (struct frame_held){ .number = number, .slot = (uint32_t)slot };
-	target->frame->pin = pin;
-	target->frame->payload = reader->payloads + (slot << reader->payload_shift);
+	reader->held[pin] = (struct frame_held){ .number = number, .slot = slot };
 	return 0;
 }
 
-static inline int copy_take(struct frame_reader *reader, uint64_t number, const struct target *target)
+static inline int copy_take(struct frame_reader *reader, const struct shmb_shm_slot *at, uint64_t number, struct shmb_frame *frame,
+			    void *buffer, size_t size)
 {
-	const struct shmb_shm_entry *entry = entry_of(reader, number);
+	const struct shmb_shm_entry *entry = (const struct shmb_shm_entry *)at;
 	uint64_t slot = atomic_load_explicit(&entry->slot, memory_order_relaxed);
 	uint64_t length = atomic_load_explicit(&entry->length, memory_order_relaxed);
 	const struct shmb_shm_slot *header;
 
-	fill(reader, entry, number, length, target->frame);
+	fill(reader, entry, number, length, frame);
 	if (!entry_holds_still(entry, number))
 		return -EAGAIN;
 	if (slot >= reader->pool_count || length > reader->payload_bytes)
 		return -EBADMSG;
-	if (length > target->size)
+	if (length > size)
 		return -EMSGSIZE;
-	header = header_of(reader, (uint32_t)slot);
-	/* ORDER slot.publish (acquire). Partner: frame_commit().
+	header = header_of(reader, slot);
+	/* ORDER slot.publish (acquire). Partner: commit().
 	 * Orders:  payload -> slot id.
 	 * Without: a reader sees the new id and old bytes.
 	 * Model:   tests/model/src/slot.rs */
 	if (atomic_load_explicit(&header->id, memory_order_acquire) != shmb_id_done(number))
 		return -EAGAIN;
 	SHMB_STEP("read.checked");
-	shmb_copy(target->buffer, reader->payloads + (slot << reader->payload_shift), length);
+	shmb_copy(buffer, reader->payloads + slot * reader->payload_stride, length);
 	SHMB_STEP("read.copied");
-	/* ORDER slot.claim (acquire). Partner: frame_loan().
+	/* ORDER slot.claim (acquire). Partner: loan_take().
 	 * Orders:  id "being written" -> payload.
 	 * Without: a reader takes new bytes between two looks at the old id.
 	 * Model:   tests/model/src/slot.rs */
 	shmb_fence_acquire();
 	if (atomic_load_explicit(&header->id, memory_order_relaxed) != shmb_id_done(number))
 		return -EAGAIN;
-	target->frame->payload = target->buffer;
+	frame->payload = buffer;
 	return 0;
 }
 
-static inline __attribute__((always_inline)) int take(struct frame_reader *reader, uint64_t number, const struct target *target)
+/* Copies where there is a buffer, else pins. */
+static inline __attribute__((always_inline)) int take(struct frame_reader *reader, const struct shmb_shm_slot *at, uint64_t number,
+						      struct shmb_frame *frame, void *buffer, size_t size)
 {
-	return target->buffer != NULL ? copy_take(reader, number, target) : pin_take(reader, number, target);
+	return buffer != NULL ? copy_take(reader, at, number, frame, buffer, size) : pin_take(reader, at, number, frame);
 }
 
 static inline int took(struct frame_reader *reader, uint64_t number, uint64_t missed, struct shmb_frame *frame)
@@ -134,40 +129,62 @@ static inline int took(struct frame_reader *reader, uint64_t number, uint64_t mi
 	return 0;
 }
 
-static inline __attribute__((always_inline)) int take_newest(struct frame_reader *reader, const struct target *target)
+/* One try. */
+static inline __attribute__((always_inline)) int take_newest(struct frame_reader *reader, struct shmb_frame *frame, void *buffer,
+							     size_t size)
 {
 	struct slots_reader *entries = &reader->entries;
+	uint64_t next = next_number(entries);
+	uint64_t number = next - 1;
+	const struct shmb_shm_slot *at;
+	uint64_t missed;
+	int r;
 
-	if (!is_ours(entries->guard))
-		return text_forked();
-	for (int i = 0; i < SHMB_READ_TRIES; i++) {
-		uint64_t number = next_number(entries);
-		uint64_t missed;
-		int r;
+	if (unlikely(next >= SHMB_NUMBER_MAX))
+		return -EBADMSG;
+	/* The counter may lag one behind: that matters where nothing else is new. */
+	if (unlikely(next == entries->seen)) {
+		if (slot_holds(slot_of(entries, next), next))
+			number = next;
+		else if (next == entries->base)
+			return -ENODATA;
+	}
+	at = slot_of(entries, number);
+	if (unlikely(!slot_holds(at, number)))
+		return -EAGAIN;
+	r = take(reader, at, number, frame, buffer, size);
+	if (unlikely(r < 0))
+		return r;
+	missed = number > entries->position ? number - entries->position : 0;
+	move_to(entries, number + 1);
+	return took(reader, number, missed, frame);
+}
 
-		if (unlikely(number >= SHMB_NUMBER_MAX))
-			return -EBADMSG;
-		/* The counter may lag one behind. */
-		if (likely(!slot_holds(slot_of(entries, number), number))) {
-			if (unlikely(number == entries->base))
-				return -ENODATA;
-			number--;
-			if (unlikely(!slot_holds(slot_of(entries, number), number)))
-				continue;
-		}
-		r = take(reader, number, target);
-		if (unlikely(r == -EAGAIN))
-			continue;
-		if (unlikely(r < 0))
+/* Out of the way of a first try that succeeds. */
+static __attribute__((noinline, cold)) int take_newest_again(struct frame_reader *reader, struct shmb_frame *frame, void *buffer,
+							     size_t size)
+{
+	for (int i = 1; i < SHMB_READ_TRIES; i++) {
+		int r = take_newest(reader, frame, buffer, size);
+
+		if (r != -EAGAIN)
 			return r;
-		missed = number > entries->position ? number - entries->position : 0;
-		move_to(entries, number + 1);
-		return took(reader, number, missed, target->frame);
 	}
 	return -EAGAIN;
 }
 
-static inline __attribute__((always_inline)) int take_next(struct frame_reader *reader, const struct target *target)
+static inline __attribute__((always_inline)) int find_newest(struct frame_reader *reader, struct shmb_frame *frame, void *buffer,
+							     size_t size)
+{
+	int r;
+
+	if (!is_ours(reader->entries.guard))
+		return text_forked();
+	r = take_newest(reader, frame, buffer, size);
+	return likely(r != -EAGAIN) ? r : take_newest_again(reader, frame, buffer, size);
+}
+
+static inline __attribute__((always_inline)) int find_next(struct frame_reader *reader, struct shmb_frame *frame, void *buffer, size_t size)
 {
 	struct slots_reader *entries = &reader->entries;
 	uint64_t number = entries->position;
@@ -175,14 +192,15 @@ static inline __attribute__((always_inline)) int take_next(struct frame_reader *
 	if (!is_ours(entries->guard))
 		return text_forked();
 	for (int i = 0; i < SHMB_READ_TRIES; i++) {
+		const struct shmb_shm_slot *at = slot_of(entries, number);
 		uint64_t next, oldest;
-		int r = slot_holds(slot_of(entries, number), number) ? take(reader, number, target) : -EAGAIN;
+		int r = slot_holds(at, number) ? take(reader, at, number, frame, buffer, size) : -EAGAIN;
 
 		if (r == 0) {
 			uint64_t missed = number - entries->position;
 
 			move_to(entries, number + 1);
-			return took(reader, number, missed, target->frame);
+			return took(reader, number, missed, frame);
 		}
 		if (r != -EAGAIN)
 			return r;
@@ -210,8 +228,8 @@ void frame_reader_init(struct frame_reader *reader, const struct slots_memory *m
 	reader->headers = (const unsigned char *)memory->data + geometry->slot_offset;
 	reader->payloads = (const unsigned char *)memory->data + geometry->pool_offset;
 	reader->payload_bytes = geometry->payload_bytes;
-	reader->payload_shift = geometry->pool_shift;
-	reader->header_shift = geometry->slot_shift;
+	reader->payload_stride = UINT64_C(1) << geometry->pool_shift;
+	reader->header_stride = UINT64_C(1) << geometry->slot_shift;
 	reader->pool_count = geometry->pool_count;
 	reader->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
 	atomic_store_explicit(&reader->pins, cell != NULL ? cell->pins : NULL, memory_order_relaxed);
@@ -222,18 +240,19 @@ void frame_reader_drop_cell(struct frame_reader *reader)
 	atomic_store_explicit(&reader->pins, NULL, memory_order_relaxed);
 }
 
-__attribute__((hot)) int frame_pin_newest(struct frame_reader *reader, struct shmb_frame *frame)
+__attribute__((hot)) int shmb_frame_pin_newest(struct shmb_frame_reader *handle, struct shmb_frame *frame)
 {
-	return take_newest(reader, &(struct target){ .frame = frame });
+	return find_newest((struct frame_reader *)handle, frame, NULL, 0);
 }
 
-__attribute__((hot)) int frame_pin_next(struct frame_reader *reader, struct shmb_frame *frame)
+__attribute__((hot)) int shmb_frame_pin_next(struct shmb_frame_reader *handle, struct shmb_frame *frame)
 {
-	return take_next(reader, &(struct target){ .frame = frame });
+	return find_next((struct frame_reader *)handle, frame, NULL, 0);
 }
 
-int frame_pin(struct frame_reader *reader, uint64_t number, struct shmb_frame *frame)
+int shmb_frame_pin_number(struct shmb_frame_reader *handle, uint64_t number, struct shmb_frame *frame)
 {
+	struct frame_reader *reader = (struct frame_reader *)handle;
 	struct slots_reader *entries = &reader->entries;
 
 	if (!is_ours(entries->guard))
@@ -243,9 +262,9 @@ int frame_pin(struct frame_reader *reader, uint64_t number, struct shmb_frame *f
 	if (number >= SHMB_NUMBER_MAX)
 		return -ENODATA;
 	for (int i = 0; i < SHMB_READ_TRIES; i++) {
+		const struct shmb_shm_slot *at = slot_of(entries, number);
 		uint64_t next;
-		int r = slot_holds(slot_of(entries, number), number) ? pin_take(reader, number, &(struct target){ .frame = frame })
-								     : -EAGAIN;
+		int r = slot_holds(at, number) ? pin_take(reader, at, number, frame) : -EAGAIN;
 
 		if (r == 0)
 			return took(reader, number, 0, frame);
@@ -262,42 +281,43 @@ int frame_pin(struct frame_reader *reader, uint64_t number, struct shmb_frame *f
 	return -EAGAIN;
 }
 
-int frame_copy_newest(struct frame_reader *reader, void *buffer, size_t size, struct shmb_frame *frame)
+int shmb_frame_load_newest(struct shmb_frame_reader *handle, void *buffer, size_t size, struct shmb_frame *frame)
 {
-	return take_newest(reader, &(struct target){ .frame = frame, .buffer = buffer, .size = size });
+	return buffer != NULL ? find_newest((struct frame_reader *)handle, frame, buffer, size) : -EINVAL;
 }
 
-int frame_copy_next(struct frame_reader *reader, void *buffer, size_t size, struct shmb_frame *frame)
+int shmb_frame_load_next(struct shmb_frame_reader *handle, void *buffer, size_t size, struct shmb_frame *frame)
 {
-	return take_next(reader, &(struct target){ .frame = frame, .buffer = buffer, .size = size });
+	return buffer != NULL ? find_next((struct frame_reader *)handle, frame, buffer, size) : -EINVAL;
 }
 
-__attribute__((hot)) int frame_release(struct frame_reader *reader, struct shmb_frame *frame)
+__attribute__((hot)) int shmb_frame_release(struct shmb_frame_reader *handle, struct shmb_frame *frame)
 {
-	unsigned pin = frame->pin;
+	struct frame_reader *reader = (struct frame_reader *)handle;
+	uint32_t pin = frame->pin;
+	const struct frame_held *held = &reader->held[pin % SHMB_PINS_PER_CELL];
 	_Atomic uint64_t *pins;
 	uint64_t id;
 
 	if (!is_ours(reader->entries.guard))
 		return text_forked();
-	if (unlikely(pin >= SHMB_PINS_PER_CELL || !(reader->held_mask >> pin & 1) || frame->payload == NULL ||
-		     reader->held[pin].number != frame->number))
+	if (unlikely(pin >= SHMB_PINS_PER_CELL || !(reader->held_mask >> pin & 1) || held->number != frame->number))
 		return -EINVAL;
-	/* ORDER slot.claim (acquire). Partner: frame_loan().
+	/* ORDER slot.claim (acquire). Partner: loan_take().
 	 * Orders:  id "being written" -> payload.
 	 * Without: bytes of another frame are taken for this one's, and nobody is told.
 	 * Model:   tests/model/src/slot.rs */
 	shmb_fence_acquire();
-	id = atomic_load_explicit(&header_of(reader, reader->held[pin].slot)->id, memory_order_relaxed);
+	id = atomic_load_explicit(&header_of(reader, held->slot)->id, memory_order_relaxed);
 	reader->held_mask &= ~(1u << pin);
 	frame->payload = NULL;
 	pins = atomic_load_explicit(&reader->pins, memory_order_relaxed);
 	if (unlikely(pins == NULL))
 		return -ESTALE;
-	/* ORDER frame.reuse (release). Partner: frame_loan().
+	/* ORDER frame.reuse (release). Partner: order_look().
 	 * Orders:  the last look at the payload -> pin = 0.
 	 * Without: a reader that has not released yet sees bytes of the next frame.
 	 * Model:   tests/model/src/frame.rs */
 	atomic_store_explicit(&pins[pin], 0, memory_order_release);
-	return likely(id == shmb_id_done(reader->held[pin].number)) ? 0 : -ESTALE;
+	return likely(id == shmb_id_done(held->number)) ? 0 : -ESTALE;
 }

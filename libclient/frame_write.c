@@ -4,7 +4,11 @@
  *
  * Which slots are free is the writer's own knowledge: `order` is a permutation of the pool's slots, used as a ring. From `head` on lie the slots
  * that no entry of the newest H names, the one that left them longest ago first; behind them the newest H. A commit moves the slot at `head` to
- * the end by moving `head` alone. So a loan looks at one slot, and whether a pin names it; only where one does all pins are gathered.
+ * the end by moving `head` alone.
+ *
+ * A slot that has left the newest H and is not named by a pin then stays free: readers pin only what is among the newest. So the pins are
+ * looked at for all such slots at once, which is good for the next `spare` loans, as many as the pool has slots to spare; the `free` first ones from
+ * `head` on are known to be free.
  */
 #include "frame.h"
 
@@ -22,9 +26,9 @@
 /* In the sentence about a failed loan: who holds most of a large pool is clear from less. */
 enum { BLAME_TEXT = 1024 };
 
-static inline struct shmb_shm_slot *header_of(const struct frame_writer *writer, uint32_t slot)
+static inline struct shmb_shm_slot *header_of(const struct frame_writer *writer, uint64_t slot)
 {
-	return (struct shmb_shm_slot *)(writer->headers + ((uint64_t)slot << writer->header_shift));
+	return (struct shmb_shm_slot *)(writer->headers + slot * writer->header_stride);
 }
 
 static inline struct shmb_shm_entry *entry_of(const struct frame_writer *writer, uint64_t number)
@@ -66,28 +70,6 @@ static void order_fill(struct frame_writer *writer, uint32_t history, uint64_t b
 		if (!(writer->pinned[slot / 64] >> slot % 64 & 1))
 			writer->order[spare++] = slot;
 	}
-}
-
-/* Is this slot named by a pin of an owned cell? */
-static inline __attribute__((always_inline)) bool is_pinned(const struct frame_writer *writer, uint32_t slot)
-{
-	const struct slots_writer *entries = &writer->entries;
-	uint32_t bound = (uint32_t)atomic_load_explicit(&entries->card->bound_areas, memory_order_relaxed) & entries->area_mask;
-
-	for (; bound != 0; bound &= bound - 1) {
-		unsigned area = (unsigned)__builtin_ctz(bound);
-		uint32_t cells = atomic_load_explicit(&entries->card->area_cells[area], memory_order_relaxed) & CELLS_MASK;
-
-		for (; cells != 0; cells &= cells - 1) {
-			const struct shmb_shm_cell *cell = &entries->areas[area]->cells[__builtin_ctz(cells)];
-
-			for (unsigned i = 0; i < SHMB_PINS_PER_CELL; i++) {
-				if (unlikely(atomic_load_explicit(&cell->pins[i], memory_order_relaxed) == (uint64_t)slot + 1))
-					return true;
-			}
-		}
-	}
-	return false;
 }
 
 /* Calls `visit` for each pin of an owned cell that names a slot of the pool. */
@@ -160,22 +142,28 @@ static void mark_pin(void *user, uint32_t cell, uint32_t slot)
 	pinned[slot / 64] |= UINT64_C(1) << slot % 64;
 }
 
-/* The slot whose turn it is is held: puts the next one that is not in its place. -ENOBUFS none. */
-static __attribute__((noinline, cold)) int order_advance(struct frame_writer *writer)
+/* No slot is known to be free: looks at the pins. -ENOBUFS all are held. */
+static int order_look(struct frame_writer *writer)
 {
 	memset(writer->pinned, 0, (writer->pool_count + 63) / 64 * sizeof(*writer->pinned));
 	pins_visit(writer, mark_pin, writer->pinned);
 	for (uint32_t place = 0; place < writer->spare; place++) {
 		uint32_t *candidate = &writer->order[order_at(writer, place)];
+		uint32_t *first = &writer->order[order_at(writer, writer->free)];
 		uint32_t slot = *candidate;
 
 		if (writer->pinned[slot / 64] >> slot % 64 & 1)
 			continue;
-		*candidate = writer->order[writer->head];
-		writer->order[writer->head] = slot;
-		return 0;
+		*candidate = *first;
+		*first = slot;
+		writer->free++;
 	}
-	return fail_held(writer);
+	/* ORDER frame.reuse (acquire). Partner: shmb_frame_release().
+	 * Orders:  the reader's last look at the payload -> pin = 0.
+	 * Without: a reader that has not released yet sees bytes of the next frame.
+	 * Model:   tests/model/src/frame.rs */
+	shmb_fence_acquire();
+	return writer->free > 0 ? 0 : fail_held(writer);
 }
 
 /* ---- loan, commit, abort ---- */
@@ -199,8 +187,8 @@ int frame_writer_init(struct frame_writer *writer, const struct slots_memory *me
 	writer->headers = (unsigned char *)memory->data + geometry->slot_offset;
 	writer->payloads = (unsigned char *)memory->data + geometry->pool_offset;
 	writer->payload_bytes = geometry->payload_bytes;
-	writer->payload_shift = geometry->pool_shift;
-	writer->header_shift = geometry->slot_shift;
+	writer->payload_stride = UINT64_C(1) << geometry->pool_shift;
+	writer->header_stride = UINT64_C(1) << geometry->slot_shift;
 	writer->pool_count = geometry->pool_count;
 	writer->spare = geometry->pool_count - geometry->history;
 	writer->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
@@ -218,65 +206,54 @@ void frame_writer_deinit(struct frame_writer *writer)
 	free(writer->pinned);
 }
 
-__attribute__((hot)) int frame_loan(struct frame_writer *writer, void **payload, size_t *capacity)
+/* Takes the slot whose turn it is, which is free. */
+static inline __attribute__((always_inline)) int loan_take(struct frame_writer *writer, void **payload, size_t *capacity)
 {
-	struct shmb_shm_slot *header;
-	uint32_t slot;
-	int r;
+	uint64_t slot = writer->order[writer->head];
 
-	r = writer_check(&writer->entries);
-	if (unlikely(r < 0))
-		return r;
-	if (unlikely(writer->loaned))
-		return -EBUSY;
-	if (unlikely(is_pinned(writer, writer->order[writer->head]))) {
-		r = order_advance(writer);
-		if (r < 0)
-			return r;
-	}
-	slot = writer->order[writer->head];
-	header = header_of(writer, slot);
 	SHMB_STEP("frame.loaned");
-	/* ORDER frame.reuse (acquire). Partner: frame_release().
-	 * Orders:  the reader's last look at the payload -> pin = 0.
-	 * Without: a reader that has not released yet sees bytes of the next frame.
-	 * Model:   tests/model/src/frame.rs */
-	shmb_fence_acquire();
-	/* ORDER slot.claim (release). Partners: copy_take(), frame_release().
+	/* ORDER slot.claim (release). Partners: copy_take(), shmb_frame_release().
 	 * Orders:  id "being written" -> payload.
 	 * Without: a reader takes new bytes between two looks at the old id.
 	 * Model:   tests/model/src/slot.rs */
-	atomic_store_explicit(&header->id, shmb_id_writing(writer->entries.next), memory_order_relaxed);
+	atomic_store_explicit(&header_of(writer, slot)->id, shmb_id_writing(writer->entries.next), memory_order_relaxed);
 	shmb_fence_release();
 	SHMB_STEP("frame.claimed");
-	writer->loaned = true;
-	*payload = writer->payloads + ((uint64_t)slot << writer->payload_shift);
+	writer->loaned = slot + 1;
+	*payload = writer->payloads + slot * writer->payload_stride;
 	*capacity = writer->payload_bytes;
 	return 0;
 }
 
-__attribute__((hot)) int frame_commit(struct frame_writer *writer, size_t length)
+/* What is seldom called is called last, so that the ordinary way saves no register for it. */
+static __attribute__((noinline)) int loan_look(struct frame_writer *writer, void **payload, size_t *capacity)
+{
+	int r = order_look(writer);
+
+	return r < 0 ? r : loan_take(writer, payload, capacity);
+}
+
+__attribute__((hot)) int shmb_frame_loan(struct shmb_frame_writer *handle, void **payload, size_t *capacity)
+{
+	struct frame_writer *writer = (struct frame_writer *)handle;
+	int r = writer_check(&writer->entries);
+
+	if (unlikely(r < 0))
+		return r;
+	if (unlikely(writer->loaned != 0))
+		return -EBUSY;
+	if (unlikely(writer->free == 0))
+		return loan_look(writer, payload, capacity);
+	return loan_take(writer, payload, capacity);
+}
+
+static inline __attribute__((always_inline)) int commit(struct frame_writer *writer, size_t length, bool stamped)
 {
 	uint64_t number = writer->entries.next;
+	uint64_t slot = writer->loaned - 1;
 	struct shmb_shm_entry *entry = entry_of(writer, number);
-	uint32_t slot = writer->order[writer->head];
-	uint64_t stamp_ns = 0;
-	int r;
+	uint32_t head = order_at(writer, 1);
 
-	SHMB_STEP("frame.filled");
-	r = writer_check(&writer->entries);
-	if (unlikely(r < 0)) {
-		writer->loaned = false;
-		return r;
-	}
-	if (unlikely(!writer->loaned))
-		return -EINVAL;
-	if (unlikely(length > writer->payload_bytes))
-		return -EMSGSIZE;
-	if (unlikely(writer->stamped)) {
-		stamp_ns = clock_now_ns();
-		atomic_store_explicit(&writer->entries.data->heartbeat_ns, stamp_ns, memory_order_relaxed);
-	}
 	/* ORDER slot.publish (release). Partner: copy_take().
 	 * Orders:  payload -> slot id.
 	 * Without: a reader sees the new id and old bytes.
@@ -284,7 +261,7 @@ __attribute__((hot)) int frame_commit(struct frame_writer *writer, size_t length
 	atomic_store_explicit(&header_of(writer, slot)->id, shmb_id_done(number), memory_order_release);
 	SHMB_STEP("frame.slot");
 
-	/* ORDER frame.entry (release). Partners: entry_take(), pin_take().
+	/* ORDER frame.entry (release). Partner: entry_holds_still().
 	 * Orders:  entry id "being written" -> slot, length, stamp.
 	 * Without: a reader takes slot and length of two frames for one.
 	 * Model:   tests/model/src/frame.rs */
@@ -293,7 +270,12 @@ __attribute__((hot)) int frame_commit(struct frame_writer *writer, size_t length
 	SHMB_STEP("frame.entry");
 	atomic_store_explicit(&entry->slot, slot, memory_order_relaxed);
 	atomic_store_explicit(&entry->length, length, memory_order_relaxed);
-	atomic_store_explicit(&entry->stamp_ns, stamp_ns, memory_order_relaxed);
+	if (stamped) {
+		uint64_t now = clock_now_ns();
+
+		atomic_store_explicit(&entry->stamp_ns, now, memory_order_relaxed);
+		atomic_store_explicit(&writer->entries.data->heartbeat_ns, now, memory_order_relaxed);
+	}
 	/* ORDER slot.publish (release). Partner: slot_holds().
 	 * Orders:  payload, slot id, slot, length, stamp -> entry id.
 	 * Without: a reader pins the new number and reads old bytes.
@@ -307,21 +289,47 @@ __attribute__((hot)) int frame_commit(struct frame_writer *writer, size_t length
 	 * Model:   tests/model/src/counter.rs */
 	atomic_store_explicit(&writer->entries.data->counter, number + 1, memory_order_release);
 	writer->entries.next = number + 1;
-	writer->loaned = false;
-	writer->head = order_at(writer, 1);
+	writer->loaned = 0;
+	writer->head = head;
+	writer->free--;
 	SHMB_STEP("frame.counted");
 	/* Its fence is that of frame.pin as well. */
 	publish_announce(&writer->entries);
 	return 0;
 }
 
-int frame_abort(struct frame_writer *writer)
+static __attribute__((noinline)) int commit_stamped(struct frame_writer *writer, size_t length)
 {
+	return commit(writer, length, true);
+}
+
+__attribute__((hot)) int shmb_frame_commit(struct shmb_frame_writer *handle, size_t length)
+{
+	struct frame_writer *writer = (struct frame_writer *)handle;
+	int r;
+
+	SHMB_STEP("frame.filled");
+	r = writer_check(&writer->entries);
+	if (unlikely(r < 0)) {
+		writer->loaned = 0;
+		return r;
+	}
+	if (unlikely(writer->loaned == 0))
+		return -EINVAL;
+	if (unlikely(length > writer->payload_bytes))
+		return -EMSGSIZE;
+	return unlikely(writer->stamped) ? commit_stamped(writer, length) : commit(writer, length, false);
+}
+
+int shmb_frame_abort(struct shmb_frame_writer *handle)
+{
+	struct frame_writer *writer = (struct frame_writer *)handle;
+
 	if (!is_ours(writer->entries.guard))
 		return text_forked();
-	if (!writer->loaned)
+	if (writer->loaned == 0)
 		return -EINVAL;
-	writer->loaned = false;
-	atomic_store_explicit(&header_of(writer, writer->order[writer->head])->id, 0, memory_order_relaxed);
+	atomic_store_explicit(&header_of(writer, writer->loaned - 1)->id, 0, memory_order_relaxed);
+	writer->loaned = 0;
 	return 0;
 }

