@@ -80,6 +80,7 @@ struct slots_reader {
 	uint8_t key_shift;
 	uint8_t key_type;	   /* enum shmb_key_type; stamps are monotonic keys where there are no others */
 	const unsigned char *keys; /* NULL none */
+	double key_rate;	   /* of the last search (temporal.h) */
 	bool is_short;		   /* as the writer's */
 	uint64_t base;
 	const struct shmb_shm_card *card;

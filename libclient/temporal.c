@@ -50,7 +50,7 @@ static inline int clock_check(const struct slots_reader *reader, enum shmb_clock
 	return likely(reader->key_type == (uint8_t)clock) ? 0 : other_clock(reader, clock);
 }
 
-static inline struct temporal_view view_of(const struct slots_reader *reader)
+static inline struct temporal_view view_of(struct slots_reader *reader)
 {
 	return (struct temporal_view){
 		.ids = reader->slots,
@@ -58,6 +58,7 @@ static inline struct temporal_view view_of(const struct slots_reader *reader)
 		.mask = reader->mask,
 		.id_shift = reader->slot_shift,
 		.key_shift = reader->key_shift,
+		.rate = &reader->key_rate,
 	};
 }
 

@@ -8,9 +8,9 @@
  * Works on any array of ids with an array of keys beside it, for rings and frames alike; finds numbers, copies nothing. The caller takes the
  * bounds once, [first, next) with first not below key_base, and calls again with new ones where the answer is -EAGAIN: overwritten meanwhile.
  *
- * All is done with absolute numbers, so nothing drifts while the writer goes on. Data that comes at an even rate is found by
- * interpolating between the two ends, at the first guess; two guesses that miss are followed by halving, so the worst case is bounded by
- * log2(2^20) steps. Keys on the way may be overwritten while they are looked at: they can mislead the search, but not the answer, because the
+ * All is done with absolute numbers, so nothing drifts while the writer goes on. Data that comes at an even rate is found at the first guess,
+ * back from the newest at the rate that was right the last time: three keys, no division. A guess that misses is followed by interpolation
+ * between the two ends, and two of those by halving, so the worst case is bounded by log2(2^20) steps. Keys on the way may be overwritten while they are looked at: they can mislead the search, but not the answer, because the
  * ids of the two neighbours it ends at are looked at once more. With before.key <= t < after.key for neighbours, and keys that do not shrink,
  * that is the answer whatever led there.
  */
@@ -28,6 +28,7 @@ struct temporal_view {
 	uint64_t mask;
 	uint8_t id_shift;
 	uint8_t key_shift;
+	double *rate; /* numbers per unit of key as of the last search that had to look; begins with 0. The caller's alone */
 };
 
 /* Neighbours: before + 1 == after, before_key <= t < after_key. Where one of the two is not there, it is the other. */
@@ -99,28 +100,47 @@ static inline void temporal_narrow(const struct temporal_view *view, uint64_t ke
 	out->after_key = high_key;
 }
 
-/* The neighbours around `key` among [first, next), which is not empty. Not yet verified. */
-static inline void temporal_split(const struct temporal_view *view, uint64_t first, uint64_t next, uint64_t key, struct temporal_pair *out)
+/* The way that always finds it: by both ends. Learns the rate. */
+static __attribute__((noinline)) void temporal_search(const struct temporal_view *view, uint64_t first, uint64_t last, uint64_t last_key,
+						      uint64_t key, struct temporal_pair *out)
 {
-	uint64_t last_key = temporal_key(view, next - 1);
-	uint64_t first_key;
+	uint64_t first_key = temporal_key(view, first);
 
-	out->has_before = true;
-	out->has_after = true;
-	if (last_key <= key) {
-		out->before = out->after = next - 1;
-		out->before_key = out->after_key = last_key;
-		out->has_after = false;
-		return;
-	}
-	first_key = temporal_key(view, first);
 	if (first_key > key) {
 		out->before = out->after = first;
 		out->before_key = out->after_key = first_key;
 		out->has_before = false;
 		return;
 	}
-	temporal_narrow(view, key, first, first_key, next - 1, last_key, out);
+	*view->rate = (double)(last - first) / (double)(last_key - first_key);
+	temporal_narrow(view, key, first, first_key, last, last_key, out);
+}
+
+/* The neighbours around `key` among [first, next), which is not empty. Not yet verified. */
+static inline void temporal_split(const struct temporal_view *view, uint64_t first, uint64_t next, uint64_t key, struct temporal_pair *out)
+{
+	uint64_t last = next - 1;
+	uint64_t last_key = temporal_key(view, last);
+	double back;
+
+	out->has_before = true;
+	out->has_after = true;
+	if (last_key <= key) {
+		out->before = out->after = last;
+		out->before_key = out->after_key = last_key;
+		out->has_after = false;
+		return;
+	}
+	back = (double)(int64_t)(last_key - key) * *view->rate;
+	if (__builtin_expect(back >= 0 && back < (double)(int64_t)(last - first), 1)) {
+		out->before = last - 1 - (uint64_t)(int64_t)back;
+		out->after = out->before + 1;
+		out->before_key = temporal_key(view, out->before);
+		out->after_key = temporal_key(view, out->after);
+		if (__builtin_expect(out->before_key <= key && key < out->after_key, 1))
+			return;
+	}
+	temporal_search(view, first, last, last_key, key, out);
 }
 
 /* Of the equal keys from out->after on, the newest. */
