@@ -9,7 +9,8 @@
  *          incarnation + 1; then pid: from here on it is taken; then its bit of area_cells: from here on its pins count.
  *          Killed before pid: free; perhaps an area was bound for nobody, and the next cell of that uid goes there.
  *          Killed after it:   taken for a client that has not heard of it and, after the restart, does not list it: it is freed.
- *   free   a block's lock taken from it, its bit of area_cells cleared, its pins cleared, then pid = 0: from here on it is free.
+ *   free   a block's lock taken from it, its bit of area_cells cleared, its pins cleared, a queue's producer woken (the consumer may have died
+ *          between its position and the wake-up), then pid = 0: from here on it is free.
  *          Killed before pid = 0: still taken, as if nothing had happened, and its holder is dead or does not list it: freed once more.
  *
  * The bits of area_cells follow from the pids: cells_settle() derives them again after a restart. Cell SHMB_QUEUE_CELL of a queue is its
@@ -25,7 +26,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct cell_work {
 	struct parts *parts;
@@ -230,13 +235,30 @@ static int cell_clear_bit(void *arg)
 	return 0;
 }
 
-static int cell_clear_pins(void *arg)
+/* What is left of the dead in the cell's memory. */
+static int cell_leave(void *arg)
 {
 	struct cell_work *work = arg;
+	struct shmb_shm_cell *cell = &work->area->cells[work->cell % SHMB_CELLS_PER_AREA];
 
-	pins_clear(&work->area->cells[work->cell % SHMB_CELLS_PER_AREA]);
-	SHMB_STEP("cell.unpin");
+	pins_clear(cell);
+	/* Orders nothing: the position was stored before its consumer's end was seen. */
+	atomic_fetch_add_explicit(&cell->wake, 1, memory_order_relaxed);
+	SHMB_STEP("cell.left");
 	return 0;
+}
+
+/* Best effort: the area belongs to its uid, which may have made it shorter. Pins count no more without their bit. */
+static void cell_memory_leave(struct store *store, struct cell_work *work, uint32_t area)
+{
+	auto_foreign struct foreign map = { 0 };
+
+	if (part_map(store, work->segment, PART_AREA, area, 0, sizeof(struct shmb_shm_area), true, &map) < 0)
+		return;
+	work->area = map.at;
+	if (foreign_call(cell_leave, work) == 0)
+		syscall(SYS_futex, &work->area->cells[work->cell % SHMB_CELLS_PER_AREA].wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	work->area = NULL;
 }
 
 static int cell_clear_owner(void *arg)
@@ -262,7 +284,6 @@ static unsigned lock_take(struct store *store, const struct segment *segment, ui
 
 int segment_cell_free(struct store *store, struct segment *segment, uint32_t cell, unsigned *mended)
 {
-	auto_foreign struct foreign area_map = { 0 };
 	auto_parts struct parts parts = { 0 };
 	struct cell_work work = { .parts = &parts, .segment = segment, .cell = cell };
 	uint32_t area = cell_area(segment, cell);
@@ -280,11 +301,8 @@ int segment_cell_free(struct store *store, struct segment *segment, uint32_t cel
 		locks = lock_take(store, segment, cell);
 	if (r == 0 && area != UINT32_MAX)
 		r = foreign_call(cell_clear_bit, &work);
-	if (r == 0 && area != UINT32_MAX && segment->geometry.kind == SHMB_KIND_FRAME &&
-	    part_map(store, segment, PART_AREA, area, 0, sizeof(struct shmb_shm_area), true, &area_map) == 0) {
-		work.area = area_map.at;
-		foreign_call(cell_clear_pins, &work); /* for who looks at the memory; without the bit they count no more */
-	}
+	if (r == 0 && area != UINT32_MAX && (segment->geometry.kind == SHMB_KIND_FRAME || segment->geometry.kind == SHMB_KIND_QUEUE))
+		cell_memory_leave(store, &work, area);
 	if (r == 0)
 		r = foreign_call(cell_clear_owner, &work);
 	if (mended != NULL)

@@ -5,8 +5,8 @@
 /*
  * What the broker does in a data part: mends what a dead writer left half-done, takes a block's lock from a dead holder, wakes the sleepers.
  *
- * Nothing is done about a queue's cell when its consumer dies: the position is one word, a producer that waits for room waits for the next
- * consumer.
+ * A queue's consumer leaves nothing to mend: its position is one word. A producer that waits for room is woken when its cell is freed (cells.c),
+ * and waits on for the next consumer.
  *
  * The data part belongs to its writer, alive or not: its bytes may be anything, its file may shrink meanwhile. Nothing read here decides
  * anything but what is written back here.

@@ -149,6 +149,38 @@ static inline struct segment *fixture_segment(struct fixture *fixture, const cha
 	return segment;
 }
 
+static inline struct segment *fixture_segment_of(struct fixture *fixture, const char *name, const struct shmb_request *request)
+{
+	struct segment_spec spec = fixture_spec(name);
+	struct segment *segment = NULL;
+	const char *why = NULL;
+	int r;
+
+	spec.request = *request;
+	r = segment_create(&fixture->store, &spec, &segment, &why);
+	ck_assert_msg(r == 0, "%s: %s: %s", name, strerror(-r), why);
+	return segment;
+}
+
+/* Requests for one of each new kind, with the payload of fixture_spec(). */
+__attribute__((unused)) static const struct shmb_request fixture_frame = {
+	.kind = SHMB_KIND_FRAME, .history = 2, .pins = 3, .payload_align = 8, .payload_bytes = 16, .key_field = SHMB_KEY_IS_STAMP
+};
+__attribute__((unused)) static const struct shmb_request fixture_queue = {
+	.kind = SHMB_KIND_QUEUE, .capacity = 8, .payload_align = 8, .payload_bytes = 16, .key_field = SHMB_KEY_IS_STAMP
+};
+__attribute__((unused)) static const struct shmb_request fixture_block = {
+	.kind = SHMB_KIND_BLOCK, .payload_align = 8, .payload_bytes = 16, .key_field = SHMB_KEY_IS_STAMP
+};
+
+static inline struct shmb_shm_entry *fixture_entry(struct shmb_shm_data *data, const struct segment *segment, uint64_t number)
+{
+	const struct shmb_geometry *geometry = &segment->geometry;
+
+	return (struct shmb_shm_entry *)((char *)data + geometry->entry_offset +
+					 ((number & (geometry->entry_count - 1)) << geometry->entry_shift));
+}
+
 /* Field by field: the structs have padding. */
 static inline void fixture_same_geometry(const struct shmb_geometry *a, const struct shmb_geometry *b)
 {
@@ -164,7 +196,14 @@ static inline void fixture_same_geometry(const struct shmb_geometry *a, const st
 	ck_assert_uint_eq(a->payload_align, b->payload_align);
 	ck_assert_uint_eq(a->slot_shift, b->slot_shift);
 	ck_assert_uint_eq(a->pool_shift, b->pool_shift);
+	ck_assert_uint_eq(a->key_offset, b->key_offset);
+	ck_assert_uint_eq(a->key_shift, b->key_shift);
+	ck_assert_uint_eq(a->key_type, b->key_type);
 	ck_assert_uint_eq(a->key_field, b->key_field);
+	ck_assert_uint_eq(a->entry_offset, b->entry_offset);
+	ck_assert_uint_eq(a->entry_count, b->entry_count);
+	ck_assert_uint_eq(a->entry_shift, b->entry_shift);
+	ck_assert_uint_eq(a->history, b->history);
 	ck_assert_uint_eq(a->base, b->base);
 	ck_assert_uint_eq(a->generation, b->generation);
 }

@@ -115,6 +115,151 @@ START_TEST(counters_that_cannot_be)
 }
 END_TEST
 
+/* Several published before the counter was stored: all of them count, and the one that follows is mended. */
+START_TEST(published_in_a_row)
+{
+	struct data_part part;
+	struct repair repair;
+
+	data_make(&part, 16);
+	for (uint64_t n = 0; n < 20; n++) {
+		for (unsigned k = 0; k <= SLOTS; k++) {
+			bool is_half = k % 2 != 0 && k < SLOTS;
+
+			data_set(&part, n);
+			for (unsigned i = 0; i < k; i++)
+				atomic_store(data_id(&part, n + i), shmb_id_done(n + i));
+			if (is_half)
+				atomic_store(data_id(&part, n + k), shmb_id_writing(n + k));
+			ck_assert_int_eq(repair_data(part.fd, &part.geometry, &repair), 0);
+			ck_assert_uint_eq(repair.next, n + k);
+			ck_assert_uint_eq(repair.mended, k + is_half);
+			ck_assert_uint_eq(atomic_load(&part.at->counter), n + k);
+			if (is_half)
+				ck_assert_uint_eq(atomic_load(data_id(&part, n + k)), 0);
+			for (unsigned i = 0; i < k; i++)
+				ck_assert_uint_eq(atomic_load(data_id(&part, n + i)), shmb_id_done(n + i));
+		}
+	}
+	munmap(part.at, part.geometry.data_bytes);
+	close(part.fd);
+}
+END_TEST
+
+/* ---- frames ---- */
+
+static void frame_make(struct data_part *part, uint32_t history, uint32_t pins)
+{
+	struct shmb_request request = { .kind = SHMB_KIND_FRAME,
+					.history = history,
+					.pins = pins,
+					.payload_align = 8,
+					.payload_bytes = 100,
+					.key_field = SHMB_KEY_IS_STAMP };
+
+	ck_assert_int_eq(shmb_geometry_plan(&request, 0, &part->geometry, NULL), 0);
+	part->fd = memfd_create("data", MFD_CLOEXEC);
+	ck_assert_int_eq(ftruncate(part->fd, (off_t)part->geometry.data_bytes), 0);
+	part->at = mmap(NULL, part->geometry.data_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, part->fd, 0);
+	ck_assert_ptr_ne(part->at, MAP_FAILED);
+}
+
+static _Atomic uint64_t *frame_slot(const struct data_part *part, uint64_t index)
+{
+	return (_Atomic uint64_t *)((char *)part->at + part->geometry.slot_offset + (index << part->geometry.slot_shift));
+}
+
+static _Atomic uint64_t *frame_entry(const struct data_part *part, uint64_t number)
+{
+	return (_Atomic uint64_t *)((char *)part->at + part->geometry.entry_offset +
+				    ((number & (part->geometry.entry_count - 1)) << part->geometry.entry_shift));
+}
+
+/* Where a writer of number c can die: what is there, and what it becomes. The loan of c is slot 2, another loan lies in slot 5. */
+START_TEST(frames)
+{
+	static const struct {
+		uint64_t slot; /* its id less 2c */
+		uint64_t entry;
+		bool is_rolled;
+		unsigned mended;
+	} rows[] = {
+		{ 0, 0, false, 1 }, /* before the claim; the other loan only */
+		{ 1, 0, false, 2 }, /* filling it */
+		{ 2, 0, false, 1 }, /* complete, but no entry names it: nobody's */
+		{ 2, 1, false, 2 }, { 2, 2, true, 2 },
+	};
+	static const uint64_t counters[] = { 8, 9, 15, 16, 1000, SHMB_NUMBER_MAX - 1 };
+	struct data_part part;
+
+	frame_make(&part, 4, 3);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (size_t k = 0; k < sizeof(counters) / sizeof(counters[0]); k++) {
+			uint64_t c = counters[k];
+
+			for (uint64_t n = c - 8; n < c; n++) {
+				atomic_store(frame_slot(&part, n % 8), shmb_id_done(n));
+				atomic_store(frame_entry(&part, n), shmb_id_done(n));
+			}
+			atomic_store(&part.at->counter, c);
+			atomic_store(frame_entry(&part, c), rows[i].entry != 0 ? 2 * c + rows[i].entry : 0);
+			if (rows[i].slot != 0)
+				atomic_store(frame_slot(&part, 2), 2 * c + rows[i].slot);
+			atomic_store(frame_slot(&part, 5), shmb_id_writing(c + 1));
+			for (unsigned round = 0; round < 3; round++) {
+				struct repair repair;
+
+				ck_assert_int_eq(repair_data(part.fd, &part.geometry, &repair), 0);
+				ck_assert_uint_eq(repair.next, c + rows[i].is_rolled);
+				ck_assert_uint_eq(repair.mended, round == 0 ? rows[i].mended : 0);
+				ck_assert_uint_eq(atomic_load(&part.at->counter), c + rows[i].is_rolled);
+				ck_assert_uint_eq(atomic_load(frame_slot(&part, 5)), 0);
+				ck_assert_uint_eq(atomic_load(frame_slot(&part, 2)) & 1, 0);
+				ck_assert_uint_eq(atomic_load(frame_entry(&part, c)), rows[i].is_rolled ? shmb_id_done(c) : 0);
+			}
+			for (uint64_t n = c - 8; n < c; n++)
+				ck_assert_uint_eq(atomic_load(frame_entry(&part, n)), shmb_id_done(n));
+			if (rows[i].slot == 2)
+				ck_assert_uint_eq(atomic_load(frame_slot(&part, 2)), shmb_id_done(c));
+		}
+	}
+	munmap(part.at, part.geometry.data_bytes);
+	close(part.fd);
+}
+END_TEST
+
+/* As many slots as there can be, every second one on loan; entries and slots side by side on one page at the seam. */
+START_TEST(many_loans)
+{
+	struct data_part part;
+	struct repair repair;
+
+	frame_make(&part, 4096, 1024);
+	for (uint32_t i = 0; i < part.geometry.slot_count; i++)
+		atomic_store(frame_slot(&part, i), 1000 + i);
+	atomic_store(&part.at->counter, 600);
+	for (uint32_t n = 0; n < part.geometry.entry_count; n++)
+		atomic_store(frame_entry(&part, n), 7); /* odd, but none of ours to touch */
+	ck_assert_int_eq(repair_data(part.fd, &part.geometry, &repair), 0);
+	ck_assert_uint_eq(repair.mended, part.geometry.slot_count / 2);
+	for (uint32_t i = 0; i < part.geometry.slot_count; i++)
+		ck_assert_uint_eq(atomic_load(frame_slot(&part, i)), i % 2 != 0 ? 0 : 1000 + i);
+	for (uint32_t n = 0; n < part.geometry.entry_count; n++)
+		ck_assert_uint_eq(atomic_load(frame_entry(&part, n)), 7);
+
+	/* A counter that cannot be: the loans end all the same. */
+	atomic_store(&part.at->counter, UINT64_MAX);
+	atomic_store(frame_slot(&part, 0), 1);
+	ck_assert_int_eq(repair_data(part.fd, &part.geometry, &repair), 0);
+	ck_assert_uint_ge(repair.next, SHMB_NUMBER_MAX);
+	ck_assert_uint_eq(repair.mended, 1);
+	ck_assert_int_eq(ftruncate(part.fd, (off_t)part.geometry.data_bytes - SHMB_PAGE), 0);
+	ck_assert_int_eq(repair_data(part.fd, &part.geometry, &repair), -EBADMSG);
+	munmap(part.at, part.geometry.data_bytes);
+	close(part.fd);
+}
+END_TEST
+
 /* Rubbish all over: it may be mended to anything, but at most two words change, and a second repair agrees. */
 START_TEST(random_bytes)
 {
@@ -225,6 +370,52 @@ START_TEST(truncated_meanwhile)
 	pthread_join(thread, NULL);
 	ck_assert_uint_gt(failed, 0);
 	ck_assert_uint_eq(fixture_mappings(), 0);
+	munmap(part.at, part.geometry.data_bytes);
+	close(part.fd);
+}
+END_TEST
+
+/* ---- locks ---- */
+
+static _Atomic bool changing;
+
+static void *change_all_the_time(void *arg)
+{
+	const struct data_part *part = arg;
+
+	while (atomic_load(&changing))
+		atomic_fetch_xor(&part->at->lock, SHMB_LOCK_WAITERS);
+	return NULL;
+}
+
+/* Whose lock is taken is in test_kinds.c; here somebody changes the word all the time, which must not hold the broker up. */
+START_TEST(locks)
+{
+	struct data_part part;
+	pthread_t thread;
+	unsigned mended;
+
+	data_make(&part, 16);
+	atomic_store(&changing, true);
+	ck_assert_int_eq(pthread_create(&thread, NULL, change_all_the_time, &part), 0);
+	for (unsigned round = 0; round < 20000; round++) {
+		int r;
+
+		atomic_store(&part.at->lock, 6);
+		r = repair_lock(part.fd, 5, &mended);
+		ck_assert_msg((r == 0 && mended == 1) || r == -EAGAIN, "%d", r);
+		if (r == 0)
+			ck_assert_uint_eq(atomic_load(&part.at->lock) & ~SHMB_LOCK_WAITERS, SHMB_LOCK_OWNER_DIED);
+	}
+	atomic_store(&changing, false);
+	pthread_join(thread, NULL);
+	atomic_store(&part.at->lock, 6);
+	ck_assert_int_eq(repair_lock(part.fd, 4, &mended), 0);
+	ck_assert_uint_eq(mended, 0);
+	ck_assert_int_eq(repair_lock(part.fd, UINT32_MAX, &mended), 0);
+	ck_assert_uint_eq(mended, 1);
+	ck_assert_int_eq(ftruncate(part.fd, 100), 0);
+	ck_assert_int_eq(repair_lock(part.fd, 5, &mended), -EBADMSG);
 	munmap(part.at, part.geometry.data_bytes);
 	close(part.fd);
 }
@@ -341,6 +532,10 @@ int main(void)
 	fixture_begin();
 	unit_add(suite, every_place_of_death, 5);
 	unit_add(suite, counters_that_cannot_be, 5);
+	unit_add(suite, published_in_a_row, 5);
+	unit_add(suite, frames, 5);
+	unit_add(suite, many_loans, 5);
+	unit_add(suite, locks, 5);
 	unit_add(suite, random_bytes, 10);
 	unit_add(suite, far_slots, 10);
 	unit_add(suite, file_too_short, 5);
