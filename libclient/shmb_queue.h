@@ -90,7 +90,8 @@ SHMB_PUBLIC struct shmb_queue_consumer *shmb_queue_consumer_close(struct shmb_qu
 /*
  * Copies the oldest item to `payload` (type->size bytes) and consumes it. sample (may be NULL) has its number. Does not wait.
  *   -ENODATA empty    -ESTALE this handle is not the consumer any more    -EPROTO an item that must be there is not    -EOWNERDEAD after fork
- * What was peeked at and not released counts as not taken: it is the oldest.
+ * What was peeked at and not released counts as not taken: it is the oldest. Who dies between pop and the use of the copy has lost the item; who
+ * must not peeks, uses, releases.
  */
 SHMB_PUBLIC int shmb_queue_pop(struct shmb_queue_consumer *consumer, void *payload, struct shmb_sample *sample);
 /* Likewise, but waits for an item until the deadline. Not -ENODATA, but what shmb_queue_wait() has to tell. */

@@ -18,11 +18,12 @@
  *   exec                                       becomes sleep(1)
  *   quit                                       closes everything and ends
  *
- * In `schema=`, '+' stands for a blank and ';' for a newline.
+ * Commands for queues and blocks: worker_queue.h. In `schema=`, '+' stands for a blank and ';' for a newline.
  */
 #include "shmb.h"
 
 #include "../support/pattern.h"
+#include "worker_queue.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -438,7 +439,7 @@ static void act(struct worker *worker)
 		_exit(127);
 	} else if (is(worker, "ping")) {
 		answer(0, "%s", "");
-	} else {
+	} else if (!worker_queue_act(&worker->broker, worker->line)) {
 		act_reader(worker);
 	}
 }
@@ -462,6 +463,7 @@ int main(void)
 	}
 	close_writer(&worker);
 	close_reader(&worker);
+	worker_queue_end();
 	shmb_disconnect(worker.broker);
 	free(worker.in);
 	return 0;
