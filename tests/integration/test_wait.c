@@ -293,7 +293,7 @@ START_TEST(a_hundred_and_twenty_six)
 		list[i] = shmb_ring_waitable(readers[i]);
 		ASSERT_OK(shmb_waitset_add(set, list[i], NULL));
 	}
-	readers[SHMB_WAIT_MAX] = ring_reader(other, "ring/0");
+	readers[SHMB_WAIT_MAX] = ring_reader(other, "ring/1");
 	list[SHMB_WAIT_MAX] = shmb_ring_waitable(readers[SHMB_WAIT_MAX]);
 	for (unsigned i = 0; i < SHMB_WAIT_MAX; i += 25) {
 		later_start(&later, insert, writers[i]);
