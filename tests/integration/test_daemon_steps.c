@@ -4,7 +4,7 @@
  * nothing is left. The steps are found in the sources, so a new one is tested as soon as it is there.
  *
  * Every step is forced in one life of a segment: made, written, read, its writer dying in mid-write in two ways, written on, closed, removed,
- * made anew. The steps of adoption need a state to adopt; each has its own beginning.
+ * made anew. What only frames and blocks need has a life of those. The steps of adoption need a state to adopt; each has its own beginning.
  */
 #include "../support/client.h"
 #include "../support/raw.h"
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { STEPS_MAX = 128 };
@@ -347,6 +348,130 @@ static void resume(struct scene *scene)
 	shmb_disconnect(client);
 }
 
+/* ---- frames and blocks ---- */
+
+static const char words[] = "uint64[8] words\n";
+
+static void *mapped(int fd)
+{
+	void *at = mmap(NULL, SHMB_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+/* A writer and reader of a frame: a slot on loan, a pin. All in the first page of the data part. */
+static int loan_and_pin(struct raw *raw)
+{
+	static struct raw_answer answer;
+	struct shmb_msg_open_writer open;
+	struct shmb_msg_open_reader again;
+	struct shmb_shm_area *area;
+	char *data;
+	int r;
+
+	raw_open_kind(&open, SHMB_KIND_FRAME, "kind", words, 64);
+	r = raw_ask(raw, SHMB_OP_OPEN_WRITER, &open, sizeof(open), words, strlen(words), &answer);
+	if (r != 0)
+		return r;
+	data = mapped(answer.fds[1]);
+	raw_open_reader(&again, "kind");
+	again.handle = 2;
+	r = raw_ask(raw, SHMB_OP_OPEN_READER, &again, sizeof(again), NULL, 0, &answer);
+	if (r != 0)
+		return r;
+	area = mapped(answer.fds[2]);
+	if (data == NULL || area == NULL || answer.open.cell != 0)
+		return -EIO;
+	atomic_store((_Atomic uint64_t *)(data + sizeof(struct shmb_shm_data)), 1);
+	atomic_store(&area->cells[0].pins[5], 1);
+	return 0;
+}
+
+static int share_and_lock(struct raw *raw)
+{
+	static struct raw_answer answer;
+	struct shmb_msg_open_writer open;
+	struct shmb_shm_data *data;
+	int r;
+
+	raw_open_kind(&open, SHMB_KIND_BLOCK, "kind", words, 64);
+	r = raw_ask(raw, SHMB_OP_OPEN_WRITER, &open, sizeof(open), words, strlen(words), &answer);
+	if (r != 0)
+		return r;
+	data = mapped(answer.fds[1]);
+	if (data == NULL)
+		return -EIO;
+	atomic_store(&data->lock, answer.open.cell + 1);
+	return 0;
+}
+
+/* The first page of a part of the segment. */
+static void *kind_part(struct scene *scene, const char *part)
+{
+	char path[512];
+	void *at;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/kind,1%s", scene->b.shm, part);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_msg(fd >= 0, "%s", path);
+	at = mapped(fd);
+	ck_assert_ptr_nonnull(at);
+	close(fd);
+	return at;
+}
+
+/* Its holder dies, and however often the daemon dies of that, in the end nothing is left of what it held. */
+static void kind_life(struct scene *scene, int (*act)(struct raw *raw))
+{
+	struct shmb_shm_card *card;
+	struct shmb_shm_data *data;
+	struct shmb_shm_area *area;
+	struct raw_child child;
+	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+
+	raw_child_start(&child, scene->b.socket, act);
+	ASSERT_OK(child.result);
+	card = kind_part(scene, "");
+	data = kind_part(scene, ",data");
+	area = kind_part(scene, ",area0");
+	ck_assert_uint_eq(atomic_load(&card->area_cells[0]), 1);
+	raw_child_kill(&child);
+	while (atomic_load(&card->cells[0].pid) != 0 || atomic_load(&card->lease_pid) != 0 || program_has_ended(&scene->b.daemon)) {
+		ck_assert_msg(suite_pause(deadline), "the daemon never sees to the death");
+		revive(scene);
+	}
+	ck_assert_uint_eq(atomic_load(&card->area_cells[0]), 0);
+	ck_assert_uint_eq(atomic_load(&area->cells[0].pins[5]), 0);
+	if (card->kind == SHMB_KIND_BLOCK)
+		ck_assert_uint_eq(atomic_load(&data->lock), SHMB_LOCK_OWNER_DIED);
+	else
+		ck_assert_uint_eq(atomic_load((_Atomic uint64_t *)(data + 1)), 0);
+	munmap(card, SHMB_PAGE);
+	munmap(data, SHMB_PAGE);
+	munmap(area, SHMB_PAGE);
+}
+
+/* A cell taken and not yet marked: its reader asks again, and the next daemon marks it meanwhile. */
+static void adopt_half_taken(struct scene *scene, const char *step)
+{
+	struct program writer;
+	struct program reader;
+	struct answer answer;
+
+	worker_start(&writer, &scene->b, "writer", false);
+	worker_start(&reader, &scene->b, "reader", false);
+	worker_must(&writer, "writer name=old bytes=64 capacity=8 salt=9");
+	worker_must(&writer, "write n=3");
+	answer = worker_ask(&reader, "reader name=old bytes=64");
+	ck_assert_msg(answer.result != 0 && program_wait(&scene->b.daemon) == -SIGKILL, "the daemon did not die in taking the cell");
+	adopt(scene, step);
+	persist_ok(scene, &reader, "reader name=old bytes=64");
+	people_check(scene, &writer, &reader, SHMB_WRITER_IS_ALIVE);
+	worker_quit(&writer);
+	worker_quit(&reader);
+}
+
 static bool begins(const char *text, const char *with)
 {
 	return strncmp(text, with, strlen(with)) == 0;
@@ -363,15 +488,23 @@ static unsigned killed_at(const char *step)
 		options.step_at = step;
 	else if (begins(step, "adopt.writer") || begins(step, "adopt.state"))
 		options.step_at = "grant.pid";
+	else if (begins(step, "adopt.bits"))
+		options.step_at = "cell.pid";
 	broker_start(&scene.b, &options);
 	if (begins(step, "adopt.writer") || begins(step, "adopt.state"))
 		adopt_half_granted(&scene, step);
 	else if (begins(step, "adopt.cell") || begins(step, "adopt.boot"))
 		adopt_other_boot(&scene, step);
+	else if (begins(step, "adopt.bits"))
+		adopt_half_taken(&scene, step);
 	else if (adoption)
 		adopt_living(&scene, step);
 	else if (begins(step, "resume."))
 		resume(&scene);
+	else if (begins(step, "repair.loan") || begins(step, "cell.left"))
+		kind_life(&scene, loan_and_pin);
+	else if (begins(step, "repair.lock"))
+		kind_life(&scene, share_and_lock);
 	else
 		life(&scene);
 	broker_finish(&scene.b);

@@ -5,12 +5,16 @@
 #include "proto/schema.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int raw_connect(struct raw *raw, const char *socket_path)
@@ -134,6 +138,39 @@ int raw_start(struct raw *raw, const char *socket_path)
 	return r;
 }
 
+void raw_child_start(struct raw_child *child, const char *socket_path, int (*act)(struct raw *raw))
+{
+	int told[2];
+	ssize_t got;
+
+	ck_assert_int_eq(pipe2(told, O_CLOEXEC), 0);
+	child->pid = fork();
+	ck_assert_int_ge(child->pid, 0);
+	if (child->pid == 0) {
+		struct raw raw = { 0 };
+		int r;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		r = raw_start(&raw, socket_path);
+		if (r == 0)
+			r = act(&raw);
+		if (write(told[1], &r, sizeof(r)) != sizeof(r))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(told[1]);
+	got = read(told[0], &child->result, sizeof(child->result));
+	close(told[0]);
+	ck_assert_int_eq(got, sizeof(child->result));
+}
+
+void raw_child_kill(struct raw_child *child)
+{
+	kill(child->pid, SIGKILL);
+	ck_assert_int_eq(waitpid(child->pid, NULL, 0), child->pid);
+}
+
 void raw_open_writer(struct shmb_msg_open_writer *request, const char *name, const char *schema, uint64_t bytes)
 {
 	struct shmb_schema parsed;
@@ -153,6 +190,20 @@ void raw_open_writer(struct shmb_msg_open_writer *request, const char *name, con
 	}
 	snprintf(request->name, sizeof(request->name), "%s", name);
 	snprintf(request->type, sizeof(request->type), "pattern");
+}
+
+void raw_open_kind(struct shmb_msg_open_writer *request, enum shmb_kind kind, const char *name, const char *schema, uint64_t bytes)
+{
+	raw_open_writer(request, name, schema, bytes);
+	request->kind = (uint8_t)kind;
+	if (kind == SHMB_KIND_FRAME || kind == SHMB_KIND_BLOCK)
+		request->capacity = 0;
+	if (kind == SHMB_KIND_FRAME) {
+		request->history = 2;
+		request->pins = 3;
+	}
+	if (kind == SHMB_KIND_BLOCK)
+		request->role = SHMB_ROLE_SHARER;
 }
 
 void raw_open_reader(struct shmb_msg_open_reader *request, const char *name)

@@ -43,8 +43,20 @@ int raw_receive(struct raw *raw, struct raw_answer *out, unsigned ms);
 int raw_ask(struct raw *raw, uint16_t opcode, void *request, size_t size, const void *tail, size_t tail_bytes, struct raw_answer *out);
 void raw_answer_deinit(struct raw_answer *answer);
 
+/* Another process with a client of its own. */
+struct raw_child {
+	pid_t pid;
+	int result; /* of what it did */
+};
+
+/* Forks; the child connects, does `act`, tells its result and sleeps, holding what it has, until it is killed. */
+void raw_child_start(struct raw_child *child, const char *socket_path, int (*act)(struct raw *raw));
+void raw_child_kill(struct raw_child *child);
+
 /* Requests to fill in further. */
 void raw_open_writer(struct shmb_msg_open_writer *request, const char *name, const char *schema, uint64_t bytes);
+/* A frame of history 2 with 3 pins, a queue of 8, a block. */
+void raw_open_kind(struct shmb_msg_open_writer *request, enum shmb_kind kind, const char *name, const char *schema, uint64_t bytes);
 void raw_open_reader(struct shmb_msg_open_reader *request, const char *name);
 
 #endif
