@@ -45,6 +45,7 @@ struct shmb {
 	_Atomic uint32_t *guard;	    /* 1; wiped to 0 in a forked child, where nothing below may be used but to free it */
 	const struct shmb_shm_event *event; /* the address stays, what is mapped there changes with the broker */
 	_Atomic uint32_t event_looked;	    /* its word when the socket was last looked at */
+	_Atomic uint32_t mapping_flags;	    /* enum shmb_mapping, for handles opened from now on */
 	_Atomic uint32_t cancels;	    /* grows with each cancel of a wait; in our own memory */
 	pthread_mutex_t lock;
 	LIST_HEAD(, handle) handles;

@@ -125,6 +125,7 @@ static inline int took(struct frame_reader *reader, uint64_t number, uint64_t mi
 {
 	if (number >= reader->entries.seen)
 		reader->entries.seen = number + 1;
+	COUNT(reader->entries.reads, 1);
 	frame->missed = missed;
 	return 0;
 }

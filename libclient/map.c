@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "proto/copy.h"
@@ -162,5 +163,63 @@ int segment_map(struct mappings *out, const struct expected *expected, const str
 	answer_close_fds(answer);
 	if (r < 0)
 		segment_unmap(out);
+	return r;
+}
+
+/* ---- present and locked ---- */
+
+/* For kernels before 5.14. A write that changes nothing, where it is ours to write. */
+static void touch(void *memory, uint64_t bytes, bool writable)
+{
+	for (uint64_t at = 0; at < bytes; at += SHMB_PAGE) {
+		_Atomic uint32_t *word = (_Atomic uint32_t *)((char *)memory + at);
+
+		if (writable)
+			atomic_fetch_or_explicit(word, 0, memory_order_relaxed);
+		else
+			atomic_load_explicit((const _Atomic uint32_t *)word, memory_order_relaxed);
+	}
+}
+
+static int part_settle(const void *part, uint64_t bytes, bool writable, const struct expected *expected, uint32_t flags)
+{
+	void *memory = (void *)(uintptr_t)part;
+	struct rlimit limit = { 0 };
+	int r = 0;
+
+	if (flags & SHMB_PREFAULT) {
+		if (madvise(memory, bytes, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) < 0)
+			r = -errno;
+		if (r == -EINVAL) {
+			touch(memory, bytes, writable);
+			r = 0;
+		}
+		if (r < 0)
+			return text_fail(r, "segment %s: making its pages present: %s", expected->name, strerrordesc_np(-r));
+	}
+	if ((flags & SHMB_LOCK) && mlock(memory, bytes) < 0) {
+		/* EAGAIN: some could not be locked, which is want of memory too. */
+		r = errno == EPERM ? -EPERM : -ENOMEM;
+		getrlimit(RLIMIT_MEMLOCK, &limit);
+		return text_fail(r,
+				 "segment %s: locking %llu bytes in memory: %s. RLIMIT_MEMLOCK is %llu bytes: raise it (ulimit -l, "
+				 "LimitMEMLOCK=) or give the process CAP_IPC_LOCK",
+				 expected->name, (unsigned long long)bytes, strerrordesc_np(-r), (unsigned long long)limit.rlim_cur);
+	}
+	return 0;
+}
+
+int segment_settle(const struct mappings *mappings, const struct expected *expected, uint32_t flags)
+{
+	bool writable = expected->role == SHMB_ROLE_WRITER || expected->role == SHMB_ROLE_SHARER;
+	int r;
+
+	if (flags == 0)
+		return 0;
+	r = part_settle(mappings->data, mappings->geometry.data_bytes, writable, expected, flags);
+	if (r == 0)
+		r = part_settle(mappings->card, SHMB_PAGE, false, expected, flags);
+	for (uint32_t i = 0; r == 0 && i < mappings->area_count; i++)
+		r = part_settle(mappings->areas[i], SHMB_PAGE, true, expected, flags);
 	return r;
 }

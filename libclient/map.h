@@ -24,4 +24,7 @@ int segment_map(struct mappings *out, const struct expected *expected, const str
 		struct shmb_type **type);
 void segment_unmap(struct mappings *mappings);
 
+/* Makes the mapped memory present and keeps it so, as `flags` (enum shmb_mapping) ask. -ENOMEM, -EPERM; sets the text. Not unmapped then. */
+int segment_settle(const struct mappings *mappings, const struct expected *expected, uint32_t flags);
+
 #endif

@@ -312,6 +312,7 @@ static inline void flag_look(struct queue_consumer *consumer)
 /* Items below `position` are consumed. */
 static inline void release_to(struct queue_consumer *consumer, uint64_t position)
 {
+	COUNT(consumer->slots.reads, position - consumer->slots.position);
 	consumer->slots.position = position;
 	SHMB_STEP("queue.consumed");
 	/* ORDER queue.position (release). Partner: position_look().

@@ -27,7 +27,7 @@ static inline bool slot_holds(const struct shmb_shm_slot *slot, uint64_t number)
 }
 
 /* Copies a slot that was seen to hold `number`. False: it was overwritten meanwhile, the copy is worth nothing. */
-static inline __attribute__((always_inline)) bool slot_copy(const struct slots_reader *reader, const struct shmb_shm_slot *slot,
+static inline __attribute__((always_inline)) bool slot_copy(struct slots_reader *reader, const struct shmb_shm_slot *slot,
 							    uint64_t number, void *payload, uint64_t *stamp_ns, bool is_short)
 {
 	const unsigned char *from = reader->payloads + ((number & reader->mask) << reader->payload_shift);
@@ -47,7 +47,10 @@ static inline __attribute__((always_inline)) bool slot_copy(const struct slots_r
 	 * Without: a reader copies new bytes between two looks at the old id.
 	 * Model:   tests/model/src/slot.rs */
 	shmb_fence_acquire();
-	return likely(atomic_load_explicit(&slot->id, memory_order_relaxed) == shmb_id_done(number));
+	if (likely(atomic_load_explicit(&slot->id, memory_order_relaxed) == shmb_id_done(number)))
+		return true;
+	COUNT(reader->retries, 1);
+	return false;
 }
 
 /* One more than the newest committed number, or one less than that: the counter may lag one behind. Never below what we have seen. */
@@ -78,6 +81,8 @@ static inline int read_done(struct slots_reader *reader, uint64_t number, uint64
 {
 	if (number >= reader->seen)
 		reader->seen = number + 1;
+	COUNT(reader->reads, 1);
+	COUNT(reader->lost, missed);
 	if (sample != NULL)
 		*sample = (struct shmb_sample){ .number = number, .stamp_ns = stamp_ns, .missed = missed };
 	return 0;

@@ -228,6 +228,11 @@ static struct slots_memory slots_memory(const struct mappings *mappings, const s
 	return memory;
 }
 
+static uint32_t mapping_flags(const struct handle *handle)
+{
+	return atomic_load_explicit(&handle->broker->mapping_flags, memory_order_relaxed);
+}
+
 /* ---- writer ---- */
 
 static struct writer *writer_of(struct handle *handle)
@@ -338,6 +343,8 @@ static int writer_start(struct writer *writer, const struct shmb_type *type, con
 	if (r < 0)
 		return r;
 	r = segment_map(&writer->mappings, &expected, &opening.open, &opening.answer, NULL);
+	if (r == 0)
+		r = segment_settle(&writer->mappings, &expected, mapping_flags(&writer->handle));
 	if (r == 0)
 		r = writer_init(writer, opening.open.state);
 	if (r < 0)
@@ -460,6 +467,8 @@ static int reader_start(struct reader *reader, enum shmb_kind kind, const struct
 	if (r < 0)
 		return r;
 	r = segment_map(&reader->mappings, &expected, &opening.open, &opening.answer, &reader->type);
+	if (r == 0)
+		r = segment_settle(&reader->mappings, &expected, mapping_flags(&reader->handle));
 	if (r == 0)
 		r = reader_init(reader);
 	reader->slots.waitable.broker = reader->handle.broker;

@@ -333,6 +333,7 @@ SHMB_PUBLIC int shmb_value_observe(struct shmb_value_reader **out, struct shmb *
 #include "shmb_frame.h"
 #include "shmb_image.h"
 #include "shmb_queue.h"
+#include "shmb_realtime.h"
 #include "shmb_wait.h"
 
 #endif

@@ -49,6 +49,7 @@ int slots_writer_init(struct slots_writer *writer, const struct slots_memory *me
 	writer->next = atomic_load_explicit(&memory->data->counter, memory_order_acquire);
 	if (writer->next < geometry->base)
 		writer->next = geometry->base;
+	writer->first = writer->next;
 	writer->key_field = geometry->key_field;
 	if (geometry->kind == SHMB_KIND_RING && geometry->key_offset != 0) {
 		writer->extras |= SLOTS_KEYED;
@@ -283,6 +284,21 @@ void slots_reader_init(struct slots_reader *reader, const struct slots_memory *m
 	reader->position = geometry->base;
 	if (slots_bounds(reader, &oldest, &next) == 0)
 		move_to(reader, next > oldest ? next - 1 : next);
+}
+
+void slots_counters_show(struct slots_reader *reader)
+{
+	_Atomic uint64_t *position = atomic_load_explicit(&reader->published_position, memory_order_relaxed);
+	struct shmb_shm_cell *cell = (struct shmb_shm_cell *)position;
+
+	_Static_assert(offsetof(struct shmb_shm_cell, position) == 0, "a cell begins with its position");
+	if (position == &reader->nowhere)
+		return;
+	atomic_store_explicit(&cell->counters[SHMB_COUNT_READ], reader->reads, memory_order_relaxed);
+	atomic_store_explicit(&cell->counters[SHMB_COUNT_RETRIED], reader->retries, memory_order_relaxed);
+	atomic_store_explicit(&cell->counters[SHMB_COUNT_LAPPED], reader->lost, memory_order_relaxed);
+	atomic_store_explicit(&cell->counters[SHMB_COUNT_WAITED], reader->waitable.waited, memory_order_relaxed);
+	atomic_store_explicit(&cell->counters[SHMB_COUNT_WOKEN], reader->waitable.woken, memory_order_relaxed);
 }
 
 void slots_reader_drop_cell(struct slots_reader *reader)

@@ -39,6 +39,13 @@ enum slots_extra {
 	SLOTS_KEYED = 1u << 1,
 };
 
+/* Counters of a handle, kept by its own thread in its own memory; nothing at all where they are compiled out. */
+#if SHMB_WITH_COUNTERS
+#define COUNT(counter, more) ((void)((counter) += (more)))
+#else
+#define COUNT(counter, more) ((void)0)
+#endif
+
 /* What a publish touches comes first, in one cache line and the beginning of the next. */
 struct slots_writer {
 	const _Atomic uint32_t *guard;
@@ -61,6 +68,7 @@ struct slots_writer {
 	uint64_t last_key;	/* of this run; 0 none yet */
 	uint32_t key_field;	/* offset in the payload, or SHMB_KEY_IS_STAMP */
 	bool key_is_signed;
+	uint64_t first; /* number of its first write */
 };
 
 struct slots_reader {
@@ -82,6 +90,9 @@ struct slots_reader {
 	const unsigned char *keys; /* NULL none */
 	double key_rate;	   /* of the last search (temporal.h) */
 	bool is_short;		   /* as the writer's */
+	uint64_t reads;
+	uint64_t lost;	  /* sum of what was missed */
+	uint64_t retries; /* copies that the writer overtook */
 	uint64_t base;
 	const struct shmb_shm_card *card;
 	struct shmb_shm_area *area; /* NULL none */
@@ -105,6 +116,8 @@ void slots_reader_init(struct slots_reader *reader, const struct slots_memory *m
 /* The cell belongs to somebody else now. Any thread. */
 void slots_reader_drop_cell(struct slots_reader *reader);
 
+/* Stores the counters into our cell, for who looks from outside. */
+void slots_counters_show(struct slots_reader *reader);
 /* The newest. Moves the position behind it. -ENODATA, -EAGAIN, -EBADMSG (the counter cannot be), -EOWNERDEAD. */
 int slots_latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample);
 /* The one at the position, or the oldest left. Moves the position behind it. Errors likewise. */

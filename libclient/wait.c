@@ -85,8 +85,10 @@ static int look(struct shmb_waitable *waitable, bool peek)
 
 static bool reader_raise(struct shmb_waitable *waitable)
 {
-	struct shmb_shm_area *area = reader_of(waitable)->area;
+	struct slots_reader *reader = reader_of(waitable);
+	struct shmb_shm_area *area = reader->area;
 
+	slots_counters_show(reader);
 	if (area == NULL)
 		return false;
 	atomic_store_explicit(&area->waiters, 1, memory_order_relaxed);
@@ -244,23 +246,19 @@ void wait_words(struct futex_word *words, struct shmb_waitable *const *list, uns
 	}
 }
 
-static bool words_changed(const struct futex_word *words, unsigned count)
+static inline bool word_changed(const struct futex_word *word)
 {
-	for (unsigned i = 0; i < count; i++) {
-		if (atomic_load_explicit(words[i].word, memory_order_relaxed) != words[i].value)
-			return true;
-	}
-	return false;
+	return atomic_load_explicit(word->word, memory_order_relaxed) != word->value;
 }
 
 static void sleep_on(const struct futex_word *words, unsigned word_count, struct shmb_waitable *const *list, unsigned count, uint64_t until)
 {
 	for (unsigned i = 0; i < count; i++)
-		list[i]->waited++;
+		COUNT(list[i]->waited, 1);
 	SHMB_STEP("wait.sleeping");
 	futex_sleep_any(words, word_count, until);
 	for (unsigned i = 0; i < count; i++)
-		list[i]->woken += words_changed(&words[i], 1);
+		COUNT(list[i]->woken, word_changed(&words[i]));
 }
 
 int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadline_ns, unsigned *which)
