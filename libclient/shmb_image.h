@@ -9,7 +9,7 @@
  *   struct shmb_type *type;                                            struct shmb_image *image;
  *   shmb_image_layout(&layout, 1920, 1080, 0, SHMB_IMAGE_RGB8);        shmb_frame_loan(writer, &payload, &capacity);
  *   shmb_image_type(&type, &layout);                                   image = shmb_image_init(payload, &layout, number, stamp_ns);
- *   shmb_frame_writer_open(&writer, broker, "camera/front", type, 0);  ... image->data ...
+ *   shmb_frame_writer_open(&writer, broker, "camera/front", type, 0);  ... shmb_image_data(image) ...
  *                                                                      shmb_frame_commit(writer, layout.payload_bytes);
  *
  * An image is a header of 64 bytes and its pixels. Sizes are integers throughout, every product and sum is checked, and what is too large is an
@@ -60,8 +60,7 @@ struct shmb_image {
 	uint32_t format; /* enum shmb_image_format */
 	uint64_t data_bytes;
 	uint8_t encoding[16]; /* name of the format as ROS knows it ("rgb8", "bayer_rggb8"), NUL-filled */
-	uint8_t reserved[8];  /* 0 */
-	uint8_t data[];	      /* begins on a cache line where the payload does */
+	uint8_t reserved[8];  /* 0; behind it the pixels begin: shmb_image_data() */
 };
 
 /*
@@ -76,7 +75,7 @@ SHMB_PUBLIC int shmb_image_type(struct shmb_type **out, const struct shmb_image_
 SHMB_PUBLIC struct shmb_image *shmb_image_init(void *payload, const struct shmb_image_layout *layout, uint64_t number, uint64_t stamp_ns);
 /*
  * Is this payload of `length` bytes an image whose pixels all lie in it? The header is read once into *layout, from which on everything is
- * computed: a writer that changes it afterwards leads nobody out of the payload. Pixels are at (const uint8_t *)payload + SHMB_IMAGE_HEADER.
+ * computed: a writer that changes it afterwards leads nobody out of the payload. Pixels are at shmb_image_pixels(payload).
  * -EBADMSG it is none.
  */
 SHMB_PUBLIC int shmb_image_check(const void *payload, size_t length, struct shmb_image_layout *layout);
@@ -84,6 +83,17 @@ SHMB_PUBLIC int shmb_image_check(const void *payload, size_t length, struct shmb
 SHMB_PUBLIC const char *shmb_image_format_name(enum shmb_image_format format);
 
 enum { SHMB_IMAGE_HEADER = 64 };
+
+/* The pixels of an image on loan, and of one that was pinned or copied. Row r of the first plane begins at r * stride. */
+static inline uint8_t *shmb_image_data(struct shmb_image *image)
+{
+	return (uint8_t *)image + SHMB_IMAGE_HEADER;
+}
+
+static inline const uint8_t *shmb_image_pixels(const void *payload)
+{
+	return (const uint8_t *)payload + SHMB_IMAGE_HEADER;
+}
 
 #ifdef __cplusplus
 }

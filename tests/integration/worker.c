@@ -18,11 +18,12 @@
  *   exec                                       becomes sleep(1)
  *   quit                                       closes everything and ends
  *
- * Commands for queues and blocks: worker_queue.h. In `schema=`, '+' stands for a blank and ';' for a newline.
+ * Commands for queues and blocks: worker_queue.h; for frames: worker_frame.h. In `schema=`, '+' stands for a blank and ';' for a newline.
  */
 #include "shmb.h"
 
 #include "../support/pattern.h"
+#include "worker_frame.h"
 #include "worker_queue.h"
 
 #include <errno.h>
@@ -439,7 +440,7 @@ static void act(struct worker *worker)
 		_exit(127);
 	} else if (is(worker, "ping")) {
 		answer(0, "%s", "");
-	} else if (!worker_queue_act(&worker->broker, worker->line)) {
+	} else if (!worker_queue_act(&worker->broker, worker->line) && !worker_frame_act(&worker->broker, worker->line)) {
 		act_reader(worker);
 	}
 }
@@ -464,6 +465,7 @@ int main(void)
 	close_writer(&worker);
 	close_reader(&worker);
 	worker_queue_end();
+	worker_frame_end();
 	shmb_disconnect(worker.broker);
 	free(worker.in);
 	return 0;
