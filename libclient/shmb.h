@@ -332,6 +332,7 @@ SHMB_PUBLIC int shmb_value_observe(struct shmb_value_reader **out, struct shmb *
 #include "shmb_block.h"
 #include "shmb_frame.h"
 #include "shmb_image.h"
+#include "shmb_loader.h"
 #include "shmb_queue.h"
 #include "shmb_realtime.h"
 #include "shmb_wait.h"
