@@ -86,6 +86,7 @@ int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadli
 				continue;
 			slice(&until, SOCKET_SLICE_NS);
 		}
+		SHMB_STEP("wait.looked");
 		if (reader->area != NULL) {
 			/* ORDER wait.flag (seq_cst). Partner: publish().
 			 * Orders:  flag -> look at the data.
