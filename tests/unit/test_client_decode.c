@@ -61,7 +61,7 @@ struct fake {
 	pthread_t thread;
 	uint16_t opcode; /* which request the fault is for */
 	_Atomic int fault;
-	_Atomic unsigned hellos, resumes, readies;
+	_Atomic unsigned hellos, resumes, readies, closes;
 	struct shmb_msg_resume resumed;
 	_Atomic bool refuse_resumes;
 	uint8_t cookie[SHMB_COOKIE_BYTES];
@@ -146,7 +146,7 @@ static void answer_open(int fd, const struct shmb_msg_head *request, bool writer
 	const char *schema = fault == FAULT_CARD_SCHEMA ? "string x\n" : pair_type.schema;
 	size_t card_bytes = fault == FAULT_CARD_TINY ? 100 : sizeof(file);
 	uint32_t magic = SHMB_DATA_MAGIC;
-	int fds[SHMB_FDS_MAX];
+	int fds[12];
 	unsigned count = 2;
 
 	ck_assert_int_eq(shmb_geometry_plan(&wish, 2, &geometry, NULL), 0);
@@ -191,6 +191,8 @@ static void answer_open(int fd, const struct shmb_msg_head *request, bool writer
 		fds[1] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	answer.fd_count = count;
+	while (fault == FAULT_MORE_FDS && count < 12)
+		fds[count++] = memory_file(zeros, SHMB_PAGE, SHMB_PAGE);
 	if (fault == FAULT_NO_FDS) {
 		for (unsigned i = 0; i < count; i++)
 			close(fds[i]);
@@ -282,6 +284,8 @@ static bool serve(struct fake *fake, int fd, const union shmb_msg_request *reque
 	}
 	if (request->head.opcode == SHMB_OP_READY)
 		fake->readies++;
+	if (request->head.opcode == SHMB_OP_CLOSE)
+		fake->closes++;
 	answer(fake, fd, &request->head, fault);
 	return true;
 }
@@ -634,6 +638,27 @@ START_TEST(late_answers)
 }
 END_TEST
 
+/* What the broker has opened and the client cannot use is closed again at the broker. */
+START_TEST(unusable_answers)
+{
+	static const enum fault faults[] = { FAULT_MORE_FDS, FAULT_SHORT, FAULT_CARD_ZERO };
+	static const int results[] = { -EMFILE, -EBADMSG, -EBADMSG };
+	struct shmb_ring_writer *writer;
+	struct shmb *broker;
+	struct fake fake;
+
+	for (int i = 0; i < 3; i++) {
+		fake_start(&fake, SHMB_OP_OPEN_WRITER, faults[i]);
+		ck_assert_int_eq(shmb_connect(&broker, fake.path), 0);
+		ck_assert_int_eq(shmb_ring_writer_open(&writer, broker, "seg", &pair_type, NULL), results[i]);
+		ck_assert_int_eq(shmb_status(broker, no_visit, NULL), 0);
+		ck_assert_uint_eq(fake.closes, 1);
+		shmb_disconnect(broker);
+		fake_stop(&fake);
+	}
+}
+END_TEST
+
 static void *appear(void *arg)
 {
 	struct fake *fake = arg;
@@ -714,6 +739,7 @@ int main(void)
 	unit_add(suite, resuming, 10);
 	unit_add(suite, no_broker_left, 10);
 	unit_add(suite, late_answers, 30);
+	unit_add(suite, unusable_answers, 30);
 	unit_add(suite, broker_away_while_opening, 30);
 	unit_add(suite, bad_arguments, 10);
 	return unit_run(suite);
