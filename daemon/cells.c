@@ -242,8 +242,11 @@ static int cell_leave(void *arg)
 	struct shmb_shm_cell *cell = &work->area->cells[work->cell % SHMB_CELLS_PER_AREA];
 
 	pins_clear(cell);
-	/* Orders nothing: the position was stored before its consumer's end was seen. */
-	atomic_fetch_add_explicit(&cell->wake, 1, memory_order_relaxed);
+	/* ORDER queue.wake (release). Partner: wait_words().
+	 * Orders:  position (stored by a consumer whose end we have seen) -> wake word.
+	 * Without: the producer sleeps on a word that was counted up already for the position it did not see.
+	 * Model:   tests/model/src/queue.rs */
+	atomic_fetch_add_explicit(&cell->wake, 1, memory_order_release);
 	SHMB_STEP("cell.left");
 	return 0;
 }

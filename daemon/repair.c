@@ -60,7 +60,7 @@ static int counter_read(void *arg)
 	 * Orders:  slot id -> counter.
 	 * Without: the slot's id looks older than the counter says, and a half-written slot is passed over.
 	 * Model:   tests/model/src/counter.rs */
-	/* ORDER repair.slot (acquire). Partner: element_mend(), of a broker killed since.
+	/* ORDER repair.slot (acquire). Partner: slot_mend(), of a broker killed since.
 	 * Orders:  mended slot -> counter.
 	 * Without: what was rolled forward looks half-written.
 	 * Model:   tests/model/src/repair.rs */
@@ -68,8 +68,8 @@ static int counter_read(void *arg)
 	return 0;
 }
 
-/* The element of the counter's number. 1: it was rolled forward, and the next one is to be looked at. */
-static int element_mend(void *arg)
+/* The slot, or in a frame the entry, of the counter's number. 1: it was rolled forward, and the next one is to be looked at. */
+static int slot_mend(void *arg)
 {
 	struct repair_work *work = arg;
 	uint64_t number = work->counter;
@@ -143,7 +143,7 @@ static int elements_mend(struct repair_work *work, int fd, uint64_t array_offset
 		if (r < 0)
 			return r;
 		work->id = (_Atomic uint64_t *)((char *)work->page.at + (offset & (SHMB_PAGE - 1)));
-		r = foreign_call(element_mend, work);
+		r = foreign_call(slot_mend, work);
 		if (r <= 0)
 			return r;
 	}
@@ -239,7 +239,7 @@ int repair_wake(int fd, bool writer_ended)
 	return 0;
 }
 
-static int lock_break(void *arg)
+static int lock_take_away(void *arg)
 {
 	struct repair_work *work = arg;
 	uint32_t word = atomic_load_explicit(&work->data->lock, memory_order_relaxed);
@@ -251,10 +251,10 @@ static int lock_break(void *arg)
 		if (holder == 0 || (work->cell != UINT32_MAX && holder != work->cell + 1))
 			return 0;
 		SHMB_STEP("repair.lock");
-		/* ORDER block.lock (acquire, release). Partner: shmb_block_lock().
-		 * Orders:  what the dead holder wrote -> OWNER_DIED -> what the next holder reads.
-		 * Without: who is told that the holder died looks for its half-done change and does not find it yet.
-		 * Model:   tests/model/src/lock.rs */
+		/* ORDER block.lock (acquire, release). Partner: take().
+		 * Orders:  the dead holder's changes of the payload -> lock word.
+		 * Without: who is told of the death looks for the half-made change and does not see it yet.
+		 * Model:   tests/model/src/block.rs */
 		if (atomic_compare_exchange_strong_explicit(&work->data->lock, &word, SHMB_LOCK_OWNER_DIED, memory_order_acq_rel,
 							    memory_order_relaxed)) {
 			work->mended = 1;
@@ -278,7 +278,7 @@ int repair_lock(int fd, uint32_t cell, unsigned *mended)
 	if (r < 0)
 		return r;
 	work.data = head.at;
-	r = foreign_call(lock_break, &work);
+	r = foreign_call(lock_take_away, &work);
 	if (r < 0)
 		return r == -EFAULT ? -EBADMSG : r;
 	*mended = work.mended;

@@ -166,8 +166,12 @@ void session_ready(struct peer *peer, const union shmb_msg_request *request, con
 	while (attachment != NULL) {
 		struct attachment *next = LIST_NEXT(attachment, process_link);
 
+		/*
+		 * By its own word the client no longer has it: it closed it while no broker heard. That is an orderly close that comes late, so the
+		 * name is free for others; nothing of it is mapped in the client.
+		 */
 		if (attachment->peer == NULL && holder_is_same(&attachment->holder, &peer->holder))
-			liveness_give_up(broker, attachment);
+			liveness_close(broker, attachment);
 		attachment = next;
 	}
 	old_pages_drop(broker, peer->process, peer->holder.cookie, true);

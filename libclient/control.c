@@ -58,7 +58,7 @@ int control_send(struct shmb *broker, struct shmb_msg_head *request, const void 
 			return 0;
 		if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)
 			return -ECONNRESET;
-		if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
+		if (errno != EAGAIN && errno != EINTR)
 			return text_fail(-errno, "sending to shmbrokerd at %s: %s", broker->path, strerrordesc_np(errno));
 		if (wait_ready(broker->fd, POLLOUT, deadline_ns) < 0)
 			return -ETIMEDOUT;

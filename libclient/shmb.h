@@ -118,7 +118,8 @@ SHMB_PUBLIC int shmb_connect(struct shmb **out, const char *socket_path);
 SHMB_PUBLIC struct shmb *shmb_disconnect(struct shmb *broker);
 
 /* A sentence about the last call of this thread that failed in a control request, open, wait or type function: what was wrong and what to do.
- * Never NULL, may have several lines; valid until the next such call of this thread. Reads and writes set it only in a forked child. */
+ * Never NULL, may have several lines; valid until the next such call of this thread. Reads and writes set it only in a forked child, a wait that
+ * reaches its deadline does not. */
 SHMB_PUBLIC const char *shmb_text(void);
 /* A short word for an error code of this library ("no new data", ...), else strerror's. Static storage. */
 SHMB_PUBLIC const char *shmb_strerror(int error);

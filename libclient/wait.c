@@ -289,6 +289,7 @@ int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadlin
 		}
 		if (brokers_look(&brokers, words + count, &until))
 			continue;
+		SHMB_STEP("wait.looked");
 		for (unsigned i = 0; i < count; i++) {
 			if (!list[i]->kind->raise(list[i]))
 				unseen = true;

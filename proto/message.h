@@ -12,7 +12,7 @@
  *   CONNECTED --HELLO--> RESUMING --RESUME*, READY--> ACTIVE
  *
  * In RESUMING a client that comes back after a broker's restart lists every lease and cell it still holds; what it has not listed when it
- * says READY is given up.
+ * says READY is closed.
  */
 
 #include "layout.h"

@@ -494,6 +494,36 @@ START_TEST(observer_is_not_counted)
 }
 END_TEST
 
+/* More readers than the card has cells, let alone areas: all of them read and wait. */
+START_TEST(more_readers_than_cells)
+{
+	enum { READERS = 200 };
+	struct shmb_ring_reader *readers[READERS];
+	struct shmb_ring_writer *writer;
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	writer = ring_writer(client, "crowd", 64, 8);
+	for (unsigned i = 0; i < READERS; i++)
+		readers[i] = ring_reader(client, "crowd");
+	for (unsigned n = 0; n < 3; n++) {
+		ring_write(writer, 64, 1, 1);
+		for (unsigned i = 0; i < READERS; i++) {
+			ASSERT_OK(shmb_ring_wait(readers[i], deadline_in(SUITE_PATIENCE_MS)));
+			ring_next(readers[i], n, 0);
+		}
+	}
+	ASSERT_ERROR(shmb_ring_wait(readers[READERS - 1], now_ns() + 30000000), ETIMEDOUT);
+	for (unsigned i = 0; i < READERS; i++)
+		shmb_ring_reader_close(readers[i]);
+	shmb_ring_writer_close(writer);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 /* Many segments: more than one packet lists. */
 START_TEST(hundreds_of_segments)
 {
@@ -543,6 +573,7 @@ int main(void)
 	suite_add(suite, blocked_readers_are_woken, 60);
 	suite_add(suite, removed_segment_is_stale_for_its_reader, 60);
 	suite_add(suite, observer_is_not_counted, 30);
+	suite_add(suite, more_readers_than_cells, 60);
 	suite_add(suite, hundreds_of_segments, 60);
 	return suite_run(suite);
 }

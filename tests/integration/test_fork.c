@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -312,6 +314,64 @@ START_TEST(given_up_lease_survives_a_restart)
 }
 END_TEST
 
+/* The library's own socket, found by its peer's name (that of the socket when it was made: it is renamed then); -1 none. */
+static int client_socket(const char *path)
+{
+	for (int fd = 0; fd < 1024; fd++) {
+		struct sockaddr_un address = { .sun_family = 0 };
+		socklen_t length = sizeof(address);
+
+		if (getpeername(fd, (struct sockaddr *)&address, &length) == 0 && address.sun_family == AF_UNIX &&
+		    strncmp(address.sun_path, path, strlen(path)) == 0)
+			return fd;
+	}
+	return -1;
+}
+
+/*
+ * The connection is lost while the process lives (a stray close). The lease is given up: the writer is stopped at its next write, others are
+ * refused. When it comes back with a control request, it takes the lease back and writes on.
+ */
+START_TEST(lost_connection_stops_the_writer_until_it_is_back)
+{
+	struct shmb_ring_writer *writer;
+	struct shmb_ring_reader *reader;
+	struct program other;
+	struct shmb *client;
+	struct shmb *second;
+	char payload[64] = "";
+	struct broker b;
+	int fd;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	fd = client_socket(b.socket);
+	second = broker_connect(&b);
+	worker_start(&other, &b, "other", false);
+	writer = ring_writer(client, "lost", 64, 8);
+	ring_write(writer, 64, 2, 1);
+	reader = ring_reader(second, "lost");
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(shutdown(fd, SHUT_RDWR), 0);
+	wait_writer(second, "lost", SHMB_WRITER_IS_GONE);
+	ASSERT_ERROR(shmb_ring_insert(writer, payload), ESTALE);
+	ASSERT_ERROR(shmb_ring_heartbeat(writer), ESTALE);
+	ck_assert_uint_eq(shmb_ring_next_number(writer), 2);
+	ASSERT_RESULT(worker_ask(&other, "writer name=lost bytes=64 capacity=8"), -ESTALE);
+	ck_assert_uint_eq(segments_count(client), 1); /* reconnects */
+	wait_writer(second, "lost", SHMB_WRITER_IS_ALIVE);
+	ring_write(writer, 64, 2, 1);
+	ring_latest(reader, 3, -1);
+	ASSERT_RESULT(worker_ask(&other, "writer name=lost bytes=64 capacity=8"), -EBUSY);
+	shmb_ring_reader_close(reader);
+	shmb_ring_writer_close(writer);
+	worker_quit(&other);
+	shmb_disconnect(second);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 /* exec while the daemon is away: the next one finds a process that lives and lists nothing, and refuses others until it ends. */
 START_TEST(exec_during_the_outage)
 {
@@ -346,6 +406,7 @@ int main(void)
 	suite_add(suite, child_connects_anew, 30);
 	suite_add(suite, exec_gives_the_lease_up, 60);
 	suite_add(suite, given_up_lease_survives_a_restart, 60);
+	suite_add(suite, lost_connection_stops_the_writer_until_it_is_back, 60);
 	suite_add(suite, exec_during_the_outage, 60);
 	return suite_run(suite);
 }

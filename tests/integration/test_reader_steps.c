@@ -102,14 +102,14 @@ END_TEST
 /* The write comes between the reader's last look and its sleep: it wakes all the same. */
 START_TEST(no_wakeup_is_lost)
 {
-	static const char *const steps[] = { "wait.flagged", "wait.sleeping" };
+	static const char *const steps[] = { "wait.looked", "wait.flagged", "wait.sleeping" };
 	struct program writer;
 	struct program reader;
 	struct broker b;
 
 	broker_start(&b, NULL);
 	for (unsigned k = 0; k < 2; k++) {
-		for (unsigned step = 0; step < 2; step++) {
+		for (unsigned step = 0; step < 3; step++) {
 			struct gate gate;
 
 			worker_start(&writer, &b, "writer", false);
@@ -138,7 +138,7 @@ END_TEST
 /* The writer dies between the reader's last look and its sleep. */
 START_TEST(no_death_is_missed)
 {
-	static const char *const steps[] = { "wait.flagged", "wait.sleeping" };
+	static const char *const steps[] = { "wait.looked", "wait.flagged", "wait.sleeping" };
 	struct program writer;
 	struct program reader;
 	struct shmb *client;
@@ -146,7 +146,7 @@ START_TEST(no_death_is_missed)
 
 	broker_start(&b, NULL);
 	client = broker_connect(&b);
-	for (unsigned step = 0; step < 2; step++) {
+	for (unsigned step = 0; step < 3; step++) {
 		for (unsigned outage = 0; outage < 2; outage++) {
 			struct gate gate;
 			char name[64];
@@ -178,7 +178,7 @@ END_TEST
 /* A reader dies anywhere: its cell is freed, the writer and the other readers go on. */
 START_TEST(reader_killed_at_each_step)
 {
-	static const char *const steps[] = { "read.checked", "read.copied", "wait.flagged", "wait.sleeping" };
+	static const char *const steps[] = { "read.checked", "read.copied", "wait.looked", "wait.flagged", "wait.sleeping" };
 	struct program writer;
 	struct program other;
 	struct shmb *client;
@@ -194,7 +194,7 @@ START_TEST(reader_killed_at_each_step)
 		worker_must(&writer, "writer name=%s kind=%s bytes=64", kinds[k], kinds[k]);
 		worker_must(&other, "reader name=%s kind=%s bytes=64", kinds[k], kinds[k]);
 		next = 0;
-		for (unsigned step = 0; step < 4; step++) {
+		for (unsigned step = 0; step < 5; step++) {
 			struct program reader;
 
 			worker_start(&reader, &b, "reader", true);

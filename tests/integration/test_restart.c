@@ -245,6 +245,7 @@ START_TEST(sleeper_wakes_when_the_writer_dies_after_a_restart)
 {
 	struct program writer;
 	struct program sleeper;
+	struct shmb *client;
 	struct broker b;
 
 	broker_start(&b, NULL);
@@ -256,6 +257,9 @@ START_TEST(sleeper_wakes_when_the_writer_dies_after_a_restart)
 	program_wait_asleep(&sleeper);
 	broker_kill(&b);
 	broker_restart(&b);
+	client = broker_connect(&b);
+	WAIT_UNTIL(clients_count(client) == 2); /* the sleeper reconnects by itself; the writer, who asks for nothing, does not */
+	shmb_disconnect(client);
 	ck_assert_msg(!program_has_line(&sleeper, 100), "the restart ended its sleep");
 	worker_must(&writer, "write n=1");
 	ASSERT_RESULT(worker_answer(&sleeper), 0);

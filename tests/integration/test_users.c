@@ -159,6 +159,44 @@ static int child_reads(struct broker *b)
 	return 0;
 }
 
+static int child_waits(struct broker *b)
+{
+	struct shmb_ring_reader *reader = NULL;
+	struct shmb_sample sample;
+	struct shmb *client = NULL;
+	char payload[64];
+	unsigned salt;
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(shmb_ring_reader_open(&reader, client, "moving", NULL, SHMB_NO_WAIT) == 0);
+	for (unsigned i = 0; i < 20; i++) {
+		CHILD_CHECK(shmb_ring_wait(reader, deadline_in(SUITE_PATIENCE_MS)) == 0);
+		CHILD_CHECK(shmb_ring_read_next(reader, payload, &sample) == 0);
+		CHILD_CHECK(pattern_check(payload, 64, sample.number, &salt) && (i == 0 || sample.missed == 0));
+	}
+	shmb_ring_reader_close(reader);
+	shmb_disconnect(client);
+	return 0;
+}
+
+START_TEST(other_uid_waits)
+{
+	struct program writer;
+	struct broker b;
+
+	if (geteuid() != 0)
+		TEST_SKIP("needs root to become another user");
+	broker_start(&b, &(struct broker_options){ .runtime_mode = 0755 });
+	worker_start(&writer, &b, "writer", false);
+	worker_must(&writer, "writer name=moving bytes=64 capacity=1024");
+	worker_must(&writer, "run period=3000");
+	as_other(child_waits, &b);
+	worker_must(&writer, "stop");
+	worker_quit(&writer);
+	broker_finish(&b);
+}
+END_TEST
+
 START_TEST(other_uid_reads)
 {
 	struct shmb_ring_writer *writer;
@@ -319,6 +357,7 @@ int main(void)
 	suite_add(suite, other_uid_cannot_map_data_or_card_writable, 30);
 	suite_add(suite, other_uid_cannot_map_its_event_page_writable, 30);
 	suite_add(suite, other_uid_reads, 30);
+	suite_add(suite, other_uid_waits, 30);
 	suite_add(suite, other_uid_is_refused_as_writer, 30);
 	suite_add(suite, private_daemon_is_out_of_reach, 30);
 	suite_add(suite, private_daemon_refuses_others_by_itself, 30);

@@ -5,6 +5,8 @@
  */
 #include "../support/client.h"
 
+#include "proto/layout.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -55,6 +57,32 @@ static void check_reader(struct scene *scene, unsigned salt, uint64_t next)
 		ck_assert_uint_eq(ring_at(scene->ring_reader, n), salt);
 }
 
+/* The id of the slot that belongs to this number, as it lies in memory. */
+static uint64_t slot_id(struct scene *scene, uint64_t number)
+{
+	struct shmb_shm_card card;
+	char path[512];
+	uint64_t id;
+	size_t size;
+	char *bytes;
+	char file[128];
+
+	snprintf(file, sizeof(file), "%s", scene->name);
+	for (char *c = file; *c != '\0'; c++)
+		*c = *c == '/' ? '%' : *c;
+	snprintf(path, sizeof(path), "%s/%s,1", scene->b->shm, file);
+	bytes = file_read(path, &size);
+	ck_assert(bytes != NULL && size >= sizeof(card));
+	memcpy(&card, bytes, sizeof(card));
+	free(bytes);
+	snprintf(path, sizeof(path), "%s/%s,1,data", scene->b->shm, file);
+	bytes = file_read(path, &size);
+	ck_assert(bytes != NULL && size == card.data_bytes);
+	memcpy(&id, bytes + card.slot_offset + ((number & (card.slot_count - 1)) << card.slot_shift), sizeof(id));
+	free(bytes);
+	return id;
+}
+
 static void killed_at(struct scene *scene, unsigned step)
 {
 	const char *kind = scene->ring ? "ring" : "value";
@@ -86,6 +114,7 @@ static void killed_at(struct scene *scene, unsigned step)
 	next = steps[step].committed ? 4 : 3;
 	ck_assert_uint_eq(latest(scene, next - 1), 1);
 	check_reader(scene, 1, next);
+	ck_assert_uint_eq(slot_id(scene, 3), next == 4 ? shmb_id_done(3) : 0); /* mended: done, or nothing */
 	if (scene->sleeper) {
 		if (next == 4) {
 			ASSERT_RESULT(worker_answer(&sleeper), 0);

@@ -203,6 +203,20 @@ unsigned segments_count(struct shmb *client)
 	return search.count;
 }
 
+static int note_clients(const struct shmb_broker_status *status, void *user)
+{
+	*(unsigned *)user = status->clients;
+	return 0;
+}
+
+unsigned clients_count(struct shmb *client)
+{
+	unsigned count = 0;
+
+	ASSERT_OK(shmb_status(client, note_clients, &count));
+	return count;
+}
+
 void wait_writer(struct shmb *client, const char *name, enum shmb_writer_condition condition)
 {
 	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);

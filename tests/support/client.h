@@ -41,6 +41,8 @@ struct listed {
 };
 bool segment_listed(struct shmb *client, const char *name, struct listed *out);
 unsigned segments_count(struct shmb *client);
+/* Connections that the broker has, this one among them. */
+unsigned clients_count(struct shmb *client);
 /* Waits until the broker says this of the segment's writer. */
 void wait_writer(struct shmb *client, const char *name, enum shmb_writer_condition condition);
 

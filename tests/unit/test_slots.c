@@ -1,136 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The data path of value and ring on plain memory: numbers, losses, what a writer leaves behind, and bytes that no writer wrote. */
-#include "libclient/slots.h"
 #include "libclient/wait.h"
-#include "tests/support/unit.h"
+#include "slots_fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-struct bench {
-	struct shmb_geometry geometry;
-	struct shmb_shm_card *card;
-	struct shmb_shm_data *data;
-	struct shmb_shm_area *areas[2];
-	struct slots_memory memory; /* as a writer sees it */
-	struct slots_writer writer;
-	struct slots_reader reader;
-};
-
-static _Atomic uint32_t guard = 1;
-static const uint64_t granted = 3 << 8 | SHMB_STATE_HELD;
-
-static void *pages(size_t bytes)
-{
-	size_t rounded = (bytes + SHMB_PAGE - 1) & ~(size_t)(SHMB_PAGE - 1);
-	void *memory = aligned_alloc(SHMB_PAGE, rounded);
-
-	ck_assert_ptr_nonnull(memory);
-	memset(memory, 0, rounded);
-	return memory;
-}
-
-/* A reader as if it were opened now. */
-static void reader_open(struct bench *bench, struct slots_reader *reader)
-{
-	struct slots_memory memory = bench->memory;
-
-	memory.area_count = 1;
-	slots_reader_init(reader, &memory, &memory.areas[0]->cells[0]);
-}
-
-static void bench_setup_at(struct bench *bench, uint32_t capacity, uint64_t bytes, uint32_t flags, uint64_t base)
-{
-	struct shmb_request request = { .kind = SHMB_KIND_RING,
-					.flags = flags,
-					.capacity = capacity,
-					.payload_align = 1,
-					.payload_bytes = bytes,
-					.key_field = SHMB_KEY_IS_STAMP };
-
-	memset(bench, 0, sizeof(*bench));
-	ck_assert_int_eq(shmb_geometry_plan(&request, 2, &bench->geometry, NULL), 0);
-	bench->geometry.base = base;
-	bench->card = pages(sizeof(*bench->card));
-	bench->data = pages(bench->geometry.data_bytes);
-	for (int i = 0; i < 2; i++)
-		bench->areas[i] = pages(sizeof(*bench->areas[i]));
-	bench->card->state = granted;
-	bench->card->writer = shmb_writer_word(3, SHMB_WRITER_ALIVE);
-	bench->card->bound_areas = 1;
-	bench->data->counter = base;
-	bench->memory = (struct slots_memory){
-		.geometry = &bench->geometry,
-		.card = bench->card,
-		.data = bench->data,
-		.areas = { bench->areas[0], bench->areas[1] },
-		.area_count = 2,
-		.guard = &guard,
-	};
-	ck_assert_int_eq(slots_writer_init(&bench->writer, &bench->memory, granted), 0);
-	reader_open(bench, &bench->reader);
-}
-
-static void bench_setup(struct bench *bench, uint32_t capacity, uint64_t bytes, uint32_t flags)
-{
-	bench_setup_at(bench, capacity, bytes, flags, 0);
-}
-
-static void bench_teardown(struct bench *bench)
-{
-	free(bench->card);
-	free(bench->data);
-	free(bench->areas[0]);
-	free(bench->areas[1]);
-}
-
-static _Atomic uint64_t *id_of(struct bench *bench, uint64_t number)
-{
-	uint64_t index = number & (bench->geometry.slot_count - 1);
-
-	return (_Atomic uint64_t *)((char *)bench->data + bench->geometry.slot_offset + (index << bench->geometry.slot_shift));
-}
-
-/* Publishes `count` payloads whose bytes are all the low byte of their number. */
-static void publish(struct bench *bench, unsigned count)
-{
-	unsigned char payload[8192];
-
-	for (unsigned i = 0; i < count; i++) {
-		memset(payload, (int)(bench->writer.next & 0xff), bench->geometry.payload_bytes);
-		ck_assert_int_eq(slots_publish(&bench->writer, payload), 0);
-	}
-}
-
-static void check_sample(struct bench *bench, const unsigned char *payload, const struct shmb_sample *sample, uint64_t number,
-			 uint64_t missed)
-{
-	ck_assert_uint_eq(sample->number, number);
-	ck_assert_uint_eq(sample->missed, missed);
-	for (uint64_t i = 0; i < bench->geometry.payload_bytes; i++)
-		ck_assert_uint_eq(payload[i], number & 0xff);
-}
-
-static void latest_is(struct bench *bench, uint64_t number, uint64_t missed)
-{
-	unsigned char payload[8192];
-	struct shmb_sample sample;
-
-	ck_assert_int_eq(slots_latest(&bench->reader, payload, &sample), 0);
-	check_sample(bench, payload, &sample, number, missed);
-}
-
-static void next_is(struct bench *bench, uint64_t number, uint64_t missed)
-{
-	unsigned char payload[8192];
-	struct shmb_sample sample;
-
-	ck_assert_int_eq(slots_read_next(&bench->reader, payload, &sample), 0);
-	check_sample(bench, payload, &sample, number, missed);
-}
 
 static int read_result(struct bench *bench, uint64_t number)
 {
@@ -148,13 +22,6 @@ static int latest_result(struct bench *bench)
 	unsigned char payload[8192];
 
 	return slots_latest(&bench->reader, payload, NULL);
-}
-
-static int next_result(struct bench *bench)
-{
-	unsigned char payload[8192];
-
-	return slots_read_next(&bench->reader, payload, NULL);
 }
 
 /* Small payloads in the line of their id, larger ones in the pool; with a stamp and without. */
@@ -466,139 +333,6 @@ START_TEST(stamps)
 }
 END_TEST
 
-/* The writer looks at bound areas only, and touches the wake word only for somebody. */
-START_TEST(waking)
-{
-	struct bench bench;
-
-	bench_setup(&bench, 4, 8, 0);
-	publish(&bench, 3);
-	ck_assert_uint_eq(bench.data->wake, 0);
-	bench.areas[1]->waiters = 1;
-	publish(&bench, 1);
-	ck_assert_uint_eq(bench.data->wake, 0);
-	bench.card->bound_areas = 3;
-	publish(&bench, 1);
-	ck_assert_uint_eq(bench.data->wake, 1);
-	ck_assert_uint_eq(bench.areas[1]->waiters, 0);
-	bench.areas[0]->waiters = 1;
-	bench.areas[1]->waiters = 1;
-	publish(&bench, 1);
-	ck_assert_uint_eq(bench.data->wake, 2);
-	ck_assert_uint_eq(bench.areas[0]->waiters, 0);
-	ck_assert_uint_eq(bench.areas[1]->waiters, 0);
-	/* Bits of areas that were not mapped are no areas. */
-	bench.card->bound_areas = UINT64_MAX;
-	publish(&bench, 1);
-	ck_assert_uint_eq(bench.data->wake, 2);
-	bench_teardown(&bench);
-}
-END_TEST
-
-START_TEST(verdicts)
-{
-	struct bench bench;
-
-	bench_setup(&bench, 8, 8, 0);
-	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
-	publish(&bench, 2);
-	bench.card->writer = shmb_writer_word(3, SHMB_WRITER_DEAD);
-	/* Data first, then the verdict, and that once. */
-	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), 0);
-	next_is(&bench, 0, 0);
-	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), 0);
-	next_is(&bench, 1, 0);
-	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EOWNERDEAD);
-	ck_assert_ptr_nonnull(strstr(shmb_text(), "writer"));
-	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
-	bench.card->writer = shmb_writer_word(4, SHMB_WRITER_ALIVE);
-	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
-	bench.card->writer = shmb_writer_word(4, SHMB_WRITER_CLOSED);
-	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EPIPE);
-	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
-	bench.card->writer = shmb_writer_word(5, SHMB_WRITER_GONE);
-	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EPIPE);
-	/* A writer that let go and then died has changed twice. */
-	bench.card->writer = shmb_writer_word(5, SHMB_WRITER_DEAD);
-	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EOWNERDEAD);
-	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
-	/* One that hangs, goes on and hangs again too. */
-	for (unsigned i = 0; i < 2; i++) {
-		bench.card->writer = shmb_writer_word(6, SHMB_WRITER_HUNG);
-		ck_assert_int_eq(waitable_look(&bench.reader.waitable, true), -EHOSTDOWN);
-		ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EHOSTDOWN);
-		ck_assert_int_eq(waitable_look(&bench.reader.waitable, true), -EAGAIN);
-		ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
-		bench.card->writer = shmb_writer_word(6, SHMB_WRITER_ALIVE);
-		ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
-	}
-	bench.card->writer = shmb_writer_word(6, SHMB_WRITER_DEAD);
-	bench.card->state = shmb_state_word(6, SHMB_STATE_REMOVED);
-	for (int i = 0; i < 3; i++)
-		ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -ESTALE);
-	bench_teardown(&bench);
-}
-END_TEST
-
-START_TEST(deadlines)
-{
-	struct bench bench;
-	uint64_t begin;
-
-	bench_setup(&bench, 8, 8, 0);
-	/* With an area (one sleep) and without (slices). */
-	for (int i = 0; i < 2; i++) {
-		begin = shmb_now_ns();
-		ck_assert_int_eq(slots_wait(&bench.reader, NULL, begin + 30000000), -ETIMEDOUT);
-		ck_assert_uint_ge(shmb_now_ns(), begin + 30000000);
-		ck_assert_int_eq(slots_wait(&bench.reader, NULL, begin), -ETIMEDOUT);
-		bench.reader.area = NULL;
-	}
-	bench_teardown(&bench);
-}
-END_TEST
-
-static void *publish_slowly(void *arg)
-{
-	struct bench *bench = arg;
-
-	for (int i = 0; i < 50; i++) {
-		unsigned char payload[8];
-
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-		memset(payload, (int)(bench->writer.next & 0xff), sizeof(payload));
-		if (slots_publish(&bench->writer, payload) != 0)
-			abort();
-	}
-	return NULL;
-}
-
-static void sleep_through(bool seen)
-{
-	struct bench bench;
-	pthread_t thread;
-
-	bench_setup(&bench, 64, 8, 0);
-	if (!seen)
-		bench.reader.area = NULL;
-	ck_assert_int_eq(pthread_create(&thread, NULL, publish_slowly, &bench), 0);
-	for (uint64_t n = 0; n < 50; n++) {
-		ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), 0);
-		next_is(&bench, n, 0);
-	}
-	pthread_join(thread, NULL);
-	ck_assert_int_eq(next_result(&bench), -ENODATA);
-	bench_teardown(&bench);
-}
-
-/* With an area, and without: then in slices. */
-START_TEST(sleeping)
-{
-	sleep_through(true);
-	sleep_through(false);
-}
-END_TEST
-
 struct race {
 	struct bench *bench;
 	_Atomic bool over;
@@ -684,10 +418,6 @@ int main(void)
 	unit_add(suite, lease_taken_away, 20);
 	unit_add(suite, forked, 20);
 	unit_add(suite, stamps, 20);
-	unit_add(suite, waking, 20);
-	unit_add(suite, verdicts, 20);
-	unit_add(suite, deadlines, 20);
-	unit_add(suite, sleeping, 20);
 	unit_add(suite, never_torn, 20);
 	unit_add(suite, lost_cell, 20);
 	return unit_run(suite);
