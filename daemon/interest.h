@@ -3,8 +3,8 @@
 #define SHMB_DAEMON_INTEREST_H
 
 /*
- * Names that clients wait for (SHMB_OPEN_NOTIFY): to appear, or to have their lease free. An interest is over when it was told: the client
- * asks again and says again that it wants to wait.
+ * Names that clients wait for (SHMB_OPEN_NOTIFY): to appear, or to have their lease or consumer's place free. An interest is over
+ * when it was told: the client asks again and says again that it wants to wait.
  */
 
 #include <sys/queue.h>
