@@ -3,12 +3,16 @@
 #include "query.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "broker.h"
+#include "cleanup.h"
 #include "liveness.h"
 #include "log.h"
+#include "parts.h"
 #include "peer.h"
 
 static void fill_segment(const struct segment *segment, struct shmb_msg_segment *out)
@@ -56,8 +60,34 @@ void query_list(struct peer *peer, const union shmb_msg_request *request, const 
 	}
 }
 
-static void add_readers(const struct segment *segment, struct reply *reply, struct shmb_msg_info_answer *answer)
+/* A word of a part, read as a file: nothing is mapped for it. UINT64_MAX where it cannot be had. */
+static uint64_t part_word(struct store *store, const struct segment *segment, enum part part, uint32_t area, size_t offset)
 {
+	auto_close int fd = part_open(store, segment, part, area, O_RDONLY);
+	uint64_t word;
+
+	return fd >= 0 && pread(fd, &word, sizeof(word), (off_t)offset) == sizeof(word) ? word : UINT64_MAX;
+}
+
+/* How far a reader is behind, by what it and the writer say: shown to people, believed by nobody. */
+static uint64_t reader_behind(struct store *store, const struct segment *segment, const struct attachment *attachment, uint64_t counter)
+{
+	uint32_t cell = attachment->cell % SHMB_CELLS_PER_AREA;
+	uint64_t position;
+
+	if (attachment->cell == UINT32_MAX || segment->geometry.kind == SHMB_KIND_BLOCK || counter == UINT64_MAX)
+		return UINT64_MAX;
+	position = part_word(store, segment, PART_AREA, attachment->cell / SHMB_CELLS_PER_AREA,
+			     offsetof(struct shmb_shm_area, cells) + cell * sizeof(struct shmb_shm_cell) +
+				     offsetof(struct shmb_shm_cell, position));
+	if (position == UINT64_MAX)
+		return UINT64_MAX;
+	return counter > position ? counter - position : 0;
+}
+
+static void add_readers(struct store *store, const struct segment *segment, struct reply *reply, struct shmb_msg_info_answer *answer)
+{
+	uint64_t counter = part_word(store, segment, PART_DATA, 0, offsetof(struct shmb_shm_data, counter));
 	const struct attachment *attachment;
 
 	LIST_FOREACH (attachment, &segment->attachments, segment_link) {
@@ -73,6 +103,7 @@ static void add_readers(const struct segment *segment, struct reply *reply, stru
 		reader->uid = attachment->holder.uid;
 		reader->cell = attachment->cell;
 		reader->role = (uint8_t)attachment->role;
+		reader->behind = reader_behind(store, segment, attachment, counter);
 		shmb_text_set(reader->comm, sizeof(reader->comm), attachment->process->comm);
 		answer->reader_count++;
 	}
@@ -97,7 +128,7 @@ void query_info(struct peer *peer, const union shmb_msg_request *request, const 
 	}
 	answer = reply_begin(reply, &request->name.head, sizeof(*answer));
 	fill_segment(segment, &answer->segment);
-	add_readers(segment, reply, answer);
+	add_readers(&peer->broker->store, segment, reply, answer);
 	schema = reply_tail(reply, segment->schema_length);
 	r = schema == NULL ? -EMSGSIZE : segment_read_schema(&peer->broker->store, segment, schema);
 	if (r < 0)

@@ -111,7 +111,9 @@ int shmb_info(struct shmb *broker, const char *name,
 		return text_fail(-ENOMEM, "no memory for %u readers", info.reader_count);
 	}
 	for (uint32_t i = 0; i < info.reader_count; i++)
-		readers[i] = (struct shmb_reader_info){ .pid = records[i].pid, .uid = records[i].uid, .comm = records[i].comm };
+		readers[i] = (struct shmb_reader_info){
+			.pid = records[i].pid, .uid = records[i].uid, .comm = records[i].comm, .behind = records[i].behind
+		};
 	public = segment_info(&info.segment);
 	public.readers = info.reader_count;
 	r = visit(&public, tail + info.reader_count * sizeof(*records), readers, user);

@@ -288,6 +288,7 @@ struct shmb_reader_info {
 	int32_t pid;
 	uint32_t uid;
 	const char *comm;
+	uint64_t behind; /* elements it has not read yet, lost ones included, by its own account; UINT64_MAX unknown */
 };
 
 struct shmb_broker_status {

@@ -220,6 +220,7 @@ struct shmb_msg_reader {
 	uint32_t cell; /* UINT32_MAX none */
 	uint8_t role;  /* enum shmb_role */
 	uint8_t reserved[3];
+	uint64_t behind; /* elements it has not read yet, by what its cell says; UINT64_MAX unknown */
 	char comm[SHMB_COMM_MAX];
 };
 
@@ -263,7 +264,7 @@ _Static_assert(sizeof(struct shmb_msg_hello_answer) == 32, "hello_answer");
 _Static_assert(sizeof(struct shmb_msg_open_answer) == 64, "open_answer");
 _Static_assert(sizeof(struct shmb_msg_segment) == 368, "segment");
 _Static_assert(sizeof(struct shmb_msg_list_answer) == 24, "list_answer");
-_Static_assert(sizeof(struct shmb_msg_reader) == 32, "reader");
+_Static_assert(sizeof(struct shmb_msg_reader) == 40, "reader");
 _Static_assert(sizeof(struct shmb_msg_info_answer) == 392, "info_answer");
 _Static_assert(sizeof(struct shmb_msg_status_answer) == 384, "status_answer");
 

@@ -47,8 +47,10 @@ static int info_json(const struct info *info, const struct shmb_segment_info *se
 	int bad = !object || !list;
 
 	for (uint32_t i = 0; !bad && i < segment->readers; i++)
-		bad = json_array_append_new(list, json_pack("{s:i, s:I, s:o}", "pid", (int)readers[i].pid, "uid",
-							    (json_int_t)readers[i].uid, "comm", json_text(readers[i].comm)));
+		bad = json_array_append_new(
+			list, json_pack("{s:i, s:I, s:o, s:o}", "pid", (int)readers[i].pid, "uid", (json_int_t)readers[i].uid, "comm",
+					json_text(readers[i].comm), "behind",
+					readers[i].behind != UINT64_MAX ? json_integer((json_int_t)readers[i].behind) : json_null()));
 	if (!bad) {
 		bool seen = info->observed == 0;
 		uint64_t heartbeat = seen ? info->status.heartbeat_ns : 0;
@@ -133,7 +135,10 @@ static int info_visit(const struct shmb_segment_info *segment, const char *schem
 	for (uint32_t i = 0; i < segment->readers; i++) {
 		printf("              pid %d (", (int)readers[i].pid);
 		output_text(readers[i].comm);
-		printf("), uid %u\n", readers[i].uid);
+		printf("), uid %u", readers[i].uid);
+		if (readers[i].behind != UINT64_MAX)
+			printf(", %" PRIu64 " behind", readers[i].behind);
+		putchar('\n');
 	}
 	info_key("schema");
 	putchar('\n');

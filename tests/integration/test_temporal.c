@@ -366,6 +366,53 @@ START_TEST(smallest_and_largest_rings)
 }
 END_TEST
 
+struct behind {
+	int32_t pid;
+	uint64_t behind;
+};
+
+static int look_behind(const struct shmb_segment_info *info, const char *schema, const struct shmb_reader_info *readers, void *user)
+{
+	struct behind *behind = user;
+
+	(void)schema;
+	for (uint32_t i = 0; i < info->readers; i++) {
+		if (readers[i].pid == behind->pid)
+			behind->behind = readers[i].behind;
+	}
+	return 0;
+}
+
+START_TEST(the_broker_tells_how_far_readers_are_behind)
+{
+	struct shmb_options options = keyed(SHMB_CLOCK_MONOTONIC, "stamp_ns");
+	struct behind behind = { .pid = getpid() };
+	struct shmb_ring_writer *writer = NULL;
+	struct shmb_ring_reader *reader = NULL;
+	struct shmb *client;
+	struct broker broker;
+	struct sample a;
+
+	broker_start(&broker, NULL);
+	client = broker_connect(&broker);
+	ASSERT_OK(shmb_ring_writer_open(&writer, client, "ring", &sample_type, &options));
+	ASSERT_OK(shmb_ring_reader_open(&reader, client, "ring", NULL, SHMB_NO_WAIT));
+	for (uint64_t i = 0; i < 20; i++)
+		insert(writer, i);
+	for (uint64_t i = 0; i < 5; i++)
+		ASSERT_OK(shmb_ring_read_next(reader, &a, NULL));
+	ASSERT_OK(shmb_info(client, "ring", look_behind, &behind));
+	ck_assert_uint_eq(behind.behind, 15);
+	ASSERT_OK(shmb_ring_latest(reader, &a, NULL));
+	ASSERT_OK(shmb_info(client, "ring", look_behind, &behind));
+	ck_assert_uint_eq(behind.behind, 0);
+	shmb_ring_reader_close(reader);
+	shmb_ring_writer_close(writer);
+	shmb_disconnect(client);
+	broker_finish(&broker);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("temporal");
@@ -377,5 +424,6 @@ int main(void)
 	suite_add(suite, age_and_history_by_stamps, 60);
 	suite_add(suite, queries_across_processes_and_the_writers_death, 60);
 	suite_add(suite, smallest_and_largest_rings, 60);
+	suite_add(suite, the_broker_tells_how_far_readers_are_behind, 60);
 	return suite_run(suite);
 }

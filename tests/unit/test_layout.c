@@ -139,7 +139,7 @@ static struct known_field fields[] = {
 #undef OF
 #define OF(field) FIELD(shmb_msg_reader, field)
 	STRUCT(shmb_msg_reader),
-	OF(pid), OF(uid), OF(cell), OF(role), OF(reserved), OF(comm),
+	OF(pid), OF(uid), OF(cell), OF(role), OF(reserved), OF(behind), OF(comm),
 #undef OF
 #define OF(field) FIELD(shmb_msg_info_answer, field)
 	STRUCT(shmb_msg_info_answer),
