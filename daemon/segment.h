@@ -114,7 +114,8 @@ int segment_grant(struct store *store, struct segment *segment, const struct hol
  *   SHMB_WRITER_CLOSED  closed in order     -> FREE, repaired (a close in mid-write cannot be, but costs nothing to check)
  *   SHMB_WRITER_DEAD    its process ended   -> repaired, FREE
  *   SHMB_WRITER_GONE    lives, let go       -> GIVEN_UP: stopped at its next claim, nobody else may write until it has ended
- * then wakes the readers. *repaired is the number of half-written elements mended (may be NULL). The struct changes in any case; an error (logged) says that the files could not follow, because somebody removed or replaced them.
+ * then wakes the readers. *repaired is the number of half-written elements mended (may be NULL). The struct changes in any case; an
+ * error (logged) says that the files could not follow, because somebody removed or replaced them.
  */
 int segment_release(struct store *store, struct segment *segment, enum shmb_writer_state verdict, unsigned *repaired);
 
