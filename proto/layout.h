@@ -403,8 +403,8 @@ SHMB_AT(shmb_shm_entry, length, 16);
 SHMB_AT(shmb_shm_entry, stamp_ns, 24);
 
 /*
- * A block's lock word: 0 free, else the holder's cell + 1, with SHMB_LOCK_WAITERS set while somebody sleeps on it. SHMB_LOCK_OWNER_DIED is left by
- * the broker when it takes the word from a dead holder: whoever locks next is told that what the lock protects may be half-changed.
+ * A block's lock word: 0 free, else the holder's cell + 1, with SHMB_LOCK_WAITERS set while somebody sleeps on it. SHMB_LOCK_OWNER_DIED is
+ * left by the broker when it takes the word from a dead holder: whoever locks next is told that what the lock protects may be half-changed.
  */
 #define SHMB_LOCK_WAITERS UINT32_C(0x80000000)
 #define SHMB_LOCK_OWNER_DIED UINT32_C(0x40000000)
