@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that reading and writing make no system call and allocate nothing while nobody waits: `quiet KIND BYTES MODE` opens writer and reader of
- * one segment, warms up, and then
+ * Proves that reading and writing make no system call and allocate nothing while nobody waits: `quiet KIND BYTES MODE` (KIND value, ring, frame, queue, stamped: a
+ * stamped ring) opens writer and reader of one segment, warms up, and then
  *
  *   seccomp   enters a filter that kills the process at any system call but write and exit_group, stores and loads 100,000 times, says "ok"
+ *   clock     counts the calls of clock_gettime() likewise
  *   malloc    counts the calls of malloc and its relatives around 100,000 stores and loads, and says how many there were
  *   stray     as seccomp, with one getppid() in between: must be killed, or the filter proves nothing
  *
@@ -23,11 +24,20 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ROUNDS = 100000, CANNOT = 77 };
 
 static unsigned long allocations;
+static unsigned long clock_calls;
+
+/* Comes before the library's own for every caller in the process. */
+__attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *out)
+{
+	clock_calls++;
+	return (int)syscall(__NR_clock_gettime, clock, out);
+}
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define OWN_MALLOC 0
@@ -90,10 +100,35 @@ struct pair {
 	struct shmb_ring_reader *ring_reader;
 	struct shmb_value_writer *value_writer;
 	struct shmb_value_reader *value_reader;
+	struct shmb_frame_writer *frame_writer;
+	struct shmb_frame_reader *frame_reader;
+	struct shmb_queue_producer *producer;
+	struct shmb_queue_consumer *consumer;
 	char *out;
 	char *in;
 	size_t bytes;
 };
+
+/* Loan, commit, pin, release. */
+static int frame_trip(struct pair *pair, struct shmb_sample *sample)
+{
+	struct shmb_frame frame;
+	void *payload;
+	size_t capacity;
+	int r = shmb_frame_loan(pair->frame_writer, &payload, &capacity);
+
+	if (r != 0)
+		return r;
+	memcpy(payload, pair->out, pair->bytes);
+	r = shmb_frame_commit(pair->frame_writer, pair->bytes);
+	if (r == 0)
+		r = shmb_frame_pin_next(pair->frame_reader, &frame);
+	if (r != 0)
+		return r;
+	memcpy(pair->in, frame.payload, pair->bytes);
+	sample->number = frame.number;
+	return shmb_frame_release(pair->frame_reader, &frame);
+}
 
 /* One store and one load; both orders of the ring's reads in turn. */
 static int round_trip(struct pair *pair, uint64_t number)
@@ -111,6 +146,12 @@ static int round_trip(struct pair *pair, uint64_t number)
 			r = shmb_ring_latest(pair->ring_reader, pair->in, &sample);
 		if (r == 0)
 			r = shmb_ring_read(pair->ring_reader, number, pair->in, NULL);
+	} else if (pair->frame_writer != NULL) {
+		r = frame_trip(pair, &sample);
+	} else if (pair->producer != NULL) {
+		r = shmb_queue_push(pair->producer, pair->out);
+		if (r == 0)
+			r = shmb_queue_pop(pair->consumer, pair->in, &sample);
 	} else {
 		r = shmb_value_store(pair->value_writer, pair->out);
 		if (r == 0)
@@ -130,10 +171,19 @@ static int pair_open(struct pair *pair, struct shmb *broker, const char *kind)
 	if (r != 0)
 		return r;
 	snprintf(name, sizeof(name), "quiet/%s/%zu", kind, pair->bytes);
-	if (strcmp(kind, "ring") == 0) {
-		r = shmb_ring_writer_open(&pair->ring_writer, broker, name, type, NULL);
+	if (strcmp(kind, "ring") == 0 || strcmp(kind, "stamped") == 0) {
+		r = shmb_ring_writer_open(&pair->ring_writer, broker, name, type,
+					  &(struct shmb_options){ .stamped = strcmp(kind, "stamped") == 0 });
 		if (r == 0)
 			r = shmb_ring_reader_open(&pair->ring_reader, broker, name, type, SHMB_NO_WAIT);
+	} else if (strcmp(kind, "frame") == 0) {
+		r = shmb_frame_writer_open(&pair->frame_writer, broker, name, type, NULL);
+		if (r == 0)
+			r = shmb_frame_reader_open(&pair->frame_reader, broker, name, type, SHMB_NO_WAIT);
+	} else if (strcmp(kind, "queue") == 0) {
+		r = shmb_queue_producer_open(&pair->producer, broker, name, type, NULL);
+		if (r == 0)
+			r = shmb_queue_consumer_open(&pair->consumer, broker, name, type, SHMB_NO_WAIT);
 	} else {
 		r = shmb_value_writer_open(&pair->value_writer, broker, name, type, NULL);
 		if (r == 0)
@@ -166,6 +216,11 @@ int main(int argc, char **argv)
 	if (r == 0 && pair.ring_writer != NULL) {
 		number = shmb_ring_next_number(pair.ring_writer);
 		r = shmb_ring_seek(pair.ring_reader, number);
+	} else if (r == 0 && pair.frame_writer != NULL) {
+		number = shmb_frame_next_number(pair.frame_writer);
+		r = shmb_frame_seek(pair.frame_reader, number);
+	} else if (r == 0 && pair.producer != NULL) {
+		number = shmb_queue_next_number(pair.producer);
 	} else if (r == 0) {
 		number = shmb_value_next(pair.value_writer);
 	}
@@ -175,6 +230,13 @@ int main(int argc, char **argv)
 	if (r != 0) {
 		fprintf(stderr, "quiet: %s: %s\n", shmb_strerror(r), shmb_text());
 		return 1;
+	}
+	if (strcmp(mode, "clock") == 0) {
+		before = clock_calls;
+		while (r == 0 && number < first + 100 + ROUNDS)
+			r = round_trip(&pair, number++);
+		printf("%lu\n", clock_calls - before);
+		return r == 0 && before > 0 ? 0 : 1;
 	}
 	if (strcmp(mode, "malloc") != 0) {
 		if (filter_install() != 0)
@@ -197,6 +259,10 @@ int main(int argc, char **argv)
 	shmb_ring_writer_close(pair.ring_writer);
 	shmb_value_reader_close(pair.value_reader);
 	shmb_value_writer_close(pair.value_writer);
+	shmb_frame_reader_close(pair.frame_reader);
+	shmb_frame_writer_close(pair.frame_writer);
+	shmb_queue_consumer_close(pair.consumer);
+	shmb_queue_producer_close(pair.producer);
 	shmb_disconnect(broker);
 	free(pair.in);
 	free(pair.out);

@@ -82,7 +82,7 @@ static int quiet(struct broker *b, const char *kind, const char *bytes, const ch
 	return status;
 }
 
-static const char *const kinds[] = { "value", "ring" };
+static const char *const kinds[] = { "value", "ring", "frame", "queue" };
 static const char *const sizes[] = { "8", "56", "64", "4096", "65536" };
 
 /* The defect Q7 of what was used before: a futex system call for every store, even when nobody waits. */
@@ -92,7 +92,7 @@ START_TEST(defect_Q7_no_system_call_when_nobody_waits)
 	char out[64];
 
 	broker_start(&b, NULL);
-	for (unsigned k = 0; k < 2; k++) {
+	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		for (unsigned s = 0; s < 5; s++) {
 			int status = quiet(&b, kinds[k], sizes[s], "seccomp", out, sizeof(out));
 
@@ -117,7 +117,7 @@ START_TEST(no_allocation_on_the_data_path)
 	char out[64];
 
 	broker_start(&b, NULL);
-	for (unsigned k = 0; k < 2; k++) {
+	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		for (unsigned s = 0; s < 5; s++) {
 			int status = quiet(&b, kinds[k], sizes[s], "malloc", out, sizeof(out));
 
@@ -133,12 +133,33 @@ START_TEST(no_allocation_on_the_data_path)
 }
 END_TEST
 
+/* Only a stamp reads the clock. What the code could reach is looked at by tests/scripts/no_clock.py. */
+START_TEST(no_clock_on_the_data_path)
+{
+	struct broker b;
+	char out[64];
+
+	broker_start(&b, NULL);
+	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		for (unsigned s = 0; s < 5; s++) {
+			ck_assert_int_eq(quiet(&b, kinds[k], sizes[s], "clock", out, sizeof(out)), 0);
+			ck_assert_msg(strcmp(out, "0\n") == 0, "%s of %s bytes: clock calls: %s", kinds[k], sizes[s], out);
+		}
+	}
+	/* and they are counted */
+	ck_assert_int_eq(quiet(&b, "stamped", "64", "clock", out, sizeof(out)), 0);
+	ck_assert_str_eq(out, "100000\n");
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("quiet");
 
 	suite_add(suite, idle_daemon_makes_no_wakeups, 180);
 	suite_add(suite, defect_Q7_no_system_call_when_nobody_waits, 60);
+	suite_add(suite, no_clock_on_the_data_path, 60);
 	suite_add(suite, no_allocation_on_the_data_path, 60);
 	return suite_run(suite);
 }
