@@ -17,6 +17,7 @@ mod harness;
 
 mod bind;
 mod counter;
+mod key;
 mod repair;
 mod slot;
 mod verdict;
