@@ -109,7 +109,7 @@ static inline void item_publish(struct slots_writer *slots)
 	 * Model:   tests/model/src/queue.rs */
 	atomic_store_explicit(&slot->id, shmb_id_done(number), memory_order_release);
 	SHMB_STEP("queue.published");
-	/* ORDER queue.counter (release). Partner: queue_empty().
+	/* ORDER queue.counter (release). Partner: queue_wait().
 	 * Orders:  slot id -> counter.
 	 * Without: a consumer that sees the counter and not the item takes its producer for a liar.
 	 * Model:   tests/model/src/queue.rs */
@@ -398,27 +398,49 @@ int queue_consumer_init(struct queue_consumer *consumer, const struct slots_memo
 	return 0;
 }
 
-/* Nothing at `number`: -ENODATA, or -EPROTO where the counter says otherwise. */
-static __attribute__((noinline, cold)) int queue_empty(const struct queue_consumer *consumer, uint64_t number)
+/*
+ * The item is not there: -ENODATA, or -EPROTO where the place holds what it cannot. The counter is not looked at: its line is the producer's to
+ * write with each item, and a consumer that polls would take it away each time.
+ */
+static __attribute__((noinline, cold)) int item_absent(const struct queue_consumer *consumer, uint64_t number)
 {
-	/* ORDER queue.counter (acquire). Partner: item_publish().
-	 * Orders:  slot id -> counter.
-	 * Without: a consumer that sees the counter and not the item takes its producer for a liar.
-	 * Model:   tests/model/src/queue.rs */
-	uint64_t counter = atomic_load_explicit(&consumer->slots.data->counter, memory_order_acquire);
+	uint64_t id = atomic_load_explicit(&item_slot(consumer, number)->id, memory_order_acquire);
+	uint64_t capacity = (uint64_t)consumer->slots.mask + 1;
 
-	if (counter <= number)
-		return -ENODATA;
-	if (item_is_there(consumer, number))
+	if (id == shmb_id_done(number))
 		return 0;
-	return text_fail(-EPROTO, "the producer says that it has pushed item %llu, but it is not in its place", (unsigned long long)number);
+	if (id == 0 || (number >= capacity && id == shmb_id_done(number - capacity)))
+		return -ENODATA;
+	return text_fail(-EPROTO, "the place of item %llu holds what its producer cannot have put there", (unsigned long long)number);
 }
 
 static inline int item_check(const struct queue_consumer *consumer, uint64_t number)
 {
 	if (likely(item_is_there(consumer, number)))
 		return 0;
-	return queue_empty(consumer, number);
+	return item_absent(consumer, number);
+}
+
+int queue_wait(struct queue_consumer *consumer, uint64_t deadline_ns)
+{
+	struct shmb_waitable *waitable = &consumer->slots.waitable;
+	uint64_t number = consumer->slots.position;
+	unsigned which;
+	int r = wait_any(&waitable, 1, deadline_ns, &which);
+
+	if (r == -EBADMSG)
+		return text_fail(-EPROTO, "the producer's counter cannot be");
+	/* ORDER queue.counter (acquire). Partner: item_publish().
+	 * Orders:  slot id -> counter.
+	 * Without: a consumer that sees the counter and not the item takes its producer for a liar.
+	 * Model:   tests/model/src/queue.rs */
+	if (r != 0 || atomic_load_explicit(&consumer->slots.data->counter, memory_order_acquire) <= number)
+		return r;
+	r = item_check(consumer, number);
+	if (r == -ENODATA)
+		return text_fail(-EPROTO, "the producer says that it has pushed item %llu, but it is not there",
+				 (unsigned long long)number);
+	return r;
 }
 
 static inline void sample_set(const struct queue_consumer *consumer, uint64_t number, struct shmb_sample *sample)

@@ -53,6 +53,8 @@ int queue_pop(struct queue_consumer *consumer, void *payload, struct shmb_sample
 int queue_pop_many(struct queue_consumer *consumer, void *payloads, struct shmb_sample *samples, size_t count, size_t *popped);
 /* Shows the item `ahead` places behind the oldest. */
 int queue_peek(struct queue_consumer *consumer, uint32_t ahead, const void **payload, struct shmb_sample *sample);
+/* 0 there is an item; as slots_wait(), but -EPROTO for -EBADMSG and for a counter that lies. */
+int queue_wait(struct queue_consumer *consumer, uint64_t deadline_ns);
 /* -EPERM fewer were peeked at. */
 int queue_release(struct queue_consumer *consumer, uint32_t count);
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The public face of queues: queue.c on mapped memory. */
-#include "clock.h"
+#include <errno.h>
+
 #include "segment.h"
-#include "text.h"
-#include "wait.h"
 
 struct shmb_queue_producer {
 	struct writer writer;
@@ -133,9 +132,7 @@ int shmb_queue_release(struct shmb_queue_consumer *consumer, uint32_t count)
 
 int shmb_queue_wait(struct shmb_queue_consumer *consumer, uint64_t deadline_ns)
 {
-	int r = slots_wait(&consumer->reader.queue.slots, consumer->reader.handle.broker, deadline_ns);
-
-	return r == -EBADMSG ? text_fail(-EPROTO, "the producer's counter cannot be") : r;
+	return queue_wait(&consumer->reader.queue, deadline_ns);
 }
 
 struct shmb_waitable *shmb_queue_waitable(struct shmb_queue_consumer *consumer)

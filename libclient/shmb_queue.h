@@ -89,7 +89,7 @@ SHMB_PUBLIC struct shmb_queue_consumer *shmb_queue_consumer_close(struct shmb_qu
 
 /*
  * Copies the oldest item to `payload` (type->size bytes) and consumes it. sample (may be NULL) has its number. Does not wait.
- *   -ENODATA empty    -ESTALE this handle is not the consumer any more    -EPROTO an item that must be there is not    -EOWNERDEAD after fork
+ *   -ENODATA empty    -ESTALE this handle is not the consumer any more    -EPROTO its place holds what cannot be    -EOWNERDEAD after fork
  * What was peeked at and not released counts as not taken: it is the oldest. Who dies between pop and the use of the copy has lost the item; who
  * must not peeks, uses, releases.
  */
