@@ -74,10 +74,10 @@ static int take(struct block *block, uint32_t slept, uint32_t *word)
 	while ((*word & SHMB_LOCK_CELL) == 0) {
 		uint32_t ours = block->mark | (*word & SHMB_LOCK_WAITERS) | slept;
 
-		/* ORDER block.lock (acquire). Partners: block_unlock(), lock_take_away().
+		/* ORDER block.lock (acquire). Partners: block_unlock(), lock_break().
 		 * Orders:  payload of the holder before -> lock word.
 		 * Without: we read what was there before it changed the payload.
-		 * Model:   tests/model/src/block.rs */
+		 * Model:   tests/model/src/lock.rs */
 		if (atomic_compare_exchange_weak_explicit(lock, word, ours, memory_order_acquire, memory_order_relaxed)) {
 			block->held = true;
 			block->died = (*word & SHMB_LOCK_OWNER_DIED) != 0;
@@ -164,10 +164,10 @@ int block_unlock(struct block *block)
 	do {
 		if ((word & SHMB_LOCK_CELL) != block->mark)
 			return text_fail(-ESTALE, "the lock was taken from this handle while it was held");
-		/* ORDER block.lock (release). Partner: take().
+		/* ORDER block.lock (release). Partners: take(), lock_break().
 		 * Orders:  our changes of the payload -> lock word.
 		 * Without: the next holder reads what was there before.
-		 * Model:   tests/model/src/block.rs */
+		 * Model:   tests/model/src/lock.rs */
 		done = atomic_compare_exchange_weak_explicit(lock, &word, block->died ? SHMB_LOCK_OWNER_DIED : 0, memory_order_release,
 							     memory_order_relaxed);
 	} while (!done);
