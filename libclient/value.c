@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The public face of values: slots of which only the newest is asked for. */
+#include <errno.h>
+
 #include "segment.h"
+#include "text.h"
 #include "wait.h"
 
 struct shmb_value_writer {
@@ -16,6 +19,9 @@ int shmb_value_writer_open(struct shmb_value_writer **out, struct shmb *broker, 
 {
 	struct shmb_request wanted = segment_request(SHMB_KIND_VALUE, options);
 
+	*out = NULL;
+	if (options != NULL && (options->key_clock != SHMB_CLOCK_NONE || options->key_field != NULL))
+		return text_fail(-EINVAL, "options: a value has no keys");
 	return writer_open((struct writer **)out, broker, name, type, &wanted, options != NULL ? options->deadline_ns : SHMB_NO_WAIT);
 }
 
