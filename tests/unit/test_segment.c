@@ -251,11 +251,11 @@ END_TEST
 /* A child asleep on the wake word; the change must wake it. */
 static pid_t sleeper(struct shmb_shm_data *data)
 {
+	uint32_t seen =
+		atomic_load(&data->wake); /* before the fork: a child that starts late must not take the change for what was there */
 	pid_t child = fork();
 
 	if (child == 0) {
-		uint32_t seen = atomic_load(&data->wake);
-
 		while (atomic_load(&data->wake) == seen)
 			syscall(SYS_futex, &data->wake, FUTEX_WAIT, seen, NULL, NULL, 0);
 		_exit(7);
