@@ -251,7 +251,7 @@ static int lock_take_away(void *arg)
 		if (holder == 0 || (work->cell != UINT32_MAX && holder != work->cell + 1))
 			return 0;
 		SHMB_STEP("repair.lock");
-		/* ORDER block.lock (acquire, release). Partner: take().
+		/* ORDER block.lock (acq_rel). Partners: take(), block_unlock().
 		 * Orders:  the dead holder's changes of the payload -> lock word.
 		 * Without: who is told of the death looks for the half-made change and does not see it yet.
 		 * Model:   tests/model/src/block.rs */

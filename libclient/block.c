@@ -77,7 +77,7 @@ static int take(struct block *block, uint32_t slept, uint32_t *word)
 		/* ORDER block.lock (acquire). Partners: block_unlock(), lock_break().
 		 * Orders:  payload of the holder before -> lock word.
 		 * Without: we read what was there before it changed the payload.
-		 * Model:   tests/model/src/lock.rs */
+		 * Model:   tests/model/src/block.rs */
 		if (atomic_compare_exchange_weak_explicit(lock, word, ours, memory_order_acquire, memory_order_relaxed)) {
 			block->held = true;
 			block->died = (*word & SHMB_LOCK_OWNER_DIED) != 0;
@@ -167,7 +167,7 @@ int block_unlock(struct block *block)
 		/* ORDER block.lock (release). Partners: take(), lock_break().
 		 * Orders:  our changes of the payload -> lock word.
 		 * Without: the next holder reads what was there before.
-		 * Model:   tests/model/src/lock.rs */
+		 * Model:   tests/model/src/block.rs */
 		done = atomic_compare_exchange_weak_explicit(lock, &word, block->died ? SHMB_LOCK_OWNER_DIED : 0, memory_order_release,
 							     memory_order_relaxed);
 	} while (!done);
