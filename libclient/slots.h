@@ -43,7 +43,7 @@ enum slots_extra {
 #if SHMB_WITH_COUNTERS
 #define COUNT(counter, more) ((void)((counter) += (more)))
 #else
-#define COUNT(counter, more) ((void)0)
+#define COUNT(counter, more) ((void)sizeof((counter) += (more)))
 #endif
 
 /* What a publish touches comes first, in one cache line and the beginning of the next. */
