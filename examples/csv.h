@@ -13,9 +13,9 @@
  *   3. a name that begins with a digit gets "f_" before it; one longer than 60 characters is cut
  *   4. without a name, it is "column_N", N from 1; a name that was there before gets "_2", "_3", ...
  *
- * The time is the first column named "timestamp", or else "time", "stamp" or "t", or else the first whose name begins or ends with one of the
- * first three. It becomes `uint64` nanoseconds, exactly: its unit [ns], [us], [ms] or [s] says what the numbers are; without a unit, numbers
- * with a decimal point are seconds and others nanoseconds. All other columns become `float64`; an empty cell is not-a-number.
+ * The time is the first column named "timestamp", or else "time", "stamp" or "t", or else the first whose name begins or ends with one of
+ * the first three. It becomes `uint64` nanoseconds, exactly: its unit [ns], [us], [ms] or [s] says what the numbers are; without a unit,
+ * numbers with a decimal point are seconds and others nanoseconds. All other columns become `float64`; an empty cell is not-a-number.
  */
 
 #include "shmb.h"

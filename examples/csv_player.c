@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * csv_player FILE: publishes a recorded log as a ring, row by row, at the speed it was recorded: a sensor that says the same thing each time.
+ * csv_player FILE: publishes a recorded log as a ring, row by row, at the speed it was recorded: a sensor that says the same thing each
+ * time.
  *
  * The columns are the fields (csv.h has the rule that turns headings into their names), and the column of times is the ring's key, on the
- * realtime clock. So programs find rows in time, and align several logs that are played at once; --start and --origin keep several players in
- * step.
+ * realtime clock. So programs find rows in time, and align several logs that are played at once; --start and --origin keep several players
+ * in step.
  *
  * On stdout it says what it publishes ("publishing NAME ..."), "ready", and at the end how much it wrote ("written NAME ...").
  */

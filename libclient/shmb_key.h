@@ -86,8 +86,8 @@ struct shmb_rule_sequence {
  *   -ERANGE  too long ago, or too far ahead
  *   -EDOM    a time in microseconds, milliseconds or seconds, or of the other clock, taken for one in nanoseconds (shmb_text() says which)
  *
- * How that is told. Outside the limits, the value is refused anyway; -EDOM where a multiple of it by 1000, 10^6 or 10^9 lies within them, or
- * is the time of the other clock within an hour. Within the limits, which may be wide, it is refused
+ * How that is told. Outside the limits, the value is refused anyway; -EDOM where a multiple of it by 1000, 10^6 or 10^9 lies within them,
+ * or is the time of the other clock within an hour. Within the limits, which may be wide, it is refused
  *
  *   - where a multiple of it is nearer to now than itself. That is so for every time in us, ms or s, at any uptime: v < 2/1001 now. What it
  *     costs: true times of the first 2 thousandths of the uptime, where max_age_ns lets them in at all.
@@ -112,7 +112,8 @@ struct shmb_rule_realtime shmb_rule_plausible_at_realtime(uint64_t max_age_ns, u
  *   shmb_rule_all_CLOCK(rules, count)         each of an array of rules, in their order; the error of the first that refuses. None: -EINVAL
  *   shmb_rule_own_CLOCK(check, user)          your own: returns 0, or the negative errno that refuses
  *
- *   shmb_key_make_CLOCK(out, value, rule)     makes a key. 0, or what the rule says, then *out is not touched. -EINVAL rule NULL or not made by
+ *   shmb_key_make_CLOCK(out, value, rule)     makes a key. 0, or what the rule says, then *out is not touched. -EINVAL rule NULL or not
+ *   made by
  *                                             one of the functions above
  *   shmb_key_value_CLOCK(key)                 the number
  *   shmb_key_move_CLOCK(out, key, by)         the key that much later (earlier where negative). -ERANGE below 0 or over 2^64 - 1

@@ -15,9 +15,9 @@
  * A query takes the number of writes once and answers for that moment, while the writer goes on. Keys never shrink from one element to the
  * next; of equal keys the newest counts. No query looks across the beginning of a lease or shmb_ring_restart_keys().
  *
- * All functions here but shmb_ring_restart_keys() belong to readers. They copy, never wait, allocate nothing, make no system call (shmb_ring_seek_age()
- * reads a clock), and none but the seeks moves the position of shmb_ring_read_next(). Results are filled only where the function returns 0.
- * Threads as for the reader itself.
+ * All functions here but shmb_ring_restart_keys() belong to readers. They copy, never wait, allocate nothing, make no system call
+ * (shmb_ring_seek_age() reads a clock), and none but the seeks moves the position of shmb_ring_read_next(). Results are filled only where
+ * the function returns 0. Threads as for the reader itself.
  *
  * Errors that several have in common:
  *   -ENODATA     nothing there in this run of keys
@@ -100,10 +100,10 @@ SHMB_JOIN_PART(sequence);
  *       -ENODATA -ERANGE -EXDEV -EAGAIN
  *
  *   shmb_ring_bracket_CLOCK(reader, key, max_distance, before, after, out)
- *       The two neighbours around the time: before.key <= key < after.key, each at most `max_distance` away, and where between them the time
- *       lies: alpha = (key - before.key) / (after.key - before.key), in [0, 1]. An exact hit is `before` with alpha 0, however far `after` is;
- *       where nothing is newer then, `after` is the same element. `before` and `after` are two payloads of type->size bytes. `out` may be NULL.
- *       -ENODATA -ETIME key is after the newest: ask again later -ESTALE before the oldest -ERANGE -EXDEV -EAGAIN
+ *       The two neighbours around the time: before.key <= key < after.key, each at most `max_distance` away, and where between them the
+ *       time lies: alpha = (key - before.key) / (after.key - before.key), in [0, 1]. An exact hit is `before` with alpha 0, however far
+ *       `after` is; where nothing is newer then, `after` is the same element. `before` and `after` are two payloads of type->size bytes.
+ *       `out` may be NULL. -ENODATA -ETIME key is after the newest: ask again later -ESTALE before the oldest -ERANGE -EXDEV -EAGAIN
  *
  *   shmb_ring_range_CLOCK(reader, from, to, out)
  *       The numbers of all elements with from <= key <= to, for shmb_ring_read_range(). A key of an element that was overwritten since is
@@ -119,8 +119,9 @@ SHMB_JOIN_PART(sequence);
  *       Sets the position to the first element that is not older, or behind the newest where all are. -EXDEV -EAGAIN
  *
  *   shmb_join_CLOCK(parts, count, key, failed)
- *       For each ring its closest element or its bracket at one time. Where one has none, its error, and *failed (may be NULL) is its index;
- *       the parts before it are filled. The rings are looked at one after the other. -EINVAL a part without reader or room for payloads.
+ *       For each ring its closest element or its bracket at one time. Where one has none, its error, and *failed (may be NULL) is its
+ *       index; the parts before it are filled. The rings are looked at one after the other. -EINVAL a part without reader or room for
+ *       payloads.
  */
 #define SHMB_TEMPORAL_FUNCTIONS(clock)                                                                                                     \
 	int shmb_ring_closest_##clock(struct shmb_ring_reader *reader, struct shmb_key_##clock key, uint64_t max_distance, void *payload,  \

@@ -10,8 +10,8 @@
  * between two looks at the id: where both are 2n + 2 the copy is write n and nothing else. The writer overwrites the oldest slot, so the
  * newest is readable whatever happens to the writer.
  *
- * A ring may have keys: an array of one word a slot, written between claim and publish, by which temporal.c finds elements in time. A key never
- * shrinks from one element to the next; key_base is the first number of the run of keys that goes on now.
+ * A ring may have keys: an array of one word a slot, written between claim and publish, by which temporal.c finds elements in time. A key
+ * never shrinks from one element to the next; key_base is the first number of the run of keys that goes on now.
  *
  * This file knows memory only: no connection, no socket, no kind. Everything in the data part may be rubbish from a hostile writer: indices
  * are masked, numbers are bounded by SHMB_NUMBER_MAX, every loop has an end, and geometry comes from a checked private copy.

@@ -5,14 +5,16 @@
 /*
  * Searching keys that another process is writing: which numbers lie around a time.
  *
- * Works on any array of ids with an array of keys beside it, for rings and frames alike; finds numbers, copies nothing. The caller takes the
- * bounds once, [first, next) with first not below key_base, and calls again with new ones where the answer is -EAGAIN: overwritten meanwhile.
+ * Works on any array of ids with an array of keys beside it, for rings and frames alike; finds numbers, copies nothing. The caller takes
+ * the bounds once, [first, next) with first not below key_base, and calls again with new ones where the answer is -EAGAIN: overwritten
+ * meanwhile.
  *
- * All is done with absolute numbers, so nothing drifts while the writer goes on. Data that comes at an even rate is found at the first guess,
- * back from the newest at the rate that was right the last time: three keys, no division. A guess that misses is followed by interpolation
- * between the two ends, and two of those by halving, so the worst case is bounded by log2(2^20) steps. Keys on the way may be overwritten while they are looked at: they can mislead the search, but not the answer, because the
- * ids of the two neighbours it ends at are looked at once more. With before.key <= t < after.key for neighbours, and keys that do not shrink,
- * that is the answer whatever led there.
+ * All is done with absolute numbers, so nothing drifts while the writer goes on. Data that comes at an even rate is found at the first
+ * guess, back from the newest at the rate that was right the last time: three keys, no division. A guess that misses is followed by
+ * interpolation between the two ends, and two of those by halving, so the worst case is bounded by log2(2^20) steps. Keys on the way may be
+ * overwritten while they are looked at: they can mislead the search, but not the answer, because the ids of the two neighbours it ends at
+ * are looked at once more. With before.key <= t < after.key for neighbours, and keys that do not shrink, that is the answer whatever led
+ * there.
  */
 
 #include <errno.h>
