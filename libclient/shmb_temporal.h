@@ -17,7 +17,7 @@
  *
  * All functions here but shmb_ring_restart_keys() belong to readers. They copy, never wait, allocate nothing, make no system call
  * (shmb_ring_seek_age() reads a clock), and none but the seeks moves the position of shmb_ring_read_next(). Results are filled only where
- * the function returns 0. Threads as for the reader itself.
+ * the function returns 0; after -EAGAIN the payload may hold rubbish. Threads as for the reader itself.
  *
  * Errors that several have in common:
  *   -ENODATA     nothing there in this run of keys
@@ -103,7 +103,8 @@ SHMB_JOIN_PART(sequence);
  *       The two neighbours around the time: before.key <= key < after.key, each at most `max_distance` away, and where between them the
  *       time lies: alpha = (key - before.key) / (after.key - before.key), in [0, 1]. An exact hit is `before` with alpha 0, however far
  *       `after` is; where nothing is newer then, `after` is the same element. `before` and `after` are two payloads of type->size bytes.
- *       `out` may be NULL. -ENODATA -ETIME key is after the newest: ask again later -ESTALE before the oldest -ERANGE -EXDEV -EAGAIN
+ *       `out` may be NULL.
+ *       -ENODATA; -ETIME key is after the newest: ask again later; -ESTALE before the oldest; -ERANGE; -EXDEV; -EAGAIN
  *
  *   shmb_ring_range_CLOCK(reader, from, to, out)
  *       The numbers of all elements with from <= key <= to, for shmb_ring_read_range(). A key of an element that was overwritten since is

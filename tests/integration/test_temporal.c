@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Keyed rings through the broker and the shared library: what the options may say, what the segment keeps of it, queries while another process
- * writes, and writers that die or come again. The searching itself is tests/unit/test_temporal.c.
+ * Keyed rings through the broker and the shared library: what the options may say, what the segment keeps of it, queries while another
+ * process writes, and writers that die or come again. The searching itself is tests/unit/test_temporal.c.
  */
 #include "tests/support/broker.h"
 #include "tests/support/client.h"

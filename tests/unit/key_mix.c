@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What must not compile (tests/scripts/key_mix.sh): each CASE mixes keys of two clocks, or a key and a number. Case 0 is all right, so that a
- * case fails for its own reason and not for want of a header.
+ * What must not compile (tests/scripts/key_mix.sh): each CASE mixes keys of two clocks, or a key and a number. Case 0 is all right, so that
+ * a case fails for its own reason and not for want of a header.
  */
 #include "shmb.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Temporal queries on plain memory: every answer against a search that looks at each element, edges, errors, and memory that no writer wrote. */
+/* Temporal queries on plain memory: every answer against a look at each element; edges, errors, and memory that no writer wrote. */
 #include "temporal_fixture.h"
 
 /* Steps of many shapes: even, jittered, bursts, repeats, gaps of many magnitudes. */
