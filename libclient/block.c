@@ -74,7 +74,7 @@ static int take(struct block *block, uint32_t slept, uint32_t *word)
 	while ((*word & SHMB_LOCK_CELL) == 0) {
 		uint32_t ours = block->mark | (*word & SHMB_LOCK_WAITERS) | slept;
 
-		/* ORDER block.lock (acquire). Partners: block_unlock(), lock_break().
+		/* ORDER block.lock (acquire). Partners: block_unlock(), lock_take_away().
 		 * Orders:  payload of the holder before -> lock word.
 		 * Without: we read what was there before it changed the payload.
 		 * Model:   tests/model/src/block.rs */
@@ -164,7 +164,7 @@ int block_unlock(struct block *block)
 	do {
 		if ((word & SHMB_LOCK_CELL) != block->mark)
 			return text_fail(-ESTALE, "the lock was taken from this handle while it was held");
-		/* ORDER block.lock (release). Partners: take(), lock_break().
+		/* ORDER block.lock (release). Partners: take(), lock_take_away().
 		 * Orders:  our changes of the payload -> lock word.
 		 * Without: the next holder reads what was there before.
 		 * Model:   tests/model/src/block.rs */
