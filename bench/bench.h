@@ -30,10 +30,17 @@ struct bench_place {
 
 struct bench_impl {
 	const char *name;
-	/* *state is given to the other two. 0 or a negative errno with a message on stderr. */
+	/* *state is given to the others. 0 or a negative errno with a message on stderr. */
 	int (*init)(void **state, const struct bench_place *place);
-	/* Does the operation `count` times. 0, or a negative errno: what the case does must not fail, and what it moved must arrive. */
+	/* Does the operation `count` times. 0, or a negative errno: what the case does must not fail. */
 	int (*run)(void *state, uint64_t count);
+	/* Between blocks, not timed: what was moved must have arrived. NULL: nothing to look at. */
+	int (*check)(void *state);
+	/* Around the blocks of a round: a second process gets to work, and stops. NULL: there is none. */
+	int (*begin)(void *state);
+	void (*end)(void *state);
+	/* What part of the writes was seen, since the last call. NULL: does not apply. */
+	double (*seen)(void *state);
 	void (*deinit)(void *state);
 };
 
@@ -51,10 +58,11 @@ extern const size_t bench_case_count;
 /* ---- measuring (measure.c) ---- */
 
 struct bench_result {
-	double min_ns;	  /* the fastest block */
-	double median_ns; /* of the rounds */
-	double p99_ns;	  /* of the blocks */
-	double ratio;	  /* to the first implementation: median of the rounds' ratios */
+	double min_ns;			/* the fastest block */
+	double median_ns;		/* of the rounds */
+	double p99_ns;			/* of the blocks */
+	double ratios[BENCH_IMPLS_MAX]; /* to each implementation: median of the rounds' ratios */
+	double seen;			/* part of the writes, median of the rounds; below 0: does not apply */
 };
 
 /*
@@ -66,8 +74,8 @@ int bench_measure(const struct bench_case *which, struct shmb *broker, unsigned 
 
 /* ---- goals (goals.c) ---- */
 
-/* Prints how the results stand to the goals of this case; returns how many are missed. */
-unsigned bench_check_goals(const struct bench_case *which, const struct bench_result *results);
+/* Prints how the results of all cases stand to the goals; returns how many are missed. A case that was not measured has median_ns 0. */
+unsigned bench_check_goals(struct bench_result (*results)[BENCH_IMPLS_MAX]);
 
 /* ---- a private broker (broker.c) ---- */
 
@@ -76,5 +84,7 @@ unsigned bench_check_goals(const struct bench_case *which, const struct bench_re
 int bench_broker_start(struct shmb **out);
 /* Ends it and removes what it left. */
 void bench_broker_stop(struct shmb *broker);
+/* Its socket, for a second process. */
+const char *bench_broker_socket(void);
 
 #endif

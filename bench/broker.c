@@ -170,3 +170,8 @@ void bench_broker_stop(struct shmb *broker)
 	}
 	remove_all();
 }
+
+const char *bench_broker_socket(void)
+{
+	return private.socket;
+}

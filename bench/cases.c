@@ -2,9 +2,91 @@
 /* The table of cases: one row each. */
 #include "bench.h"
 
+#include "parts.h"
 #include "store_load.h"
 
+#define STORE(bytes)                                                                                                                       \
+	{                                                                                                                                  \
+		"value.store", 1, bytes, 4,                                                                                                \
+		{                                                                                                                          \
+			&store_memcpy, &store_shmbroker, &store_seqlock                                                                    \
+		}                                                                                                                          \
+	}
+#define LOAD(bytes)                                                                                                                        \
+	{                                                                                                                                  \
+		"value.load", 1, bytes, 4,                                                                                                 \
+		{                                                                                                                          \
+			&load_memcpy, &load_shmbroker, &load_seqlock                                                                       \
+		}                                                                                                                          \
+	}
+#define BOTH(bytes)                                                                                                                        \
+	{                                                                                                                                  \
+		"value.store_load", 1, bytes, 4,                                                                                           \
+		{                                                                                                                          \
+			&store_load_memcpy, &store_load_shmbroker, &store_load_seqlock                                                     \
+		}                                                                                                                          \
+	}
+#define RING(bytes)                                                                                                                        \
+	{                                                                                                                                  \
+		"ring.insert_latest", 1, bytes, 8,                                                                                         \
+		{                                                                                                                          \
+			&insert_latest_memcpy, &insert_latest_shmbroker, &store_load_seqlock                                               \
+		}                                                                                                                          \
+	}
+#define FRAME(bytes)                                                                                                                       \
+	{                                                                                                                                  \
+		"frame.handover", 1, bytes, 4,                                                                                             \
+		{                                                                                                                          \
+			&store_load_memcpy, &handover_shmbroker                                                                            \
+		}                                                                                                                          \
+	}
+#define SPIN(bytes)                                                                                                                        \
+	{                                                                                                                                  \
+		"latency.spin", 2, bytes, 4,                                                                                               \
+		{                                                                                                                          \
+			&spin_raw_flag, &spin_shmbroker                                                                                    \
+		}                                                                                                                          \
+	}
+#define DISTINCT(bytes)                                                                                                                    \
+	{                                                                                                                                  \
+		"throughput.distinct", 2, bytes, 8,                                                                                        \
+		{                                                                                                                          \
+			&distinct_seqlock, &distinct_shmbroker                                                                             \
+		}                                                                                                                          \
+	}
+
+enum { SMALL = 64, PAGE = 4096, MIB = 1 << 20, FULL_HD = 1920 * 1080 * 3 };
+
 const struct bench_case bench_cases[] = {
-	{ "value.store_load", 1, 64, 4, { &store_load_memcpy, &store_load_shmbroker, &store_load_seqlock } },
+	STORE(SMALL),
+	STORE(PAGE),
+	STORE(MIB),
+	STORE(FULL_HD),
+	LOAD(SMALL),
+	LOAD(PAGE),
+	LOAD(MIB),
+	LOAD(FULL_HD),
+	BOTH(SMALL),
+	BOTH(PAGE),
+	BOTH(MIB),
+	BOTH(FULL_HD),
+	RING(SMALL),
+	RING(PAGE),
+	RING(MIB),
+	{ "ring.closest", 1, SMALL, 128, { &pick_memcpy, &closest_shmbroker } },
+	{ "ring.bracket", 1, SMALL, 128, { &pick_two_memcpy, &bracket_shmbroker } },
+	{ "ring.fresh", 1, SMALL, 128, { &pick_memcpy, &fresh_shmbroker } },
+	FRAME(SMALL),
+	FRAME(PAGE),
+	FRAME(MIB),
+	FRAME(FULL_HD),
+	{ "queue.spsc", 1, SMALL, 256, { &insert_latest_memcpy, &queue_shmbroker } },
+	SPIN(56),
+	SPIN(SMALL),
+	{ "latency.blocked", 2, SMALL, 4, { &blocked_raw_futex, &blocked_shmbroker } },
+	DISTINCT(SMALL),
+	DISTINCT(PAGE),
+	DISTINCT(MIB),
+	{ "queue.spsc", 2, SMALL, 256, { &queue_two_shmbroker } },
 };
 const size_t bench_case_count = sizeof(bench_cases) / sizeof(bench_cases[0]);

@@ -3,8 +3,8 @@
  * Interleaved rounds.
  *
  * Operations of a few nanoseconds cannot be timed one by one: the clock takes longer. They are timed in blocks of about BLOCK_NS, whose length
- * is found once for each implementation. In a round each implementation runs BLOCKS blocks; the round's figure is their median, so
- * that an interrupt or another program's turn does not count. The order turns by one with each round.
+ * is found once for each implementation. In a round each implementation runs as many blocks as last ROUND_NS, within limits; the round's
+ * figure is their median, so that an interrupt or another program's turn does not count. The order turns by one with each round.
  */
 #include "bench.h"
 
@@ -15,18 +15,22 @@
 
 #include "shmb.h"
 
-enum { BLOCKS = 200 };
+enum { BLOCKS_MAX = 200, BLOCKS_LEAST = 3 };
 #define BLOCK_NS UINT64_C(20000)
+#define BLOCK_NS_TWO UINT64_C(200000) /* two processes: starting and stopping is not to count */
+#define ROUND_NS UINT64_C(5000000)
 #define BLOCK_OPERATIONS_MAX (UINT64_C(1) << 20)
 
 struct contender {
 	const struct bench_impl *impl;
 	void *state;
 	bool ready;
-	uint64_t count;	 /* operations in a block */
-	double *blocks;	 /* of all rounds: ns for each operation */
-	double *figures; /* of each round */
-	double *ratios;
+	uint64_t block_ns;
+	uint64_t count;	      /* operations in a block */
+	unsigned block_count; /* of each round */
+	double *blocks;	      /* of all rounds: ns for each operation */
+	double *figures;      /* of each round */
+	double *seen;	      /* of each round */
 };
 
 static int compare(const void *left, const void *right)
@@ -53,35 +57,73 @@ static int run_block(const struct contender *contender, uint64_t *ns)
 	return r;
 }
 
-/* Finds how many operations make a block, and warms up. */
+static int begin(const struct contender *contender)
+{
+	return contender->impl->begin != NULL ? contender->impl->begin(contender->state) : 0;
+}
+
+static void end(const struct contender *contender)
+{
+	if (contender->impl->end != NULL)
+		contender->impl->end(contender->state);
+}
+
+/* Finds how many operations make a block, how many blocks a round, and warms up. */
 static int calibrate(struct contender *contender)
 {
-	uint64_t ns = 0;
-	int r = 0;
+	uint64_t ns = 1;
+	int r = begin(contender);
 
-	for (contender->count = 1; r == 0 && contender->count < BLOCK_OPERATIONS_MAX; contender->count *= 2) {
+	if (r < 0)
+		return r;
+	contender->count = 1;
+	for (;;) {
 		r = run_block(contender, &ns);
-		if (ns >= BLOCK_NS)
+		if (r < 0 || ns >= contender->block_ns || contender->count >= BLOCK_OPERATIONS_MAX)
 			break;
+		contender->count *= 2;
 	}
+	if (r == 0)
+		r = run_block(contender, &ns); /* the first was cold */
+	end(contender);
+	contender->block_count = ns > 0 && ROUND_NS / ns < BLOCKS_MAX ? (unsigned)(ROUND_NS / ns) : BLOCKS_MAX;
+	if (contender->block_count < BLOCKS_LEAST)
+		contender->block_count = BLOCKS_LEAST;
+	if (contender->impl->seen != NULL)
+		contender->impl->seen(contender->state);
 	return r;
 }
 
-static int run_round(struct contender *contender, unsigned round)
+static int run_blocks(struct contender *contender, double *blocks)
 {
-	double sorted[BLOCKS];
-	double *blocks = contender->blocks + (size_t)round * BLOCKS;
-
-	for (unsigned i = 0; i < BLOCKS; i++) {
+	for (unsigned i = 0; i < contender->block_count; i++) {
 		uint64_t ns;
 		int r = run_block(contender, &ns);
 
+		if (r == 0 && contender->impl->check != NULL)
+			r = contender->impl->check(contender->state);
 		if (r < 0)
 			return r;
 		blocks[i] = (double)ns / (double)contender->count;
 	}
-	memcpy(sorted, blocks, sizeof(sorted));
-	contender->figures[round] = quantile(sorted, BLOCKS, 0.5);
+	return 0;
+}
+
+static int run_round(struct contender *contender, unsigned round)
+{
+	double sorted[BLOCKS_MAX];
+	double *blocks = contender->blocks + (size_t)round * contender->block_count;
+	int r = begin(contender);
+
+	if (r == 0) {
+		r = run_blocks(contender, blocks);
+		end(contender);
+	}
+	if (r < 0)
+		return r;
+	memcpy(sorted, blocks, contender->block_count * sizeof(*sorted));
+	contender->figures[round] = quantile(sorted, contender->block_count, 0.5);
+	contender->seen[round] = contender->impl->seen != NULL ? contender->impl->seen(contender->state) : -1;
 	return 0;
 }
 
@@ -91,7 +133,7 @@ static void contender_deinit(struct contender *contender)
 		contender->impl->deinit(contender->state);
 	free(contender->blocks);
 	free(contender->figures);
-	free(contender->ratios);
+	free(contender->seen);
 }
 
 static int contender_init(struct contender *contender, const struct bench_impl *impl, const struct bench_place *place, unsigned rounds)
@@ -99,10 +141,11 @@ static int contender_init(struct contender *contender, const struct bench_impl *
 	int r;
 
 	contender->impl = impl;
-	contender->blocks = calloc((size_t)rounds * BLOCKS, sizeof(double));
+	contender->block_ns = place->which->procs > 1 ? BLOCK_NS_TWO : BLOCK_NS;
+	contender->blocks = calloc((size_t)rounds * BLOCKS_MAX, sizeof(double));
 	contender->figures = calloc(rounds, sizeof(double));
-	contender->ratios = calloc(rounds, sizeof(double));
-	if (contender->blocks == NULL || contender->figures == NULL || contender->ratios == NULL)
+	contender->seen = calloc(rounds, sizeof(double));
+	if (contender->blocks == NULL || contender->figures == NULL || contender->seen == NULL)
 		return -ENOMEM;
 	r = impl->init(&contender->state, place);
 	if (r < 0)
@@ -111,17 +154,36 @@ static int contender_init(struct contender *contender, const struct bench_impl *
 	return calibrate(contender);
 }
 
-static struct bench_result summarize(struct contender *contender, unsigned rounds)
+/* Median of the rounds' ratios. `room` is for one figure a round. */
+static double ratio_of(const struct contender *contender, const struct contender *other, unsigned rounds, double *room)
 {
-	size_t count = (size_t)rounds * BLOCKS;
-	struct bench_result result = {
-		.p99_ns = quantile(contender->blocks, count, 0.99),
-		.median_ns = quantile(contender->figures, rounds, 0.5),
-		.ratio = quantile(contender->ratios, rounds, 0.5),
-	};
+	for (unsigned round = 0; round < rounds; round++)
+		room[round] = contender->figures[round] / other->figures[round];
+	return quantile(room, rounds, 0.5);
+}
 
-	result.min_ns = contender->blocks[0]; /* sorted by now */
-	return result;
+/* Sorts what it takes quantiles of, so the ratios, which need the rounds in order, come first. */
+static int summarize(struct contender *contenders, unsigned count, unsigned rounds, struct bench_result *results)
+{
+	double *room = calloc(rounds, sizeof(*room));
+
+	if (room == NULL)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++) {
+		for (unsigned j = 0; j < count; j++)
+			results[i].ratios[j] = ratio_of(&contenders[i], &contenders[j], rounds, room);
+	}
+	free(room);
+	for (unsigned i = 0; i < count; i++) {
+		struct contender *contender = &contenders[i];
+		size_t blocks = (size_t)rounds * contender->block_count;
+
+		results[i].p99_ns = quantile(contender->blocks, blocks, 0.99);
+		results[i].min_ns = contender->blocks[0]; /* sorted by now */
+		results[i].median_ns = quantile(contender->figures, rounds, 0.5);
+		results[i].seen = quantile(contender->seen, rounds, 0.5);
+	}
+	return 0;
 }
 
 int bench_measure(const struct bench_case *which, struct shmb *broker, unsigned rounds, const volatile bool *stop,
@@ -146,11 +208,9 @@ int bench_measure(const struct bench_case *which, struct shmb *broker, unsigned 
 			at = contender->impl->name;
 			r = *stop ? -EINTR : run_round(contender, round);
 		}
-		for (unsigned i = 0; r == 0 && i < count; i++)
-			contenders[i].ratios[round] = contenders[i].figures[round] / contenders[0].figures[round];
 	}
-	for (unsigned i = 0; r == 0 && i < count; i++)
-		results[i] = summarize(&contenders[i], rounds);
+	if (r == 0)
+		r = summarize(contenders, count, rounds, results);
 	if (r < 0 && r != -EINTR)
 		fprintf(stderr, "bench: %s, %zu bytes, %s: %s\n", which->name, which->bytes, at, shmb_strerror(r));
 	for (unsigned i = 0; i < count; i++)

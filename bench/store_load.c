@@ -1,288 +1,401 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * value.store_load (store_load.h). All three copy from the same kind of source to the same kind of destination, through shared memory; each
- * checks at the end of a block that the last value has arrived.
+ * A copy in, a copy out, or both (store_load.h). All copy from the same kind of source to the same kind of destination, through shared memory;
+ * between blocks each checks that the last value has arrived, and begins another.
  */
 #include "store_load.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "proto/copy.h"
-#include "proto/geometry.h"
+#include "common.h"
 #include "shmb.h"
-
-/* A copy in and a copy out have these two ends everywhere. */
-struct ends {
-	size_t bytes;
-	unsigned char *source;
-	unsigned char *destination;
-};
-
-static int ends_init(struct ends *ends, size_t bytes)
-{
-	size_t room = (bytes + SHMB_CACHE_LINE - 1) / SHMB_CACHE_LINE * SHMB_CACHE_LINE;
-
-	ends->bytes = bytes;
-	ends->source = aligned_alloc(SHMB_CACHE_LINE, room);
-	ends->destination = aligned_alloc(SHMB_CACHE_LINE, room);
-	if (ends->source == NULL || ends->destination == NULL)
-		return -ENOMEM;
-	memset(ends->source, 0x5a, bytes);
-	memset(ends->destination, 0, bytes);
-	return 0;
-}
-
-static void ends_deinit(struct ends *ends)
-{
-	free(ends->source);
-	free(ends->destination);
-}
-
-/* Between blocks: another value for the next one. */
-static int ends_check(struct ends *ends)
-{
-	int r = memcmp(ends->source, ends->destination, ends->bytes) == 0 ? 0 : -EBADMSG;
-
-	ends->source[0]++;
-	ends->source[ends->bytes - 1]++;
-	return r;
-}
-
-static void *memory_map(size_t bytes)
-{
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	return memory != MAP_FAILED ? memory : NULL;
-}
 
 /* ---- memcpy ---- */
 
 struct copies {
 	struct ends ends;
-	struct shmb_geometry geometry;
-	unsigned char *memory;
-	uint64_t next;
+	struct buffers buffers;
+	unsigned char *last; /* buffer that was written */
 };
 
 static void copies_deinit(void *state)
 {
 	struct copies *copies = state;
 
-	if (copies->memory != NULL)
-		munmap(copies->memory, copies->geometry.data_bytes);
+	buffers_deinit(&copies->buffers);
 	ends_deinit(&copies->ends);
 	free(copies);
 }
 
-static int copies_init(void **state, const struct bench_place *place)
+static int copies_init_kind(void **state, const struct bench_place *place, uint32_t kind)
 {
 	struct copies *copies = calloc(1, sizeof(*copies));
-	const struct shmb_request request = {
-		.kind = SHMB_KIND_VALUE,
-		.capacity = place->which->slots,
-		.payload_align = 1,
-		.payload_bytes = place->which->bytes,
-		.key_field = SHMB_KEY_IS_STAMP,
-	};
-	const char *why;
 	int r;
 
 	if (copies == NULL)
 		return -ENOMEM;
 	r = ends_init(&copies->ends, place->which->bytes);
 	if (r == 0)
-		r = shmb_geometry_plan(&request, 1, &copies->geometry, &why);
-	if (r == 0) {
-		copies->memory = memory_map(copies->geometry.data_bytes);
-		if (copies->memory == NULL)
-			r = -ENOMEM;
-	}
+		r = buffers_init(&copies->buffers, kind, place->which->slots, (uint32_t)place->which->bytes);
 	if (r < 0) {
 		copies_deinit(copies);
 		return r;
 	}
+	copies->last = copies->buffers.first;
 	*state = copies;
 	return 0;
 }
 
-/* The compiler may neither merge the two copies nor know their size. */
-static void copy_opaque(void *to, const void *from, size_t bytes)
+static int copies_init_value(void **state, const struct bench_place *place)
 {
-	__asm__ __volatile__("" : "+r"(to), "+r"(from), "+r"(bytes)::"memory");
-	memcpy(to, from, bytes);
-	__asm__ __volatile__("" ::: "memory");
+	return copies_init_kind(state, place, SHMB_KIND_VALUE);
 }
 
-static int copies_run(void *state, uint64_t count)
+static int copies_init_ring(void **state, const struct bench_place *place)
+{
+	return copies_init_kind(state, place, SHMB_KIND_RING);
+}
+
+static int copies_store(void *state, uint64_t count)
 {
 	struct copies *copies = state;
-	const struct shmb_geometry *geometry = &copies->geometry;
-	size_t bytes = copies->ends.bytes;
 
 	for (uint64_t i = 0; i < count; i++) {
-		uint64_t index = copies->next++ & (geometry->slot_count - 1);
-		unsigned char *buffer = copies->memory + geometry->pool_offset + (index << geometry->pool_shift);
-
-		copy_opaque(buffer, copies->ends.source, bytes);
-		copy_opaque(copies->ends.destination, buffer, bytes);
+		copies->last = buffers_next(&copies->buffers);
+		copy_opaque(copies->last, copies->ends.source, copies->ends.bytes);
 	}
+	return 0;
+}
+
+/* The newest lies in one place until the next store. */
+static int copies_load(void *state, uint64_t count)
+{
+	struct copies *copies = state;
+
+	for (uint64_t i = 0; i < count; i++)
+		copy_opaque(copies->ends.destination, copies->last, copies->ends.bytes);
+	return 0;
+}
+
+static int copies_both(void *state, uint64_t count)
+{
+	struct copies *copies = state;
+
+	for (uint64_t i = 0; i < count; i++) {
+		unsigned char *buffer = buffers_next(&copies->buffers);
+
+		copy_opaque(buffer, copies->ends.source, copies->ends.bytes);
+		copy_opaque(copies->ends.destination, buffer, copies->ends.bytes);
+	}
+	return 0;
+}
+
+/* Between blocks they do what the others do, so that the caches are left alike: one load after stores, one store after loads. */
+static int copies_check_store(void *state)
+{
+	struct copies *copies = state;
+
+	copy_opaque(copies->ends.destination, copies->last, copies->ends.bytes);
 	return ends_check(&copies->ends);
 }
 
-const struct bench_impl store_load_memcpy = { "memcpy", copies_init, copies_run, copies_deinit };
+static int copies_check_load(void *state)
+{
+	struct copies *copies = state;
+
+	ends_change(&copies->ends);
+	return copies_store(state, 1);
+}
+
+const struct bench_impl store_memcpy = {
+	.name = "memcpy", .init = copies_init_value, .run = copies_store, .check = copies_check_store, .deinit = copies_deinit
+};
+const struct bench_impl load_memcpy = {
+	.name = "memcpy", .init = copies_init_value, .run = copies_load, .check = copies_check_load, .deinit = copies_deinit
+};
+const struct bench_impl store_load_memcpy = { .name = "memcpy", .init = copies_init_value, .run = copies_both, .deinit = copies_deinit };
+const struct bench_impl insert_latest_memcpy = { .name = "memcpy", .init = copies_init_ring, .run = copies_both, .deinit = copies_deinit };
 
 /* ---- shmbroker ---- */
 
-struct value {
+struct segment {
 	struct ends ends;
 	struct shmb *broker;
 	struct shmb_type *type;
 	struct shmb_value_writer *writer;
 	struct shmb_value_reader *reader;
+	struct shmb_ring_writer *ring_writer;
+	struct shmb_ring_reader *ring_reader;
 	char name[64];
 };
 
-static void value_deinit(void *state)
+static void segment_deinit(void *state)
 {
-	struct value *value = state;
+	struct segment *segment = state;
 
-	shmb_value_reader_close(value->reader);
-	if (value->writer != NULL) {
-		shmb_value_writer_close(value->writer);
-		shmb_remove(value->broker, value->name);
+	shmb_value_reader_close(segment->reader);
+	shmb_ring_reader_close(segment->ring_reader);
+	shmb_value_writer_close(segment->writer);
+	shmb_ring_writer_close(segment->ring_writer);
+	shmb_remove(segment->broker, segment->name);
+	shmb_type_free(segment->type);
+	ends_deinit(&segment->ends);
+	free(segment);
+}
+
+static int segment_init(void **state, const struct bench_place *place, bool ring)
+{
+	struct segment *segment = calloc(1, sizeof(*segment));
+	const struct shmb_options options = { .capacity = place->which->slots };
+	int r;
+
+	if (segment == NULL)
+		return -ENOMEM;
+	segment->broker = place->broker;
+	snprintf(segment->name, sizeof(segment->name), "bench/%s/%zu", ring ? "ring" : "value", place->which->bytes);
+	r = ends_init(&segment->ends, place->which->bytes);
+	if (r == 0)
+		r = shmb_type_opaque(&segment->type, place->which->bytes);
+	if (r == 0 && ring) {
+		r = shmb_ring_writer_open(&segment->ring_writer, place->broker, segment->name, segment->type, &options);
+		if (r == 0)
+			r = shmb_ring_reader_open(&segment->ring_reader, place->broker, segment->name, segment->type, SHMB_NO_WAIT);
+	} else if (r == 0) {
+		r = shmb_value_writer_open(&segment->writer, place->broker, segment->name, segment->type, &options);
+		if (r == 0)
+			r = shmb_value_reader_open(&segment->reader, place->broker, segment->name, segment->type, SHMB_NO_WAIT);
+		if (r == 0)
+			r = shmb_value_store(segment->writer, segment->ends.source);
 	}
-	shmb_type_free(value->type);
-	ends_deinit(&value->ends);
-	free(value);
+	if (r < 0) {
+		fprintf(stderr, "bench: %s: %s\n", segment->name, shmb_text());
+		segment_deinit(segment);
+		return r;
+	}
+	*state = segment;
+	return 0;
 }
 
 static int value_init(void **state, const struct bench_place *place)
 {
-	struct value *value = calloc(1, sizeof(*value));
-	const struct shmb_options options = { .capacity = place->which->slots };
-	int r;
-
-	if (value == NULL)
-		return -ENOMEM;
-	value->broker = place->broker;
-	snprintf(value->name, sizeof(value->name), "bench/%zu", place->which->bytes);
-	r = ends_init(&value->ends, place->which->bytes);
-	if (r == 0)
-		r = shmb_type_opaque(&value->type, place->which->bytes);
-	if (r == 0)
-		r = shmb_value_writer_open(&value->writer, place->broker, value->name, value->type, &options);
-	if (r == 0)
-		r = shmb_value_reader_open(&value->reader, place->broker, value->name, value->type, SHMB_NO_WAIT);
-	if (r < 0) {
-		fprintf(stderr, "bench: %s: %s\n", value->name, shmb_text());
-		value_deinit(value);
-		return r;
-	}
-	*state = value;
-	return 0;
+	return segment_init(state, place, false);
 }
 
-static int value_run(void *state, uint64_t count)
+static int ring_init(void **state, const struct bench_place *place)
 {
-	struct value *value = state;
+	return segment_init(state, place, true);
+}
+
+static int value_store(void *state, uint64_t count)
+{
+	struct segment *segment = state;
+	int r = 0;
+
+	for (uint64_t i = 0; i < count; i++)
+		r |= shmb_value_store(segment->writer, segment->ends.source);
+	return r;
+}
+
+static int value_load(void *state, uint64_t count)
+{
+	struct segment *segment = state;
+	struct shmb_sample sample;
+	int r = 0;
+
+	for (uint64_t i = 0; i < count; i++)
+		r |= shmb_value_load(segment->reader, segment->ends.destination, &sample);
+	return r;
+}
+
+static int value_both(void *state, uint64_t count)
+{
+	struct segment *segment = state;
 	struct shmb_sample sample;
 	int r = 0;
 
 	for (uint64_t i = 0; i < count; i++) {
-		r |= shmb_value_store(value->writer, value->ends.source);
-		r |= shmb_value_load(value->reader, value->ends.destination, &sample);
+		r |= shmb_value_store(segment->writer, segment->ends.source);
+		r |= shmb_value_load(segment->reader, segment->ends.destination, &sample);
 	}
-	return r < 0 ? r : ends_check(&value->ends);
+	return r;
 }
 
-const struct bench_impl store_load_shmbroker = { "shmbroker", value_init, value_run, value_deinit };
+static int ring_both(void *state, uint64_t count)
+{
+	struct segment *segment = state;
+	struct shmb_sample sample;
+	int r = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		r |= shmb_ring_insert(segment->ring_writer, segment->ends.source);
+		r |= shmb_ring_latest(segment->ring_reader, segment->ends.destination, &sample);
+	}
+	return r;
+}
+
+/* What was stored last arrives, and another value is there for the loads of the next block. */
+static int value_check_store(void *state)
+{
+	struct segment *segment = state;
+	int r = value_load(segment, 1);
+
+	if (r == 0)
+		r = ends_check(&segment->ends);
+	ends_change(&segment->ends);
+	return r;
+}
+
+static int value_check_load(void *state)
+{
+	struct segment *segment = state;
+	int r = ends_check(&segment->ends);
+
+	ends_change(&segment->ends);
+	return r < 0 ? r : value_store(segment, 1);
+}
+
+static int segment_check(void *state)
+{
+	struct segment *segment = state;
+	int r = ends_check(&segment->ends);
+
+	ends_change(&segment->ends);
+	return r;
+}
+
+const struct bench_impl store_shmbroker = {
+	.name = "shmbroker",
+	.init = value_init,
+	.run = value_store,
+	.check = value_check_store,
+	.deinit = segment_deinit,
+};
+const struct bench_impl load_shmbroker = {
+	.name = "shmbroker",
+	.init = value_init,
+	.run = value_load,
+	.check = value_check_load,
+	.deinit = segment_deinit,
+};
+const struct bench_impl store_load_shmbroker = {
+	.name = "shmbroker",
+	.init = value_init,
+	.run = value_both,
+	.check = segment_check,
+	.deinit = segment_deinit,
+};
+const struct bench_impl insert_latest_shmbroker = {
+	.name = "shmbroker",
+	.init = ring_init,
+	.run = ring_both,
+	.check = segment_check,
+	.deinit = segment_deinit,
+};
 
 /* ---- seqlock_wake_always ---- */
 
-struct seqlock_memory {
-	_Atomic uint32_t sequence;
-	_Alignas(SHMB_CACHE_LINE) unsigned char payload[];
-};
-
-struct seqlock {
+struct locked {
 	struct ends ends;
-	struct seqlock_memory *memory;
+	struct seqlock *seqlock;
 	size_t memory_bytes;
 };
 
-static void seqlock_deinit(void *state)
+static void locked_deinit(void *state)
 {
-	struct seqlock *seqlock = state;
+	struct locked *locked = state;
 
-	if (seqlock->memory != NULL)
-		munmap(seqlock->memory, seqlock->memory_bytes);
-	ends_deinit(&seqlock->ends);
-	free(seqlock);
+	if (locked->seqlock != NULL)
+		munmap(locked->seqlock, locked->memory_bytes);
+	ends_deinit(&locked->ends);
+	free(locked);
 }
 
-static int seqlock_init(void **state, const struct bench_place *place)
+static int locked_init(void **state, const struct bench_place *place)
 {
-	struct seqlock *seqlock = calloc(1, sizeof(*seqlock));
+	struct locked *locked = calloc(1, sizeof(*locked));
 	int r;
 
-	if (seqlock == NULL)
+	if (locked == NULL)
 		return -ENOMEM;
-	r = ends_init(&seqlock->ends, place->which->bytes);
+	r = ends_init(&locked->ends, place->which->bytes);
 	if (r == 0) {
-		seqlock->memory_bytes = sizeof(*seqlock->memory) + place->which->bytes;
-		seqlock->memory = memory_map(seqlock->memory_bytes);
-		if (seqlock->memory == NULL)
+		locked->memory_bytes = sizeof(*locked->seqlock) + place->which->bytes;
+		locked->seqlock = memory_map(locked->memory_bytes);
+		if (locked->seqlock == NULL)
 			r = -ENOMEM;
 	}
 	if (r < 0) {
-		seqlock_deinit(seqlock);
+		locked_deinit(locked);
 		return r;
 	}
-	*state = seqlock;
+	*state = locked;
 	return 0;
 }
 
-static void seqlock_store(struct seqlock *seqlock)
+static int locked_store(void *state, uint64_t count)
 {
-	struct seqlock_memory *memory = seqlock->memory;
-	uint32_t sequence = atomic_load_explicit(&memory->sequence, memory_order_relaxed);
+	struct locked *locked = state;
 
-	atomic_store_explicit(&memory->sequence, sequence + 1, memory_order_relaxed);
-	shmb_fence_release();
-	shmb_copy(memory->payload, seqlock->ends.source, seqlock->ends.bytes);
-	atomic_store_explicit(&memory->sequence, sequence + 2, memory_order_release);
-	syscall(SYS_futex, &memory->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	for (uint64_t i = 0; i < count; i++)
+		seqlock_store(locked->seqlock, locked->ends.source, locked->ends.bytes);
+	return 0;
 }
 
-static void seqlock_load(struct seqlock *seqlock)
+static int locked_load(void *state, uint64_t count)
 {
-	struct seqlock_memory *memory = seqlock->memory;
-	uint32_t sequence;
+	struct locked *locked = state;
 
-	do {
-		sequence = atomic_load_explicit(&memory->sequence, memory_order_acquire);
-		shmb_copy(seqlock->ends.destination, memory->payload, seqlock->ends.bytes);
-		shmb_fence_acquire();
-	} while ((sequence & 1) != 0 || atomic_load_explicit(&memory->sequence, memory_order_relaxed) != sequence);
+	for (uint64_t i = 0; i < count; i++)
+		seqlock_load(locked->seqlock, locked->ends.destination, locked->ends.bytes);
+	return 0;
 }
 
-static int seqlock_run(void *state, uint64_t count)
+static int locked_both(void *state, uint64_t count)
 {
-	struct seqlock *seqlock = state;
+	struct locked *locked = state;
 
 	for (uint64_t i = 0; i < count; i++) {
-		seqlock_store(seqlock);
-		seqlock_load(seqlock);
+		seqlock_store(locked->seqlock, locked->ends.source, locked->ends.bytes);
+		seqlock_load(locked->seqlock, locked->ends.destination, locked->ends.bytes);
 	}
-	return ends_check(&seqlock->ends);
+	return 0;
 }
 
-const struct bench_impl store_load_seqlock = { "seqlock_wake_always", seqlock_init, seqlock_run, seqlock_deinit };
+static int locked_check_store(void *state)
+{
+	struct locked *locked = state;
+
+	locked_load(locked, 1);
+	return ends_check(&locked->ends);
+}
+
+static int locked_check_load(void *state)
+{
+	struct locked *locked = state;
+
+	ends_change(&locked->ends);
+	return locked_store(locked, 1);
+}
+
+const struct bench_impl store_seqlock = {
+	.name = "seqlock_wake_always",
+	.init = locked_init,
+	.run = locked_store,
+	.check = locked_check_store,
+	.deinit = locked_deinit,
+};
+const struct bench_impl load_seqlock = {
+	.name = "seqlock_wake_always",
+	.init = locked_init,
+	.run = locked_load,
+	.check = locked_check_load,
+	.deinit = locked_deinit,
+};
+const struct bench_impl store_load_seqlock = {
+	.name = "seqlock_wake_always",
+	.init = locked_init,
+	.run = locked_both,
+	.deinit = locked_deinit,
+};

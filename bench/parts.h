@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_BENCH_PARTS_H
+#define SHMB_BENCH_PARTS_H
+
+/* The implementations of all cases but those of store_load.h; what they do stands at the head of their files. */
+
+#include "bench.h"
+
+/* frame.c */
+extern const struct bench_impl handover_shmbroker;
+/* temporal.c */
+extern const struct bench_impl closest_shmbroker, bracket_shmbroker, fresh_shmbroker, pick_memcpy, pick_two_memcpy;
+/* queue.c */
+extern const struct bench_impl queue_shmbroker, queue_two_shmbroker;
+/* latency.c */
+extern const struct bench_impl spin_raw_flag, spin_shmbroker, blocked_raw_futex, blocked_shmbroker;
+/* distinct.c */
+extern const struct bench_impl distinct_seqlock, distinct_shmbroker;
+
+#endif

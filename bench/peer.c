@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* The second process (peer.h). */
+#include "peer.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, NAP_NS = 50000, PATIENCE_NAPS = 100000 };
+
+bool peer_pin(bool last)
+{
+	static cpu_set_t all;
+	static bool known;
+	cpu_set_t one;
+	int chosen = -1;
+
+	if (!known && sched_getaffinity(0, sizeof(all), &all) < 0)
+		return false;
+	known = true;
+	for (int i = 0; i < CPU_SETSIZE; i++) {
+		if (CPU_ISSET(i, &all) && (last || chosen < 0))
+			chosen = i;
+	}
+	CPU_ZERO(&one);
+	CPU_SET(chosen, &one);
+	return sched_setaffinity(0, sizeof(one), &one) == 0 && CPU_COUNT(&all) > 1;
+}
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+}
+
+int peer_map(struct peer *peer, size_t bytes)
+{
+	peer->page_bytes = PAGE + bytes;
+	peer->page = mmap(NULL, peer->page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (peer->page != MAP_FAILED)
+		return 0;
+	peer->page = NULL;
+	return -errno;
+}
+
+void *peer_memory(const struct peer *peer)
+{
+	return (unsigned char *)peer->page + PAGE;
+}
+
+static void work_on(struct peer *peer, const struct peer_work *work, void *state)
+{
+	struct peer_page *page = peer->page;
+	int r = work->init != NULL ? work->init(state) : 0;
+
+	atomic_store(&page->error, r);
+	atomic_store(&page->ready, 1);
+	while (r == 0) {
+		while (atomic_load(&page->go) == 0)
+			nap();
+		atomic_store(&page->working, 1);
+		r = work->run(peer, state);
+		atomic_store(&page->error, r);
+		atomic_store(&page->working, 0);
+		while (atomic_load(&page->go) != 0)
+			nap();
+	}
+}
+
+static int wait_for(struct peer *peer, const _Atomic uint32_t *word, uint32_t value)
+{
+	for (int i = 0; i < PATIENCE_NAPS; i++) {
+		if (atomic_load(word) == value)
+			return atomic_load(&peer->page->error);
+		if (atomic_load(&peer->page->error) < 0)
+			return atomic_load(&peer->page->error);
+		if (waitpid(peer->pid, NULL, WNOHANG) == peer->pid) {
+			peer->pid = 0;
+			return -ECHILD;
+		}
+		nap();
+	}
+	return -ETIMEDOUT;
+}
+
+int peer_start(struct peer *peer, const struct peer_work *work, void *state)
+{
+	pid_t parent = getpid();
+
+	peer->pid = fork();
+	if (peer->pid < 0) {
+		peer->pid = 0;
+		return -errno;
+	}
+	if (peer->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() == parent) {
+			peer_pin(false);
+			work_on(peer, work, state);
+		}
+		_exit(0);
+	}
+	return wait_for(peer, &peer->page->ready, 1);
+}
+
+int peer_begin(struct peer *peer)
+{
+	atomic_store(&peer->page->go, 1);
+	return wait_for(peer, &peer->page->working, 1);
+}
+
+void peer_tell(struct peer *peer)
+{
+	atomic_store(&peer->page->go, 0);
+}
+
+void peer_end(struct peer *peer)
+{
+	peer_tell(peer);
+	wait_for(peer, &peer->page->working, 0);
+}
+
+void peer_stop(struct peer *peer)
+{
+	if (peer->pid > 0) {
+		kill(peer->pid, SIGKILL);
+		waitpid(peer->pid, NULL, 0);
+	}
+	if (peer->page != NULL)
+		munmap(peer->page, peer->page_bytes);
+}
