@@ -246,11 +246,6 @@ void wait_words(struct futex_word *words, struct shmb_waitable *const *list, uns
 	}
 }
 
-static inline bool word_changed(const struct futex_word *word)
-{
-	return atomic_load_explicit(word->word, memory_order_relaxed) != word->value;
-}
-
 static void sleep_on(const struct futex_word *words, unsigned word_count, struct shmb_waitable *const *list, unsigned count, uint64_t until)
 {
 	for (unsigned i = 0; i < count; i++)
@@ -258,7 +253,7 @@ static void sleep_on(const struct futex_word *words, unsigned word_count, struct
 	SHMB_STEP("wait.sleeping");
 	futex_sleep_any(words, word_count, until);
 	for (unsigned i = 0; i < count; i++)
-		COUNT(list[i]->woken, word_changed(&words[i]));
+		COUNT(list[i]->woken, atomic_load_explicit(words[i].word, memory_order_relaxed) != words[i].value);
 }
 
 int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadline_ns, unsigned *which)
