@@ -3,7 +3,8 @@
 #define SHMB_CLIENT_FUTEX_H
 
 /*
- * Sleeping on words, of shared memory and of our own. Every sleep may end early without a reason: callers look at what they wait for and sleep again.
+ * Sleeping on words, of shared memory and of our own. Every sleep may end early without a reason: callers look at what they wait for and
+ * sleep again.
  */
 
 #include <stdbool.h>

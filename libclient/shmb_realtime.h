@@ -5,9 +5,10 @@
 /*
  * For loops that must not be late, and for finding out what a loop did. Included by shmb.h.
  *
- * Publishing and reading, of every kind, allocate nothing, take no lock and make no system call, except to wake those who sleep; publishing reads no clock
- * unless the segment is stamped. What is left are page faults at the first touch, and pages that were given to others: both are taken away here. The
- * handles themselves lie in ordinary memory, and so does the program's stack: for those there is mlockall(2).
+ * Publishing and reading, of every kind, allocate nothing, take no lock and make no system call, except to wake those who sleep;
+ * publishing reads no clock unless the segment is stamped. What is left are page faults at the first touch, and pages that were given to
+ * others: both are taken away here. The handles themselves lie in ordinary memory, and so does the program's stack: for those there is
+ * mlockall(2).
  */
 
 #include <stdint.h>
@@ -17,13 +18,13 @@ extern "C" {
 #endif
 
 enum shmb_mapping {
-	SHMB_PREFAULT = 1, /* an open touches every page, so that the first publish and the first read find them (256 MiB: some 50 ms) */
+	SHMB_PREFAULT = 1, /* an open touches every page, so that the first publish and the first read find them */
 	SHMB_LOCK = 2,	   /* an open locks them in memory (mlock(2)), which makes them present too */
 };
 
 /*
- * How segments are mapped that are opened through this connection from now on; 0, the default, as pages are touched. An open that cannot lock
- * fails: -EPERM the process may lock nothing, -ENOMEM not that much; shmb_text() names RLIMIT_MEMLOCK and how much was wanted.
+ * How segments are mapped that are opened through this connection from now on; 0, the default, as pages are touched. An open that cannot
+ * lock fails: -EPERM the process may lock nothing, -ENOMEM not that much; shmb_text() names RLIMIT_MEMLOCK and how much was wanted.
  * -EINVAL other flags, -EOWNERDEAD after fork.
  */
 SHMB_PUBLIC int shmb_set_mapping(struct shmb *broker, unsigned flags);

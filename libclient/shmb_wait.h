@@ -16,8 +16,8 @@
  *   -ESTALE       the segment was removed or superseded by a new generation: close the handle and open the name again; each time
  *   -EBADMSG, -EPROTO   the segment's data contradicts itself; each time
  *
- * What became of the writer is said once for each change (a writer that hangs and then dies has changed twice), after the data before it was
- * read. Waiting again waits for the writer to go on, or for the next one. Waits go on after signals whose handlers return.
+ * What became of the writer is said once for each change (a writer that hangs and then dies has changed twice), after the data before it
+ * was read. Waiting again waits for the writer to go on, or for the next one. Waits go on after signals whose handlers return.
  *
  * A handle must not be closed while anybody waits for it or cancels it: a freed handle cannot be recognised. Cancel, join, then close.
  */
@@ -45,23 +45,24 @@ SHMB_PUBLIC struct shmb_waitable *shmb_ring_waitable(struct shmb_ring_reader *re
 SHMB_PUBLIC struct shmb_waitable *shmb_frame_waitable(struct shmb_frame_reader *reader);
 
 /*
- * Waits for the first of `count` handles (1 to SHMB_WAIT_MAX) that has something to say, with one system call where Linux has futex_waitv (5.16), else
- * looking every 5 ms. *which (may be NULL) is its place in the list, or `count` at the deadline. When several have, it is the first of them in the
- * list: read them all, or a busy one hides those behind it. Must not be called while another thread uses one of the handles. -EINVAL the list is empty, too
- * long or holds NULL; else as above.
+ * Waits for the first of `count` handles (1 to SHMB_WAIT_MAX) that has something to say, with one system call where Linux has futex_waitv
+ * (5.16), else looking every 5 ms. *which (may be NULL) is its place in the list, or `count` at the deadline. When several have, it is the
+ * first of them in the list: read them all, or a busy one hides those behind it. Must not be called while another thread uses one of the
+ * handles. -EINVAL the list is empty, too long or holds NULL; else as above.
  */
 SHMB_PUBLIC int shmb_wait_any(struct shmb_waitable *const *list, size_t count, uint64_t deadline_ns, size_t *which);
 
 /*
- * Ends the wait for this handle that is under way in another thread, or else the next one, with -ECANCELED. From any thread, and from signal
- * handlers: two atomic operations and a wake-up. 0; -EOWNERDEAD in a forked child (without a sentence).
+ * Ends the wait for this handle that is under way in another thread, or else the next one, with -ECANCELED. From any thread, and from
+ * signal handlers: two atomic operations and a wake-up. 0; -EOWNERDEAD in a forked child (without a sentence).
  */
 SHMB_PUBLIC int shmb_cancel(struct shmb_waitable *waitable);
 
 /*
- * How long each wait for this handle looks without sleeping, before it sleeps: it polls the place where the next element will land, and hears of it
- * within a fraction of a microsecond, for a core that does nothing else meanwhile. 0, the default: sleeps at once. A wait for several handles spins
- * for the longest of their times. It always ends by sleeping, so that a real-time reader on its writer's core lets it run.
+ * How long each wait for this handle looks without sleeping, before it sleeps: it polls the place where the next element will land, and
+ * hears of it sooner than any wake-up comes, for a core that does nothing else meanwhile. 0, the default: sleeps at once. A wait for
+ * several handles spins for the longest of their times. It always ends by sleeping, so that a real-time reader on its writer's core lets
+ * it run.
  * -EINVAL more than SHMB_SPIN_MAX_NS, -EOWNERDEAD after fork.
  */
 SHMB_PUBLIC int shmb_set_spin(struct shmb_waitable *waitable, uint64_t spin_ns);
@@ -75,28 +76,30 @@ SHMB_PUBLIC int shmb_set_spin(struct shmb_waitable *waitable, uint64_t spin_ns);
  *   while ((r = shmb_waitset_next(set, &user)) != -ENODATA)
  *           ...   // r: 0 read it; -EOWNERDEAD, -EPIPE, ... as a wait says; -ECANCELED
  *
- * The descriptor is level-triggered: it stays readable until shmb_waitset_next() has been called until -ENODATA and every member's data has been
- * read; what is left unread makes it readable again at once. It may be readable for nothing. Only poll it: do not read or write it.
- * Members that are -ESTALE say so each time until they are removed.
+ * The descriptor is level-triggered: it stays readable until shmb_waitset_next() has been called until -ENODATA and every member's data
+ * has been read; what is left unread makes it readable again at once. It may be readable for nothing. Only poll it: do not read or write
+ * it. Members that are -ESTALE say so each time until they are removed.
  *
- * A set has a thread of its own from shmb_waitset_new() to shmb_waitset_free(); it sleeps, blocks all signals and never touches the handles. It costs each
- * event a wake-up of that thread (some 10 us) more than shmb_wait_any() does. A set may be used by one thread at a time, which is also the one
- * that may use its members' handles.
+ * A set has a thread of its own from shmb_waitset_new() to shmb_waitset_free(); it sleeps, blocks all signals and never touches the
+ * handles. It costs each event a wake-up of that thread more than shmb_wait_any() does. A set may be used by one thread at a
+ * time, which is also the one that may use its members' handles.
  */
 struct shmb_waitset;
 
 /* -ENOMEM, -EMFILE, -EAGAIN no thread, -EOWNERDEAD after fork. */
 SHMB_PUBLIC int shmb_waitset_new(struct shmb_waitset **out, struct shmb *broker);
-/* Before the connection is closed. The members go on without it. Takes NULL, returns NULL. In a forked child frees memory and descriptor only. */
+/* Before the connection is closed. The members go on without it. Takes NULL, returns NULL. In a forked child frees memory and descriptor
+ * only. */
 SHMB_PUBLIC struct shmb_waitset *shmb_waitset_free(struct shmb_waitset *set);
 /* The descriptor: belongs to the set, close-on-exec. */
 SHMB_PUBLIC int shmb_waitset_fd(const struct shmb_waitset *set);
-/* Adds a handle of the same connection; `user` is what shmb_waitset_next() gives for it. -EINVAL another connection's, -EEXIST it is in already,
- * -ENOSPC SHMB_WAIT_MAX are in, -EOWNERDEAD after fork. */
+/* Adds a handle of the same connection; `user` is what shmb_waitset_next() gives for it. -EINVAL another connection's, -EEXIST it is in
+ * already, -ENOSPC SHMB_WAIT_MAX are in, -EOWNERDEAD after fork. */
 SHMB_PUBLIC int shmb_waitset_add(struct shmb_waitset *set, struct shmb_waitable *member, void *user);
 /* Takes it out, as must be done before it is closed. -ENOENT it is not in, -EOWNERDEAD after fork. */
 SHMB_PUBLIC int shmb_waitset_remove(struct shmb_waitset *set, struct shmb_waitable *member);
-/* The next member of this pass that has something to say: returns what a wait for it would, and its `user`. -ENODATA the pass is over. Never sleeps. */
+/* The next member of this pass that has something to say: returns what a wait for it would, and its `user`. -ENODATA the pass is over.
+ * Never sleeps. */
 SHMB_PUBLIC int shmb_waitset_next(struct shmb_waitset *set, void **user);
 
 #ifdef __cplusplus

@@ -18,8 +18,8 @@ struct shmb_waitable;
 
 struct waitable_kind {
 	/*
-	 * What there is to say: 0 what is waited for is there; -EAGAIN nothing; else why it will not come. What is said once only is left for the
-	 * next look by one that merely peeks. Bounded; no system call.
+	 * What there is to say: 0 what is waited for is there; -EAGAIN nothing; else why it will not come. What is said once only is left
+	 * for the next look by one that merely peeks. Bounded; no system call.
 	 */
 	int (*look)(struct shmb_waitable *waitable, bool peek);
 	/* Tells whoever wakes that somebody sleeps; false: there is nowhere to tell it. A seq_cst fence and another look follow. */
@@ -57,8 +57,8 @@ int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadli
 
 /*
  * What every wait does with news from the broker before it sleeps: looks at the socket and comes back to a new broker. `event` is the event
- * word that the wait goes by. True: time has passed, look again at what is waited for. *until is put forward where the socket must be looked at
- * again soon.
+ * word that the wait goes by. True: time has passed, look again at what is waited for. *until is put forward where the socket must be
+ * looked at again soon.
  */
 bool wait_broker(struct shmb *broker, uint32_t event, uint64_t *until);
 

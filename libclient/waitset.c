@@ -2,8 +2,8 @@
 /*
  * Wait sets: a descriptor for event loops.
  *
- * A helper thread sleeps on the words of all members, as a wait does (wait.c), and makes an eventfd readable when one of them changes. It looks at
- * words only and never at a handle, so that the loop's thread may read meanwhile:
+ * A helper thread sleeps on the words of all members, as a wait does (wait.c), and makes an eventfd readable when one of them changes. It
+ * looks at words only and never at a handle, so that the loop's thread may read meanwhile:
  *
  *   loop's thread                                          helper
  *   IDLE: looks at members, loads words, raises flags,     sleeps on the state
@@ -11,8 +11,8 @@
  *                                                       <- a word has changed: IDLE, writes the eventfd
  *   DISARM, to change the members: wakes the helper     -> IDLE
  *
- * The eventfd is emptied before the state is looked at: a helper that fires later writes it again. A wake-up for nothing is possible and finds
- * nothing.
+ * The eventfd is emptied before the state is looked at: a helper that fires later writes it again. A wake-up for nothing is possible and
+ * finds nothing.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that reading and writing make no system call and allocate nothing while nobody waits: `quiet KIND BYTES MODE` (KIND value, ring, frame, queue, stamped: a
- * stamped ring) opens writer and reader of one segment, warms up, and then
+ * Proves that reading and writing make no system call and allocate nothing while nobody waits: `quiet KIND BYTES MODE` (KIND value, ring,
+ * frame, queue, stamped: a stamped ring) opens writer and reader of one segment, warms up, and then
  *
  *   seccomp   enters a filter that kills the process at any system call but write and exit_group, stores and loads 100,000 times, says "ok"
  *   clock     counts the calls of clock_gettime() likewise

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A wait set's descriptor in four event loops. The same story in each: a writer in another process publishes 200 numbers in bursts, the loop calls
- * on_readable() while the descriptor is readable, and each number must arrive in order; then the writer dies, which ends the loop.
+ * A wait set's descriptor in four event loops. The same story in each: a writer in another process publishes 200 numbers in bursts, the
+ * loop calls on_readable() while the descriptor is readable, and each number must arrive in order; then the writer dies, which ends the
+ * loop.
  */
 #include "../support/client.h"
 
@@ -177,8 +178,8 @@ START_TEST(in_glib)
 END_TEST
 
 /*
- * The descriptor alone is what asyncio needs: a Python process inherits it, adds it as a reader and reports each call of its callback; this process
- * does what the callback would do, and tells it to go on.
+ * The descriptor alone is what asyncio needs: a Python process inherits it, adds it as a reader and reports each call of its callback;
+ * this process does what the callback would do, and tells it to go on.
  */
 START_TEST(in_asyncio)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What real-time loops ask for: pages that are there before they are touched, memory that stays, spins that end, and counters that say what happened. */
+/* What real-time loops ask for: pages that are there before they are touched, memory that stays, spins that end, and counters that say
+ * what happened. */
 #include "../support/client.h"
 
 #include <errno.h>
@@ -139,8 +140,8 @@ START_TEST(lock_locks_or_says_why_not)
 END_TEST
 
 /*
- * A reader that outranks the writer on the only core both may use: its spins end, so the writer runs. One that spun on would keep the core until the
- * kernel throttles it, after 0.95 s.
+ * A reader that outranks the writer on the only core both may use: its spins end, so the writer runs. One that spun on would keep the core
+ * until the kernel throttles it, after 0.95 s.
  */
 START_TEST(fifo_reader_on_the_writers_core)
 {
