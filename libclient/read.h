@@ -27,8 +27,8 @@ static inline bool slot_holds(const struct shmb_shm_slot *slot, uint64_t number)
 }
 
 /* Copies a slot that was seen to hold `number`. False: it was overwritten meanwhile, the copy is worth nothing. */
-static inline __attribute__((always_inline)) bool slot_copy(struct slots_reader *reader, const struct shmb_shm_slot *slot,
-							    uint64_t number, void *payload, uint64_t *stamp_ns, bool is_short)
+static inline __attribute__((always_inline)) bool slot_copy(struct slots_reader *reader, const struct shmb_shm_slot *slot, uint64_t number,
+							    void *payload, uint64_t *stamp_ns, bool is_short)
 {
 	const unsigned char *from = reader->payloads + ((number & reader->mask) << reader->payload_shift);
 
