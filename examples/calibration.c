@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The calibration of a camera as a block: one process changes it under the lock, others read it under the lock, and a process that dies while it
- * has the lock blocks nobody.
+ * The calibration of a camera as a block: one process changes it under the lock, others read it under the lock, and a process that dies
+ * while it has the lock blocks nobody.
  *
  *   calibration show           prints it
  *   calibration tune N         changes it N times (focal lengths and centre together), and prints how long a change takes
  *   calibration watch          prints it whenever it has changed, until it is interrupted
  *
- * The revision is written first and last: a reader that is told that a holder died compares the two, and so knows whether the change was whole. If it
- * was not, the last whole calibration, kept beside it, is put back.
+ * The revision is written first and last: a reader that is told that a holder died compares the two, and so knows whether the change was
+ * whole. If it was not, the last whole calibration, kept beside it, is put back.
  */
 #include "shmb.h"
 

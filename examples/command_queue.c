@@ -3,11 +3,12 @@
  * Commands to a motor controller through a queue: none may be lost, each is carried out in order, and none twice.
  *
  *   command_queue plan N       sends N moves, waiting while the queue is full
- *   command_queue control      carries them out until it is interrupted; a controller that crashed and was started again goes on where it stopped
+ *   command_queue control      carries them out until it is interrupted; a controller that crashed and was started again goes on where
+ *   it stopped
  *
- * The controller looks at a command where it lies, carries it out, and releases it then. If it dies in between, its successor gets the same command
- * again, under the same number. What was done last is known from the motor here: a file that stands for its registers. A command whose number is
- * there already is released without being carried out again.
+ * The controller looks at a command where it lies, carries it out, and releases it then. If it dies in between, its successor gets the
+ * same command again, under the same number. What was done last is known from the motor here: a file that stands for its registers. A
+ * command whose number is there already is released without being carried out again.
  *
  * shmb_queue_peek and shmb_queue_release are for at-least-once; shmb_queue_pop would be for at-most-once.
  */

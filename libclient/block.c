@@ -2,20 +2,20 @@
 /*
  * Locking a block (block.h).
  *
- * The word is 0, or the holder's cell + 1, with two marks: WAITERS, set by who is about to sleep on it, and OWNER_DIED, set by the broker when it
- * takes the word from a holder that ended. OWNER_DIED without a cell is free. Whoever locks takes it away and is told; unlocking without
- * block_recovered() puts it back, so that it is told until somebody has mended what the lock protects.
+ * The word is 0, or the holder's cell + 1, with two marks: WAITERS, set by who is about to sleep on it, and OWNER_DIED, set by the broker
+ * when it takes the word from a holder that ended. OWNER_DIED without a cell is free. Whoever locks takes it away and is told; unlocking
+ * without block_recovered() puts it back, so that it is told until somebody has mended what the lock protects.
  *
  *   lock     no cell in the word: exchange it for ours, WAITERS kept, and set if we have slept: others may sleep still
  *            another cell: set WAITERS, sleep while the word stays so
  *   unlock   exchange ours for 0 (or OWNER_DIED); WAITERS was set: wake all
  *
- * All, not one: the one could be killed when it is woken, before it has locked and woken the next. A process that dies between unlocking and
- * waking leaves sleepers with a free lock: the broker wakes the word of a block whenever it frees a cell of it, and adds to the event page of
- * those it adopts, on which sleepers sleep as well.
+ * All, not one: the one could be killed when it is woken, before it has locked and woken the next. A process that dies between unlocking
+ * and waking leaves sleepers with a free lock: the broker wakes the word of a block whenever it frees a cell of it, and adds to the event
+ * page of those it adopts, on which sleepers sleep as well.
  *
- * The word is in memory that every sharer can write. A word that names a cell nobody has, or ours without our doing, is a lock that somebody else
- * holds: it is waited for until the deadline and not understood.
+ * The word is in memory that every sharer can write. A word that names a cell nobody has, or ours without our doing, is a lock that
+ * somebody else holds: it is waited for until the deadline and not understood.
  */
 #include "block.h"
 

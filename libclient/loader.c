@@ -2,12 +2,12 @@
 /*
  * Loaders (shmb_loader.h): a thread, three buffers, and one word that says which is whose.
  *
- * The word `middle` holds the index of the buffer that nobody works with, and whether it is newer than what the caller has. The thread fills its
- * own buffer and exchanges it for the middle one; the caller exchanges the one it holds for the middle one when that is newer. So each buffer
- * belongs to one of three places at any time, and neither side waits for the other.
+ * The word `middle` holds the index of the buffer that nobody works with, and whether it is newer than what the caller has. The thread
+ * fills its own buffer and exchanges it for the middle one; the caller exchanges the one it holds for the middle one when that is newer.
+ * So each buffer belongs to one of three places at any time, and neither side waits for the other.
  *
- * The caller sleeps on `news`, which the thread counts up after each exchange and each thing it was told about the writer. A wait of the thread is ended by
- * cancelling it, however long it would have lasted; after each it looks whether it shall end.
+ * The caller sleeps on `news`, which the thread counts up after each exchange and each thing it was told about the writer. A wait of the
+ * thread is ended by cancelling it, however long it would have lasted; after each it looks whether it shall end.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -2,30 +2,30 @@
 /*
  * Pushing and popping (queue.h).
  *
- * Memory. Item n lies in slot n & (N - 1); all N slots are used. Its id is 2n + 2 from the moment it is pushed until its place is used again
- * for n + N. The counter follows the ids as in every kind. The consumer's position, the number of the oldest item that is not released, lies
- * in its cell and outlives it: the next consumer goes on there, and gets again what the one before it had taken and not released. The same
- * item has the same number then.
+ * Memory. Item n lies in slot n & (N - 1); all N slots are used. Its id is 2n + 2 from the moment it is pushed until its place is used
+ * again for n + N. The counter follows the ids as in every kind. The consumer's position, the number of the oldest item that is not
+ * released, lies in its cell and outlives it: the next consumer goes on there, and gets again what the one before it had taken and not
+ * released. The same item has the same number then.
  *
  * Pushing n needs n - position < N. Each side keeps what it saw of the other last, and looks again only when that says full, or empty:
- * pushing into a queue that has room reads nothing the consumer writes, and popping reads the slot alone, whose line holds id and payload up
- * to 56 bytes.
+ * pushing into a queue that has room reads nothing the consumer writes, and popping reads the slot alone, whose line holds id and payload
+ * up to 56 bytes.
  *
  * There is no claim of a slot before its bytes are written: nobody looks at them while the id is not n's, and n's place is not used again
  * before n is released.
  *
  * The consumer sleeps as every reader does (wait.c): flag of its area, data.wake.
  *
- * The producer sleeps on the wake word of the consumer's cell. data.queue_flag is its own to write; the consumer only reads it. The flag is a
- * count that never goes back: odd while the producer waits, another odd number each time it is about to sleep.
+ * The producer sleeps on the wake word of the consumer's cell. data.queue_flag is its own to write; the consumer only reads it. The flag
+ * is a count that never goes back: odd while the producer waits, another odd number each time it is about to sleep.
  *
  *   producer: w = cell.wake; room? no: flag = next odd number; fence; room? no: sleep while cell.wake == w   (wait_any())
  *             after the wait: flag = next even number
  *   consumer: position = p; fence; flag odd, and not the number I woke last? cell.wake += 1, wake, remember the number
  *
- * Of two fences one is first: either the producer sees the position, or the consumer the flag. The consumer wakes once for each number, so a
- * producer that is slow to get up costs one system call and not one an item; and no number comes twice, so it cannot be taken for one that
- * was woken. A consumer that begins has woken none: where its predecessor died between position and wake, it wakes. Where there is no
+ * Of two fences one is first: either the producer sees the position, or the consumer the flag. The consumer wakes once for each number, so
+ * a producer that is slow to get up costs one system call and not one an item; and no number comes twice, so it cannot be taken for one
+ * that was woken. A consumer that begins has woken none: where its predecessor died between position and wake, it wakes. Where there is no
  * successor the broker does, which adds to the wake word of every queue's consumer cell that it frees.
  */
 #include "queue.h"
@@ -399,8 +399,8 @@ int queue_consumer_init(struct queue_consumer *consumer, const struct slots_memo
 }
 
 /*
- * The item is not there: -ENODATA, or -EPROTO where the place holds what it cannot. The counter is not looked at: its line is the producer's to
- * write with each item, and a consumer that polls would take it away each time.
+ * The item is not there: -ENODATA, or -EPROTO where the place holds what it cannot. The counter is not looked at: its line is the
+ * producer's to write with each item, and a consumer that polls would take it away each time.
  */
 static __attribute__((noinline, cold)) int item_absent(const struct queue_consumer *consumer, uint64_t number)
 {

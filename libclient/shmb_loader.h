@@ -15,12 +15,12 @@
  *   shmb_loader_close(loader);
  *   shmb_value_reader_close(reader);
  *
- * There are three buffers: the one that the caller holds, the one that is being filled, and the newest whole copy. The thread never touches the first,
- * so a snapshot is whole and stays valid until the next call of shmb_loader_snapshot(), or until the loader is closed.
+ * There are three buffers: the one that the caller holds, the one that is being filled, and the newest whole copy. The thread never
+ * touches the first, so a snapshot is whole and stays valid until the next call of shmb_loader_snapshot(), or until the loader is closed.
  *
- * The loader borrows the reader: from open to close nothing else may use it. Its functions are for one thread at a time. Only opening starts a
- * thread; it has the name "shmb-loader", all signals blocked, and the scheduling of the thread that opened it. In a forked child there is no thread: every
- * call is -EOWNERDEAD, the last snapshot stays readable, and closing only frees memory.
+ * The loader borrows the reader: from open to close nothing else may use it. Its functions are for one thread at a time. Only opening
+ * starts a thread; it has the name "shmb-loader", all signals blocked, and the scheduling of the thread that opened it. In a forked child
+ * there is no thread: every call is -EOWNERDEAD, the last snapshot stays readable, and closing only frees memory.
  */
 
 #include "shmb.h"
@@ -32,17 +32,22 @@ extern "C" {
 struct shmb_loader;
 
 /*
- * Starts a loader on a reader. What is there is loaded before it returns, so that the first snapshot is there as soon as there is any element.
+ * Starts a loader on a reader. What is there is loaded before it returns, so that the first snapshot is there as soon as there is any
+ * element.
  *   -ENOMEM no memory for three copies    -EAGAIN no thread can be started    -EBADMSG, -EOWNERDEAD as when reading
  */
 SHMB_PUBLIC int shmb_loader_open_value(struct shmb_loader **out, struct shmb_value_reader *reader);
 SHMB_PUBLIC int shmb_loader_open_ring(struct shmb_loader **out, struct shmb_ring_reader *reader);
-/* Ends the thread and frees the buffers, at once whatever becomes of writer and broker. Snapshots are gone then. The reader is the caller's again. */
+/*
+ * Ends the thread and frees the buffers, at once whatever becomes of writer and broker. Snapshots are gone then. The reader is the
+ * caller's again.
+ */
 SHMB_PUBLIC struct shmb_loader *shmb_loader_close(struct shmb_loader *loader);
 
 /*
- * The newest element that was loaded: *payload points to it, sample (may be NULL) has its number; sample->missed counts the elements between this
- * snapshot and the one before that were not shown. Where nothing new was loaded it is the same as before. No system call, no copy.
+ * The newest element that was loaded: *payload points to it, sample (may be NULL) has its number; sample->missed counts the elements
+ * between this snapshot and the one before that were not shown. Where nothing new was loaded it is the same as before. No system call, no
+ * copy.
  *   -ENODATA no element yet (*payload is NULL)    -EOWNERDEAD after fork (*payload is the last snapshot)
  */
 SHMB_PUBLIC int shmb_loader_snapshot(struct shmb_loader *loader, const void **payload, struct shmb_sample *sample);

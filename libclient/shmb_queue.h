@@ -8,17 +8,17 @@
  *   producer                                                  consumer
  *   shmb_queue_push(producer, &command);                      shmb_queue_pop_until(consumer, &command, &sample, SHMB_FOREVER);
  *
- * Items are numbered, from 0, through all producers. An item is consumed when the consumer says so: shmb_queue_pop says it with the copy, in
- * place it is said by shmb_queue_release. What is in the queue outlives both sides. The next consumer begins with the oldest item that is not
- * consumed, so an item that its predecessor had peeked at and not released comes again, under the same number: who must not do a thing twice
- * keeps the number of what was done last. The next producer goes on with the number after the last item that was pushed: what died with it was
- * either pushed whole or not at all.
+ * Items are numbered, from 0, through all producers. An item is consumed when the consumer says so: shmb_queue_pop says it with the copy,
+ * in place it is said by shmb_queue_release. What is in the queue outlives both sides. The next consumer begins with the oldest item that
+ * is not consumed, so an item that its predecessor had peeked at and not released comes again, under the same number: who must not do a
+ * thing twice keeps the number of what was done last. The next producer goes on with the number after the last item that was pushed: what
+ * died with it was either pushed whole or not at all.
  *
  * Neither side can spoil the other's memory. Positions and ids that cannot be, left by a process that writes where it should not, end in
  * -EPROTO and are not followed.
  *
- * Producer and consumer handles are for one thread at a time each. No function but those with a deadline blocks; none allocates; push and pop make
- * no system call unless the other side sleeps. In a forked child every call is -EOWNERDEAD and closing only frees memory.
+ * Producer and consumer handles are for one thread at a time each. No function but those with a deadline blocks; none allocates; push and
+ * pop make no system call unless the other side sleeps. In a forked child every call is -EOWNERDEAD and closing only frees memory.
  */
 
 #include "shmb.h"
@@ -34,8 +34,8 @@ struct shmb_queue_consumer;
 /* ---- producer ---- */
 
 /*
- * Opens the producing end; makes the queue where there is none. options->capacity is the number of items it holds: a power of two from 2 to
- * 2^20, default 16. options->stamped: each item carries the time of its push. Errors as for every writer (shmb.h), and
+ * Opens the producing end; makes the queue where there is none. options->capacity is the number of items it holds: a power of two from 2
+ * to 2^20, default 16. options->stamped: each item carries the time of its push. Errors as for every writer (shmb.h), and
  *   -EUSERS the queue has no reader area, so that nobody could consume      -EPROTO the consumer's position cannot be
  */
 SHMB_PUBLIC int shmb_queue_producer_open(struct shmb_queue_producer **out, struct shmb *broker, const char *name,
@@ -51,21 +51,22 @@ SHMB_PUBLIC int shmb_queue_push(struct shmb_queue_producer *producer, const void
 /* Likewise, but waits for room until the deadline. Not -EAGAIN but -ETIMEDOUT. */
 SHMB_PUBLIC int shmb_queue_push_until(struct shmb_queue_producer *producer, const void *payload, uint64_t deadline_ns);
 /*
- * Pushes as many of `count` items as there is room for; they lie one behind the other at `payloads`, type->size bytes apart. *pushed says how
- * many; 0 where it is at least one. A consumer that sleeps is woken once, after the last. Errors as push, nothing pushed.
+ * Pushes as many of `count` items as there is room for; they lie one behind the other at `payloads`, type->size bytes apart. *pushed says
+ * how many; 0 where it is at least one. A consumer that sleeps is woken once, after the last. Errors as push, nothing pushed.
  */
 SHMB_PUBLIC int shmb_queue_push_batch(struct shmb_queue_producer *producer, const void *payloads, size_t count, size_t *pushed);
 
 /*
- * In place: *payload is where the next item is to be written, type->size bytes, until it is committed (pushed) or aborted. One at a time. What
- * lies there before is of no meaning. Claim: errors as push. Commit: -EPERM nothing is claimed; -ESTALE, -EOWNERDEAD; nothing is pushed then. Abort: -EPERM,
- * -EOWNERDEAD.
+ * In place: *payload is where the next item is to be written, type->size bytes, until it is committed (pushed) or aborted. One at a time.
+ * What lies there before is of no meaning. Claim: errors as push. Commit: -EPERM nothing is claimed; -ESTALE, -EOWNERDEAD; nothing is
+ * pushed then. Abort: -EPERM, -EOWNERDEAD.
  */
 SHMB_PUBLIC int shmb_queue_claim(struct shmb_queue_producer *producer, void **payload);
 SHMB_PUBLIC int shmb_queue_commit(struct shmb_queue_producer *producer);
 SHMB_PUBLIC int shmb_queue_abort(struct shmb_queue_producer *producer);
 
-/* Waits until there is room for an item. 0; -ETIMEDOUT; -ECANCELED; -ESTALE the lease was taken away or the queue removed; -EPROTO; -EOWNERDEAD
+/* Waits until there is room for an item. 0; -ETIMEDOUT; -ECANCELED; -ESTALE the lease was taken away or the queue removed; -EPROTO;
+ * -EOWNERDEAD
  * after fork. A dead consumer is no reason to end: its successor makes room. */
 SHMB_PUBLIC int shmb_queue_wait_room(struct shmb_queue_producer *producer, uint64_t deadline_ns);
 /* For shmb_wait_any(), shmb_cancel(), shmb_set_spin(): room for an item. */
@@ -78,8 +79,8 @@ SHMB_PUBLIC int shmb_queue_heartbeat(struct shmb_queue_producer *producer);
 /* ---- consumer ---- */
 
 /*
- * Opens the consuming end of a queue that is there, waiting for its name until `deadline_ns`. `type` NULL: whatever it is. Errors as for every
- * reader (shmb.h), and
+ * Opens the consuming end of a queue that is there, waiting for its name until `deadline_ns`. `type` NULL: whatever it is. Errors as for
+ * every reader (shmb.h), and
  *   -EBUSY another process consumes (shmb_text() names it)    -EUSERS the queue has no reader area, or it belongs to another user
  *   -EPROTO the positions in the queue cannot be
  */
@@ -90,28 +91,29 @@ SHMB_PUBLIC struct shmb_queue_consumer *shmb_queue_consumer_close(struct shmb_qu
 /*
  * Copies the oldest item to `payload` (type->size bytes) and consumes it. sample (may be NULL) has its number. Does not wait.
  *   -ENODATA empty    -ESTALE this handle is not the consumer any more    -EPROTO its place holds what cannot be    -EOWNERDEAD after fork
- * What was peeked at and not released counts as not taken: it is the oldest. Who dies between pop and the use of the copy has lost the item; who
- * must not peeks, uses, releases.
+ * What was peeked at and not released counts as not taken: it is the oldest. Who dies between pop and the use of the copy has lost the
+ * item; who must not peeks, uses, releases.
  */
 SHMB_PUBLIC int shmb_queue_pop(struct shmb_queue_consumer *consumer, void *payload, struct shmb_sample *sample);
 /* Likewise, but waits for an item until the deadline. Not -ENODATA, but what shmb_queue_wait() has to tell. */
 SHMB_PUBLIC int shmb_queue_pop_until(struct shmb_queue_consumer *consumer, void *payload, struct shmb_sample *sample, uint64_t deadline_ns);
-/* Pops up to `count` items, one behind the other at `payloads`; `samples` has room for as many, or is NULL. *popped says how many; 0 where it
+/* Pops up to `count` items, one behind the other at `payloads`; `samples` has room for as many, or is NULL. *popped says how many; 0
+ * where it
  * is at least one. They are consumed together, after the last was copied. Errors as pop, nothing consumed. */
 SHMB_PUBLIC int shmb_queue_pop_batch(struct shmb_queue_consumer *consumer, void *payloads, struct shmb_sample *samples, size_t count,
 				     size_t *popped);
 
 /*
- * In place: *payload is the item `ahead` places behind the oldest one (0: the oldest), where it lies, valid until it is released. It stays as
- * it is unless its producer does what a producer must not. Errors as pop; -ENODATA there are not that many.
+ * In place: *payload is the item `ahead` places behind the oldest one (0: the oldest), where it lies, valid until it is released. It stays
+ * as it is unless its producer does what a producer must not. Errors as pop; -ENODATA there are not that many.
  */
 SHMB_PUBLIC int shmb_queue_peek(struct shmb_queue_consumer *consumer, uint32_t ahead, const void **payload, struct shmb_sample *sample);
 /* Consumes the oldest `count` items, which must have been peeked at: -EPERM otherwise. -ESTALE, -EOWNERDEAD. */
 SHMB_PUBLIC int shmb_queue_release(struct shmb_queue_consumer *consumer, uint32_t count);
 
 /*
- * Waits until there is an item that is not consumed. Results as of every wait (shmb_wait.h): those about the producer come after all its items
- * were consumed, -ESTALE when the queue was removed or replaced and is empty. -EPROTO the producer's counter cannot be.
+ * Waits until there is an item that is not consumed. Results as of every wait (shmb_wait.h): those about the producer come after all its
+ * items were consumed, -ESTALE when the queue was removed or replaced and is empty. -EPROTO the producer's counter cannot be.
  */
 SHMB_PUBLIC int shmb_queue_wait(struct shmb_queue_consumer *consumer, uint64_t deadline_ns);
 /* For shmb_wait_any(), shmb_cancel(), shmb_set_spin(): an item. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks between processes: the lock, and what becomes of it when its holder, or who waits for it, is killed at each step, with and without a
- * daemon at that moment.
+ * Blocks between processes: the lock, and what becomes of it when its holder, or who waits for it, is killed at each step, with and
+ * without a daemon at that moment.
  */
 #include "../support/client.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Queues between processes: either side is killed at each step of everything it does, and what was consumed in the end is compared with what
- * was pushed, number by number: nothing lost, nothing out of order, nothing invented; and what comes twice is what was not released.
+ * Queues between processes: either side is killed at each step of everything it does, and what was consumed in the end is compared with
+ * what was pushed, number by number: nothing lost, nothing out of order, nothing invented; and what comes twice is what was not released.
  */
 #include "../support/client.h"
 

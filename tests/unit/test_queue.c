@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The data path of queues and the lock of blocks on plain memory: order, loss, who comes after whom, sleeping, and words that nobody wrote. */
-#include "libclient/block.h"
+/*
+ * The data path of queues and the lock of blocks on plain memory: order, loss, who comes after whom, sleeping, and words that nobody
+ * wrote.
+ */
 #include "libclient/queue.h"
 #include "libclient/wait.h"
 #include "tests/support/unit.h"
@@ -618,152 +620,6 @@ START_TEST(nobody_is_left_asleep)
 }
 END_TEST
 
-/* ---- blocks ---- */
-
-static void block_setup(struct bench *bench)
-{
-	struct shmb_request request = { .kind = SHMB_KIND_BLOCK, .payload_align = 8, .payload_bytes = 64, .key_field = SHMB_KEY_IS_STAMP };
-
-	memory_setup(bench, &request, 0);
-	bench->card->state = SHMB_STATE_FREE;
-	for (unsigned i = 0; i < 4; i++) {
-		bench->card->cells[i].pid = 100 + (int)i;
-		bench->card->cells[i].incarnation = 1;
-	}
-}
-
-static void sharer(struct bench *bench, struct block *block, uint32_t cell)
-{
-	ck_assert_int_eq(block_init(block, &bench->memory, cell, 1), 0);
-}
-
-START_TEST(lock_and_unlock)
-{
-	struct block a, b;
-	struct bench bench;
-
-	block_setup(&bench);
-	ck_assert_int_eq(block_init(&a, &bench.memory, UINT32_MAX, 1), -EUSERS);
-	sharer(&bench, &a, 0);
-	sharer(&bench, &b, 3);
-	ck_assert_int_eq(block_holder(&a), 0);
-	ck_assert_int_eq(block_unlock(&a), -EPERM);
-	ck_assert_int_eq(block_recovered(&a), -EPERM);
-	ck_assert_int_eq(block_lock(&a, NULL, SHMB_FOREVER), 0);
-	ck_assert_int_eq(block_lock(&a, NULL, SHMB_FOREVER), -EDEADLK);
-	ck_assert_int_eq(block_trylock(&a), -EDEADLK);
-	ck_assert_int_eq(block_holder(&b), 100);
-	ck_assert_int_eq(block_trylock(&b), -EBUSY);
-	ck_assert_int_eq(block_unlock(&b), -EPERM);
-	ck_assert_int_eq(block_lock(&b, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
-	ck_assert_int_eq(block_lock(&b, NULL, in_ms(10)), -ETIMEDOUT);
-	ck_assert_int_eq(block_unlock(&a), 0);
-	ck_assert_uint_eq(bench.data->lock, 0);
-	ck_assert_int_eq(block_trylock(&b), 0);
-	ck_assert_int_eq(block_holder(&a), 103);
-	ck_assert_int_eq(block_unlock(&b), 0);
-	bench_teardown(&bench);
-}
-END_TEST
-
-/* I2: a handle that has not the lock cannot release it, whatever the word says. */
-START_TEST(what_the_word_says_is_not_believed)
-{
-	struct block a, b;
-	struct bench bench;
-
-	block_setup(&bench);
-	sharer(&bench, &a, 0);
-	sharer(&bench, &b, 1);
-	bench.data->lock = 2; /* names b, which has not locked */
-	ck_assert_int_eq(block_unlock(&b), -EPERM);
-	ck_assert_int_eq(block_trylock(&b), -EBUSY);
-	ck_assert_int_eq(block_lock(&a, NULL, in_ms(5)), -ETIMEDOUT);
-	bench.data->lock = 0xffff; /* no cell at all */
-	ck_assert_int_eq(block_trylock(&a), -EBUSY);
-	ck_assert_int_eq(block_holder(&a), 0);
-	bench.data->lock = 0;
-	ck_assert_int_eq(block_lock(&a, NULL, SHMB_FOREVER), 0);
-	bench.data->lock = 2; /* taken from it */
-	ck_assert_int_eq(block_unlock(&a), -ESTALE);
-	ck_assert_uint_eq(bench.data->lock, 2);
-	ck_assert_int_eq(block_unlock(&a), -EPERM);
-	bench.data->lock = 0;
-	bench.card->cells[0].incarnation = 2;
-	ck_assert_int_eq(block_trylock(&a), -ESTALE);
-	bench.card->state = SHMB_STATE_REMOVED;
-	ck_assert_int_eq(block_trylock(&b), -ESTALE);
-	guard = 0;
-	ck_assert_int_eq(block_trylock(&b), -EOWNERDEAD);
-	ck_assert_int_eq(block_unlock(&b), -EOWNERDEAD);
-	ck_assert_int_eq(block_recovered(&b), -EOWNERDEAD);
-	ck_assert_int_eq(block_holder(&b), 0);
-	guard = 1;
-	bench_teardown(&bench);
-}
-END_TEST
-
-START_TEST(the_dead_are_told_of_until_somebody_has_mended)
-{
-	struct block a, b;
-	struct bench bench;
-
-	block_setup(&bench);
-	sharer(&bench, &a, 0);
-	sharer(&bench, &b, 1);
-	ck_assert_int_eq(block_lock(&a, NULL, SHMB_FOREVER), 0);
-	bench.data->lock = SHMB_LOCK_OWNER_DIED; /* as the broker does */
-	ck_assert_int_eq(block_lock(&b, NULL, SHMB_FOREVER), SHMB_BLOCK_OWNER_DIED);
-	ck_assert_uint_eq(bench.data->lock, 2);
-	ck_assert_int_eq(block_unlock(&b), 0);
-	ck_assert_uint_eq(bench.data->lock, SHMB_LOCK_OWNER_DIED);
-	ck_assert_int_eq(block_unlock(&a), -ESTALE);
-	ck_assert_int_eq(block_trylock(&a), SHMB_BLOCK_OWNER_DIED);
-	ck_assert_int_eq(block_recovered(&a), 0);
-	ck_assert_int_eq(block_unlock(&a), 0);
-	ck_assert_int_eq(block_trylock(&b), 0);
-	ck_assert_int_eq(block_unlock(&b), 0);
-	bench_teardown(&bench);
-}
-END_TEST
-
-struct adder {
-	struct block block;
-	uint64_t *sum;
-};
-
-static void *add(void *arg)
-{
-	struct adder *adder = arg;
-
-	for (int i = 0; i < 20000; i++) {
-		ck_assert_int_eq(block_lock(&adder->block, NULL, in_ms(10000)), 0);
-		++*adder->sum;
-		ck_assert_int_eq(block_unlock(&adder->block), 0);
-	}
-	return NULL;
-}
-
-START_TEST(one_at_a_time)
-{
-	struct adder adders[4];
-	pthread_t threads[4];
-	struct bench bench;
-
-	block_setup(&bench);
-	for (uint32_t i = 0; i < 4; i++) {
-		sharer(&bench, &adders[i].block, i);
-		adders[i].sum = (uint64_t *)adders[i].block.payload;
-		pthread_create(&threads[i], NULL, add, &adders[i]);
-	}
-	for (int i = 0; i < 4; i++)
-		pthread_join(threads[i], NULL);
-	ck_assert_uint_eq(*adders[0].sum, 80000);
-	ck_assert_uint_eq(bench.data->lock, 0);
-	bench_teardown(&bench);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("queue");
@@ -782,9 +638,5 @@ int main(void)
 	unit_add(suite, without_an_area_nobody_can_consume, 20);
 	unit_add(suite, defect_P3_both_sides_block, 60);
 	unit_add(suite, nobody_is_left_asleep, 20);
-	unit_add(suite, lock_and_unlock, 20);
-	unit_add(suite, what_the_word_says_is_not_believed, 20);
-	unit_add(suite, the_dead_are_told_of_until_somebody_has_mended, 20);
-	unit_add(suite, one_at_a_time, 30);
 	return unit_run(suite);
 }
