@@ -16,8 +16,11 @@
 mod harness;
 
 mod bind;
+mod block;
 mod counter;
+mod frame;
 mod key;
+mod queue;
 mod repair;
 mod slot;
 mod verdict;
