@@ -55,6 +55,12 @@
 		}                                                                                                                          \
 	}
 
+#ifdef BENCH_CK
+#define QUEUE_OTHERS &queue_two_ck
+#else
+#define QUEUE_OTHERS NULL
+#endif
+
 enum { SMALL = 64, PAGE = 4096, MIB = 1 << 20, FULL_HD = 1920 * 1080 * 3 };
 
 const struct bench_case bench_cases[] = {
@@ -87,6 +93,6 @@ const struct bench_case bench_cases[] = {
 	DISTINCT(SMALL),
 	DISTINCT(PAGE),
 	DISTINCT(MIB),
-	{ "queue.spsc", 2, SMALL, 256, { &queue_two_shmbroker } },
+	{ "queue.spsc", 2, SMALL, 256, { &queue_two_shmbroker, QUEUE_OTHERS } },
 };
 const size_t bench_case_count = sizeof(bench_cases) / sizeof(bench_cases[0]);

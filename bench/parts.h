@@ -12,6 +12,10 @@ extern const struct bench_impl handover_shmbroker;
 extern const struct bench_impl closest_shmbroker, bracket_shmbroker, fresh_shmbroker, pick_memcpy, pick_two_memcpy;
 /* queue.c */
 extern const struct bench_impl queue_shmbroker, queue_two_shmbroker;
+#ifdef BENCH_CK
+/* ck.c */
+extern const struct bench_impl queue_two_ck;
+#endif
 /* latency.c */
 extern const struct bench_impl spin_raw_flag, spin_shmbroker, blocked_raw_futex, blocked_shmbroker;
 /* distinct.c */
