@@ -142,7 +142,13 @@ START_TEST(no_clock_on_the_data_path)
 	broker_start(&b, NULL);
 	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		for (unsigned s = 0; s < 5; s++) {
-			ck_assert_int_eq(quiet(&b, kinds[k], sizes[s], "clock", out, sizeof(out)), 0);
+			int status = quiet(&b, kinds[k], sizes[s], "clock", out, sizeof(out));
+
+			if (status == 77) {
+				broker_finish(&b);
+				TEST_SKIP("clock_gettime belongs to a sanitizer here");
+			}
+			ck_assert_int_eq(status, 0);
 			ck_assert_msg(strcmp(out, "0\n") == 0, "%s of %s bytes: clock calls: %s", kinds[k], sizes[s], out);
 		}
 	}
