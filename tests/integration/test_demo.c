@@ -21,6 +21,14 @@ static const char *demo(void)
 	return given != NULL ? given : SHMB_BUILT_DEMO;
 }
 
+#define NEEDS_DEMO()                                                                                                                       \
+	do {                                                                                                                               \
+		if (demo()[0] == '\0')                                                                                                     \
+			TEST_SKIP("the demo is not built");                                                                                \
+		if (getenv("SHMB_TEST_WRAPPER") != NULL)                                                                                   \
+			TEST_SKIP("the demo starts its programs itself, without the wrapper");                                             \
+	} while (0)
+
 /* The demo's own children end with it; what it leaves is looked for in /tmp and /dev/shm. */
 static char *surroundings(void)
 {
@@ -48,11 +56,11 @@ static char *surroundings(void)
 START_TEST(demo_proves_what_it_says)
 {
 	struct program_result result;
-	char *before = surroundings();
+	char *before;
 	char *after;
 
-	if (demo()[0] == '\0')
-		TEST_SKIP("the demo is not built");
+	NEEDS_DEMO();
+	before = surroundings();
 	program_run(&result, NULL, ARGV(demo(), "--seconds", "4"));
 	ck_assert_msg(result.status == 0, "exit status %d:\n%s\n%s", result.status, result.out, result.err);
 	ck_assert_msg(strstr(result.out, "lost 0, torn 0, leaked 0") != NULL, "it does not say so:\n%s", result.out);
@@ -68,8 +76,7 @@ START_TEST(demo_fails_with_a_corrupted_sample)
 {
 	struct program_result result;
 
-	if (demo()[0] == '\0')
-		TEST_SKIP("the demo is not built");
+	NEEDS_DEMO();
 	program_run(&result, NULL, ARGV(demo(), "--seconds", "4", "--corrupt"));
 	ck_assert_msg(result.status > 0, "exit status %d:\n%s\n%s", result.status, result.out, result.err);
 	ck_assert_msg(strstr(result.out, "lost 0, torn 0, leaked 0") == NULL, "the corrupted sample was not counted:\n%s", result.out);
