@@ -30,6 +30,7 @@ static const char memcpy_name[] = "memcpy";
 static const char seqlock_name[] = "seqlock_wake_always";
 
 static const struct goal goals[] = {
+	{ "value.store_load", 1, 64, AT_MOST_NS, 15, NULL }, /* of the first version; the next row is where it should go */
 	{ "value.store_load", 1, 64, AT_MOST_NS, 10, NULL },
 	{ "value.store_load", 1, 64, FASTER_TIMES, 28, seqlock_name },
 	{ "value.store_load", 1, 4096, AT_MOST_TIMES, 1.25, memcpy_name },
@@ -47,7 +48,7 @@ static const struct goal goals[] = {
 	{ "latency.spin", 2, 64, AT_MOST_TIMES, 1.4, "raw_flag" },
 	{ "latency.blocked", 2, 64, AT_MOST_TIMES, 1.05, "raw_futex" },
 	{ "throughput.distinct", 2, 64, FASTER_TIMES, 3, seqlock_name },
-	{ "throughput.distinct", 2, 4096, SEEN_AT_LEAST, 0.9, NULL },
+	{ "throughput.distinct", 2, 4096, FASTER_TIMES, 3, seqlock_name },
 	{ "throughput.distinct", 2, 1 << 20, SEEN_AT_LEAST, 0.9, NULL },
 	{ "queue.spsc", 2, 64, FASTER_TIMES, 1.5, "ck_ring" },
 };
