@@ -162,7 +162,9 @@ int block_unlock(struct block *block)
 	word = atomic_load_explicit(lock, memory_order_relaxed);
 	SHMB_STEP("block.unlocking");
 	do {
-		if ((word & SHMB_LOCK_CELL) != block->mark)
+		/* The broker may have given up this handle and given its cell to somebody, whose lock this is then. */
+		if ((word & SHMB_LOCK_CELL) != block->mark ||
+		    atomic_load_explicit(&block->owner->incarnation, memory_order_relaxed) != block->incarnation)
 			return text_fail(-ESTALE, "the lock was taken from this handle while it was held");
 		/* ORDER block.lock (release). Partners: take(), lock_take_away().
 		 * Orders:  our changes of the payload -> lock word.

@@ -280,8 +280,8 @@ int queue_wait_room(struct queue_producer *producer, uint64_t deadline_ns)
 	unsigned which;
 	int r = wait_any(&waitable, 1, deadline_ns, &which);
 
-	/* Else the next release would wake nobody. */
-	if (producer->flag & 1)
+	/* Else the next release would wake nobody. A forked child has no data to write to, and a flag of its parent's to write. */
+	if ((producer->flag & 1) != 0 && is_ours(producer->slots.guard))
 		flag_set(producer, producer->flag + 1);
 	return r;
 }

@@ -116,7 +116,11 @@ START_TEST(what_the_word_says_is_not_believed)
 	ck_assert_uint_eq(bench.data->lock, 2);
 	ck_assert_int_eq(block_unlock(&a), -EPERM);
 	bench.data->lock = 0;
-	bench.card->cells[0].incarnation = 2;
+	ck_assert_int_eq(block_lock(&a, NULL, SHMB_FOREVER), 0);
+	bench.card->cells[0].incarnation = 2; /* cell and lock are another's now */
+	ck_assert_int_eq(block_unlock(&a), -ESTALE);
+	ck_assert_uint_eq(bench.data->lock, 1);
+	bench.data->lock = 0;
 	ck_assert_int_eq(block_trylock(&a), -ESTALE);
 	bench.card->state = SHMB_STATE_REMOVED;
 	ck_assert_int_eq(block_trylock(&b), -ESTALE);

@@ -465,11 +465,14 @@ START_TEST(who_has_lost_it_is_told)
 	bench.card->cells[0].pid = 0;
 	ck_assert_int_eq(pop_result(&bench), -ESTALE);
 	ck_assert_uint_eq(bench.area->cells[0].position, 1);
+	bench.data->queue_flag = 3; /* a wait for several leaves it odd */
+	bench.producer.flag = 3;
 	guard = 0;
 	ck_assert_int_eq(pop_result(&bench), -EOWNERDEAD);
 	ck_assert_int_eq(push(&bench), -EOWNERDEAD);
 	ck_assert_int_eq(queue_abort(&bench.producer), -EOWNERDEAD);
 	ck_assert_int_eq(queue_wait_room(&bench.producer, SHMB_FOREVER), -EOWNERDEAD);
+	ck_assert_uint_eq(bench.data->queue_flag, 3); /* in a child it is not there */
 	guard = 1;
 	bench_teardown(&bench);
 }
