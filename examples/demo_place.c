@@ -50,8 +50,9 @@ int place_init(struct place *place)
 	snprintf(place->socket, sizeof(place->socket), "%.*s/run/control.sock", PLACE_PATH_MAX - 32, place->base);
 	snprintf(place->notify, sizeof(place->notify), "%.*s/notify", PLACE_PATH_MAX - 32, place->base);
 	snprintf(place->log, sizeof(place->log), "%.*s/log", PLACE_PATH_MAX - 32, place->base);
-	snprintf(place->shm, sizeof(place->shm), "/dev/shm/shmb-demo-XXXXXX");
-	if (!mkdtemp(place->shm)) /* a machine without /dev/shm: ordinary files do as well, only slower */
+	/* Under the same name, so that who sees one finds the other. */
+	snprintf(place->shm, sizeof(place->shm), "/dev/shm/%s", strrchr(place->base, '/') + 1);
+	if (mkdir(place->shm, 0700) < 0) /* a machine without /dev/shm: ordinary files do as well, only slower */
 		snprintf(place->shm, sizeof(place->shm), "%.*s/shm", PLACE_PATH_MAX - 32, place->base);
 	r = mkdir(place->runtime, 0700) < 0 ? -errno : place_notify_open(place);
 	if (r < 0) {
