@@ -208,6 +208,7 @@ START_TEST(several_readers_get_everything)
 	static const char *const kinds[] = { "ring", "value" };
 	struct program readers[READERS];
 	struct program writer;
+	struct answer wrote;
 	struct broker b;
 
 	broker_start(&b, NULL);
@@ -221,12 +222,10 @@ START_TEST(several_readers_get_everything)
 		}
 		worker_must(&writer, "run period=500");
 		sleep_ms(300);
-		ASSERT_RESULT(worker_ask(&writer, "stop"), 0);
+		wrote = worker_must(&writer, "stop");
 		for (unsigned i = 0; i < READERS; i++) {
-			struct answer end;
+			struct answer end = worker_must(&readers[i], "stop last=%u", (unsigned)wrote.v[0] - 1);
 
-			sleep_ms(30);
-			end = worker_must(&readers[i], "stop");
 			ck_assert_uint_gt(end.v[0], 100);
 			ck_assert_msg(end.v[2] == 0 && end.v[3] == 0 && end.v[6] == 0, "torn %d backward %d other errors %d", (int)end.v[2],
 				      (int)end.v[3], (int)end.v[6]);

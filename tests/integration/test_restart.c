@@ -50,8 +50,7 @@ START_TEST(nothing_is_lost_while_the_daemon_is_killed)
 	for (unsigned k = 0; k < 2; k++) {
 		struct answer wrote = worker_must(&writers[k], "stop");
 
-		sleep_ms(50);
-		end = worker_must(&readers[k], "stop");
+		end = worker_must(&readers[k], "stop last=%u", (unsigned)wrote.v[0] - 1);
 		ck_assert_msg(end.v[2] == 0 && end.v[3] == 0 && end.v[4] == 0 && end.v[5] == 0 && end.v[6] == 0,
 			      "%s: torn %d backward %d dead %d closed %d other errors %d", kinds[k], (int)end.v[2], (int)end.v[3],
 			      (int)end.v[4], (int)end.v[5], (int)end.v[6]);
@@ -325,9 +324,8 @@ START_TEST(orderly_restart_keeps_everything)
 	sleep_ms(50);
 	broker_restart(&b);
 	sleep_ms(50);
-	worker_must(&writer, "stop");
-	sleep_ms(50);
-	end = worker_must(&reader, "stop");
+	end = worker_must(&writer, "stop");
+	end = worker_must(&reader, "stop last=%u", (unsigned)end.v[0] - 1);
 	ck_assert(end.v[1] == 0 && end.v[2] == 0 && end.v[3] == 0 && end.v[4] == 0 && end.v[5] == 0 && end.v[6] == 0);
 	worker_must(&writer, "close-writer");
 	ck_assert_uint_gt(worker_must(&writer, "writer name=kept bytes=64 capacity=1024").v[0], 50);
@@ -368,9 +366,8 @@ START_TEST(restart_storm)
 			worker_must(&client, "close-writer");
 		worker_quit(&client);
 	}
-	worker_must(&writer, "stop");
-	sleep_ms(50);
-	end = worker_must(&reader, "stop");
+	end = worker_must(&writer, "stop");
+	end = worker_must(&reader, "stop last=%u", (unsigned)end.v[0] - 1);
 	ck_assert(end.v[1] == 0 && end.v[2] == 0 && end.v[3] == 0 && end.v[4] == 0 && end.v[5] == 0 && end.v[6] == 0);
 	worker_quit(&writer);
 	worker_quit(&reader);

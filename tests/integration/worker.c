@@ -10,7 +10,8 @@
  *   latest / next / read n=                    -> number missed stamp salt torn
  *   wait deadline=MS|forever                   -> time of its end
  *   watch                                      ->                     reads all until the next command;
- *   stop                                       -> samples missed torn backward dead closed others last first again
+ *   stop [last=N]                              -> samples missed torn backward dead closed others last first again
+ *                                                 with last=, after number N has come (or 15 s have passed)
  *   bounds                                     -> oldest next
  *   status                                     -> condition pid epoch oldest next heartbeat generation
  *   heartbeat, close-writer, close-reader, disconnect, remove name=, ping
@@ -323,10 +324,21 @@ static void watch_sample(struct worker *worker, const struct shmb_sample *sample
 	tally->last = sample->number;
 }
 
+/* `stop last=N` before number N has come: go on a little. */
+static bool watch_goes_on(struct worker *worker, uint64_t *until)
+{
+	uint64_t last = number(worker, "last", 0);
+
+	if (*until == 0)
+		*until = shmb_now_ns() + UINT64_C(15000000000);
+	return argument(worker, "last") != NULL && (worker->tally.samples == 0 || worker->tally.last < last) && shmb_now_ns() < *until;
+}
+
 static int watch(struct worker *worker)
 {
 	struct tally *tally = &worker->tally;
-	int got;
+	uint64_t until = 0;
+	int got = 0;
 
 	memset(tally, 0, sizeof(*tally));
 	answer(0, "%s", "");
@@ -345,8 +357,9 @@ static int watch(struct worker *worker)
 		tally->dead += r == -EOWNERDEAD;
 		tally->closed += r == -EPIPE;
 		tally->others += r != 0 && r != -ENODATA && r != -ETIMEDOUT && r != -EAGAIN && r != -EOWNERDEAD && r != -EPIPE;
-		got = command(worker, 0);
-	} while (got == 0);
+		if (got == 0)
+			got = command(worker, 0);
+	} while (got == 0 || (got > 0 && watch_goes_on(worker, &until)));
 	if (got > 0)
 		answer(0, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu", (unsigned long long)tally->samples,
 		       (unsigned long long)tally->missed, (unsigned long long)tally->torn, (unsigned long long)tally->backward,
