@@ -56,69 +56,6 @@ static void lease_verdict_store(struct shmb_shm_card *card, uint64_t epoch, enum
 	atomic_store_explicit(&card->writer, shmb_writer_word(epoch, verdict), memory_order_release);
 }
 
-/* ---- grant ---- */
-
-static int lease_write(void *arg)
-{
-	struct lease_work *work = arg;
-	struct shmb_shm_card *card = work->parts->card;
-	int r = parts_check(work->parts, work->segment);
-
-	if (r < 0)
-		return r;
-	if (atomic_load_explicit(&card->lease_pid, memory_order_relaxed) != 0)
-		return -EBUSY;
-	memcpy(work->parts->record->lease_cookie, work->who->cookie, SHMB_COOKIE_BYTES);
-	SHMB_STEP("grant.cookie");
-	atomic_store_explicit(&card->lease_uid, work->who->uid, memory_order_relaxed);
-	atomic_store_explicit(&card->lease_start, work->who->start_time, memory_order_relaxed);
-	SHMB_STEP("grant.start");
-	atomic_store_explicit(&card->lease_epoch, work->epoch, memory_order_relaxed);
-	SHMB_STEP("grant.epoch");
-	/* Release: for the broker that comes after this one, the compiler must not move the stores above below it. */
-	atomic_store_explicit(&card->lease_pid, work->who->pid, memory_order_release);
-	SHMB_STEP("grant.pid");
-	lease_verdict_store(card, work->epoch, SHMB_WRITER_ALIVE);
-	SHMB_STEP("grant.writer");
-	lease_state_store(card, work->epoch, SHMB_STATE_HELD);
-	SHMB_STEP("grant.state");
-	return 0;
-}
-
-int segment_grant(struct store *store, struct segment *segment, const struct holder *who)
-{
-	auto_parts struct parts parts = { 0 };
-	auto_close int data_fd = -1;
-	struct lease_work work = { .parts = &parts, .segment = segment, .who = who, .epoch = segment->epoch + 1 };
-	struct repair repair;
-	int r;
-
-	if (who->pid <= 0)
-		return -EOPNOTSUPP; /* a process the broker cannot see cannot be watched */
-	if (segment->state != SHMB_STATE_FREE || segment->lease.pid != 0)
-		return -EBUSY;
-	/* Nothing should be left to mend: a writer that closed in order and went on writing all the same is the exception. */
-	data_fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
-	if (data_fd < 0)
-		return data_fd;
-	r = repair_data(data_fd, &segment->geometry, &repair);
-	if (r < 0)
-		return r;
-	if (repair.next >= SHMB_NUMBER_MAX)
-		return -EOVERFLOW;
-	r = parts_map(store, segment, true, &parts);
-	if (r < 0)
-		return r;
-	r = foreign_call(lease_write, &work);
-	if (r < 0)
-		return r == -EFAULT ? -EBADMSG : r;
-	segment->epoch = work.epoch;
-	segment->state = SHMB_STATE_HELD;
-	segment->writer = SHMB_WRITER_ALIVE;
-	segment->lease = *who;
-	return 0;
-}
-
 /* ---- release ---- */
 
 static int lease_stop(void *arg)
@@ -210,6 +147,96 @@ int segment_release(struct store *store, struct segment *segment, enum shmb_writ
 	if (repaired != NULL)
 		*repaired = mended;
 	return r == -EFAULT ? -EBADMSG : r;
+}
+
+/* ---- grant ---- */
+
+static int lease_write(void *arg)
+{
+	struct lease_work *work = arg;
+	struct shmb_shm_card *card = work->parts->card;
+	int r = parts_check(work->parts, work->segment);
+
+	if (r < 0)
+		return r;
+	if (atomic_load_explicit(&card->lease_pid, memory_order_relaxed) != 0)
+		return -EBUSY;
+	memcpy(work->parts->record->lease_cookie, work->who->cookie, SHMB_COOKIE_BYTES);
+	SHMB_STEP("grant.cookie");
+	atomic_store_explicit(&card->lease_uid, work->who->uid, memory_order_relaxed);
+	atomic_store_explicit(&card->lease_start, work->who->start_time, memory_order_relaxed);
+	SHMB_STEP("grant.start");
+	atomic_store_explicit(&card->lease_epoch, work->epoch, memory_order_relaxed);
+	SHMB_STEP("grant.epoch");
+	/* Release: for the broker that comes after this one, the compiler must not move the stores above below it. */
+	atomic_store_explicit(&card->lease_pid, work->who->pid, memory_order_release);
+	SHMB_STEP("grant.pid");
+	lease_verdict_store(card, work->epoch, SHMB_WRITER_ALIVE);
+	SHMB_STEP("grant.writer");
+	lease_state_store(card, work->epoch, SHMB_STATE_HELD);
+	SHMB_STEP("grant.state");
+	return 0;
+}
+
+static int lease_is_left(void *arg)
+{
+	const struct lease_work *work = arg;
+	int r = parts_check(work->parts, work->segment);
+
+	return r < 0 ? r : atomic_load_explicit(&work->parts->card->lease_pid, memory_order_relaxed) != 0;
+}
+
+/* The release before could not reach the files (no descriptor or memory was left): done now, else nobody would write here any more. */
+static int lease_finish(struct store *store, struct segment *segment)
+{
+	auto_parts struct parts parts = { 0 };
+	struct lease_work work = { .parts = &parts, .segment = segment, .epoch = segment->epoch, .state = SHMB_STATE_FREE };
+	unsigned mended;
+	int r = parts_map(store, segment, false, &parts);
+
+	if (r == 0)
+		r = foreign_call(lease_is_left, &work);
+	if (r <= 0)
+		return r;
+	work.verdict = segment->writer == SHMB_WRITER_CLOSED ? SHMB_WRITER_CLOSED : SHMB_WRITER_DEAD;
+	return release(store, segment, &work, &mended);
+}
+
+int segment_grant(struct store *store, struct segment *segment, const struct holder *who)
+{
+	auto_parts struct parts parts = { 0 };
+	auto_close int data_fd = -1;
+	struct lease_work work = { .parts = &parts, .segment = segment, .who = who, .epoch = segment->epoch + 1 };
+	struct repair repair;
+	int r;
+
+	if (who->pid <= 0)
+		return -EOPNOTSUPP; /* a process the broker cannot see cannot be watched */
+	if (segment->state != SHMB_STATE_FREE || segment->lease.pid != 0)
+		return -EBUSY;
+	r = lease_finish(store, segment);
+	if (r < 0)
+		return r == -EFAULT ? -EBADMSG : r;
+	/* Nothing should be left to mend: a writer that closed in order and went on writing all the same is the exception. */
+	data_fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
+	if (data_fd < 0)
+		return data_fd;
+	r = repair_data(data_fd, &segment->geometry, &repair);
+	if (r < 0)
+		return r;
+	if (repair.next >= SHMB_NUMBER_MAX)
+		return -EOVERFLOW;
+	r = parts_map(store, segment, true, &parts);
+	if (r < 0)
+		return r;
+	r = foreign_call(lease_write, &work);
+	if (r < 0)
+		return r == -EFAULT ? -EBADMSG : r;
+	segment->epoch = work.epoch;
+	segment->state = SHMB_STATE_HELD;
+	segment->writer = SHMB_WRITER_ALIVE;
+	segment->lease = *who;
+	return 0;
 }
 
 /* ---- adoption ---- */

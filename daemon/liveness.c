@@ -101,12 +101,16 @@ void liveness_give_up(struct broker *broker, struct attachment *attachment)
 {
 	struct segment *segment = attachment->segment;
 
-	if (attachment->role != SHMB_ROLE_WRITER) {
+	if (attachment->role != SHMB_ROLE_WRITER && attachment->cell == UINT32_MAX) {
 		cell_end(broker, attachment);
 		return;
 	}
 	attachment_orphan(attachment);
-	if (attachment->given_up)
+	/*
+	 * A cell stays its process's: that lives, has the memory mapped and does not know yet, and would store its pins, its position and its lock
+	 * into the cell of the next owner. It ends with the process, or when the client comes back and does not list it.
+	 */
+	if (attachment->role != SHMB_ROLE_WRITER || attachment->given_up)
 		return;
 	segment_release(&broker->store, segment, SHMB_WRITER_GONE, NULL); /* segment.h logs what can go wrong */
 	attachment->given_up = true;

@@ -13,7 +13,7 @@
 
 /* An orderly end of a handle. Frees the attachment in any case; an error says that the segment's files are damaged. */
 int liveness_close(struct broker *broker, struct attachment *attachment);
-/* The client lives but let go of it: a lease is GIVEN_UP (and the attachment stays to see the process end), a cell is free. */
+/* The client lives but let go of it: a lease is GIVEN_UP a cell stays taken; both end with the process. */
 void liveness_give_up(struct broker *broker, struct attachment *attachment);
 /* The process ended: frees the attachment. */
 void liveness_ended(struct broker *broker, struct attachment *attachment);

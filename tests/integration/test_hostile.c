@@ -313,7 +313,7 @@ START_TEST(hostile_reader_delays_only_its_own_waits)
 		for (unsigned i = 0; i < SHMB_PAGE / 8; i++)
 			area[i] = noise() % 2 == 0 ? 0 : noise();
 	munmap(area, SHMB_PAGE);
-	raw_close(&raw);
+	raw_end(&raw);
 	end = worker_must(&writer, "stop");
 	end = worker_must(&reader, "stop last=%u", (unsigned)end.v[0] - 1);
 	ck_assert_msg(end.v[1] == 0 && end.v[2] == 0 && end.v[3] == 0 && end.v[6] == 0, "missed %d torn %d backward %d others %d",

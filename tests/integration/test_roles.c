@@ -93,7 +93,7 @@ START_TEST(one_consumer)
 	ASSERT_OK(open_role(&raw, SHMB_ROLE_CONSUMER, SHMB_KIND_QUEUE, "queue", 3));
 	raw_answer_deinit(&answer);
 	ASSERT_OK(close_handle(&raw, 1)); /* else the broker keeps an eye on this process, which lives on */
-	raw_close(&raw);
+	raw_end(&raw);
 	broker_finish(&b);
 }
 END_TEST
@@ -129,7 +129,7 @@ START_TEST(roles_and_kinds)
 	raw_answer_deinit(&answer);
 	ASSERT_OK(close_handle(&raw, 1));
 	ASSERT_OK(close_handle(&raw, 2));
-	raw_close(&raw);
+	raw_end(&raw);
 	broker_finish(&b);
 }
 END_TEST
@@ -154,7 +154,7 @@ START_TEST(without_areas)
 	ck_assert_uint_eq(answer.fd_count, 2);
 	raw_answer_deinit(&answer);
 	ASSERT_OK(close_handle(&raw, 1));
-	raw_close(&raw);
+	raw_end(&raw);
 	broker_finish(&b);
 }
 END_TEST
@@ -208,7 +208,7 @@ START_TEST(many_sharers)
 	for (int i = 0; i < 3; i++)
 		raw_child_kill(&children[i]);
 	ASSERT_OK(raw_ask(&raw, SHMB_OP_REMOVE, &name, sizeof(name), NULL, 0, &answer));
-	raw_close(&raw);
+	raw_end(&raw);
 	broker_finish(&b);
 }
 END_TEST
@@ -255,7 +255,7 @@ START_TEST(resumed_after_a_restart)
 	sharer = resume_of(SHMB_ROLE_SHARER, "block", 3);
 	broker_kill(&b);
 	broker_restart(&b);
-	raw_close(&raw);
+	raw_end(&raw);
 
 	ASSERT_OK(raw_hello(&raw, b.socket));
 	ASSERT_OK(ask_resume(&raw, queue));
@@ -281,7 +281,7 @@ START_TEST(resumed_after_a_restart)
 	ck_assert_int_eq(reader.role, SHMB_ROLE_SHARER);
 	ck_assert_int_eq(open_role(&raw, SHMB_ROLE_CONSUMER, SHMB_KIND_QUEUE, "queue", 9), -EBUSY);
 	ASSERT_OK(close_handle(&raw, 1));
-	raw_close(&raw);
+	raw_end(&raw);
 
 	/* What is not resumed is given up. */
 	broker_kill(&b);
@@ -290,7 +290,7 @@ START_TEST(resumed_after_a_restart)
 	ASSERT_OK(open_role(&raw, SHMB_ROLE_CONSUMER, SHMB_KIND_QUEUE, "queue", 9));
 	ck_assert_uint_eq(answer.open.cell, SHMB_QUEUE_CELL);
 	raw_answer_deinit(&answer);
-	raw_close(&raw);
+	raw_end(&raw);
 	broker_finish(&b);
 }
 END_TEST
@@ -328,8 +328,8 @@ START_TEST(what_keeps_them)
 	ASSERT_OK(close_handle(&other, 1));
 	ASSERT_OK(close_handle(&other, 2));
 	WAIT_UNTIL(!is_there(&raw, "queue") && !is_there(&raw, "block"));
-	raw_close(&raw);
-	raw_close(&other);
+	raw_end(&raw);
+	raw_end(&other);
 	broker_finish(&b);
 }
 END_TEST

@@ -109,6 +109,20 @@ int raw_ask(struct raw *raw, uint16_t opcode, void *request, size_t size, const 
 	return out->head.result;
 }
 
+void raw_end(struct raw *raw)
+{
+	static struct raw_answer answer;
+
+	for (uint32_t handle = 1; handle <= 32; handle++) {
+		struct shmb_msg_close end = { .handle = handle };
+
+		if (raw_ask(raw, SHMB_OP_CLOSE, &end, sizeof(end), NULL, 0, &answer) < 0)
+			break;
+		raw_answer_deinit(&answer);
+	}
+	raw_close(raw);
+}
+
 int raw_hello(struct raw *raw, const char *socket_path)
 {
 	struct shmb_msg_hello hello = {
