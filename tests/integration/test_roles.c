@@ -334,12 +334,69 @@ START_TEST(what_keeps_them)
 }
 END_TEST
 
+/* A client whose connection is lost lives on with the memory mapped: its cell is nobody else's until it has come back or ended. */
+START_TEST(lost_connection_keeps_its_cell)
+{
+	struct raw writer = { 0 }, lost = { 0 }, other = { 0 };
+	struct broker b;
+	uint32_t cell;
+
+	broker_start(&b, NULL);
+	ASSERT_OK(raw_start(&writer, b.socket));
+	ASSERT_OK(open_kind(&writer, SHMB_KIND_RING, "ring", 1));
+	raw_answer_deinit(&answer);
+	ASSERT_OK(raw_start(&lost, b.socket));
+	ASSERT_OK(open_role(&lost, SHMB_ROLE_READER, SHMB_KIND_RING, "ring", 1));
+	cell = answer.open.cell;
+	raw_answer_deinit(&answer);
+	raw_close(&lost);
+	ASSERT_OK(raw_start(&other, b.socket));
+	ASSERT_OK(open_role(&other, SHMB_ROLE_READER, SHMB_KIND_RING, "ring", 1));
+	ck_assert_uint_ne(answer.open.cell, cell);
+	raw_answer_deinit(&answer);
+	/* It comes back, by the same cookie, and lists nothing: closed. */
+	ASSERT_OK(raw_start(&lost, b.socket));
+	ASSERT_OK(open_role(&other, SHMB_ROLE_READER, SHMB_KIND_RING, "ring", 2));
+	ck_assert_uint_eq(answer.open.cell, cell);
+	raw_answer_deinit(&answer);
+	raw_end(&lost);
+	raw_end(&other);
+	raw_end(&writer);
+	broker_finish(&b);
+}
+END_TEST
+
+/* Likewise a lease: nobody else gets it while the process lives, but what a returning client does not list is free. */
+START_TEST(lost_connection_and_its_lease)
+{
+	struct raw lost = { 0 }, other = { 0 };
+	struct broker b;
+
+	broker_start(&b, NULL);
+	ASSERT_OK(raw_start(&lost, b.socket));
+	ASSERT_OK(open_kind(&lost, SHMB_KIND_RING, "ring", 1));
+	raw_answer_deinit(&answer);
+	raw_close(&lost);
+	ASSERT_OK(raw_start(&other, b.socket));
+	ASSERT_ERROR(open_kind(&other, SHMB_KIND_RING, "ring", 1), ESTALE);
+	raw_answer_deinit(&answer);
+	ASSERT_OK(raw_start(&lost, b.socket));
+	ASSERT_OK(open_kind(&other, SHMB_KIND_RING, "ring", 1));
+	raw_answer_deinit(&answer);
+	raw_end(&lost);
+	raw_end(&other);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("roles");
 
 	suite_add(suite, one_consumer, 20);
 	suite_add(suite, roles_and_kinds, 20);
+	suite_add(suite, lost_connection_keeps_its_cell, 20);
+	suite_add(suite, lost_connection_and_its_lease, 20);
 	suite_add(suite, without_areas, 20);
 	suite_add(suite, many_sharers, 20);
 	suite_add(suite, resumed_after_a_restart, 20);

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 enum { SLOTS = 8 };
@@ -517,6 +518,32 @@ static void sent_by_somebody(void)
 	foreign_call(raise_sigbus, NULL);
 }
 
+/* No descriptor was left when the writer died: the release failed, and the next grant finishes it. */
+START_TEST(release_that_could_not_reach_its_files)
+{
+	struct fixture fixture;
+	struct segment *segment;
+	struct holder one = fixture_holder(101, 1000), two = fixture_holder(102, 1000);
+	struct rlimit limit, none;
+	unsigned mended = 0;
+
+	fixture_open(&fixture);
+	segment = fixture_segment(&fixture, "x");
+	ck_assert_int_eq(segment_grant(&fixture.store, segment, &one), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(segment_release(&fixture.store, segment, SHMB_WRITER_DEAD, &mended), -EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_int_eq(segment_grant(&fixture.store, segment, &two), 0);
+	ck_assert_uint_eq(segment->epoch, 2);
+	ck_assert_int_eq(segment->lease.pid, 102);
+	ck_assert_int_eq(segment_release(&fixture.store, segment, SHMB_WRITER_CLOSED, &mended), 0);
+	ck_assert_int_eq(segment_remove(&fixture.store, segment), 0);
+	fixture_close(&fixture);
+}
+END_TEST
+
 START_TEST(other_faults_are_deadly)
 {
 	ck_assert_int_eq(death_of(touch_what_is_not_foreign), SIGBUS);
@@ -541,6 +568,7 @@ int main(void)
 	unit_add(suite, file_too_short, 5);
 	unit_add(suite, truncated_meanwhile, 20);
 	unit_add(suite, guard, 5);
+	unit_add(suite, release_that_could_not_reach_its_files, 5);
 	unit_add(suite, other_faults_are_deadly, 10);
 	return fixture_end(unit_run(suite));
 }
