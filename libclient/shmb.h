@@ -110,7 +110,8 @@ struct shmb;
  * Connects to the broker. `socket_path` NULL: $SHMBROKER_SOCKET if it is set (and then no other), else
  * $XDG_RUNTIME_DIR/shmbroker/control.sock if that exists, else /run/shmbroker/control.sock.
  *   -ENOENT no socket there, -ECONNREFUSED no daemon behind it, -EACCES this user may not, -ENAMETOOLONG a path over 107 bytes,
- *   -EPROTONOSUPPORT another version, -EBADMSG something else than shmbrokerd answers, -ETIMEDOUT, -ENOMEM, -EMFILE
+ *   -EPROTONOSUPPORT another version, -EBADMSG something else than shmbrokerd answers, -ECONNRESET it ended meanwhile, -ETIMEDOUT,
+ *   -ENOMEM, -EMFILE
  * shmb_disconnect closes what is still open through it; those handles must not be used afterwards. No other thread may be using the
  * connection or its handles meanwhile.
  */
