@@ -6,7 +6,8 @@
  * Who holds what: one handle on one segment, by a process, through a connection.
  *
  *   held       peer set                       the ordinary case
- *   orphaned   peer NULL, given_up false      its connection is gone, it is not: adopted after a restart, or its process is about to end;
+ *   orphaned   peer NULL, given_up false      its connection is gone, it is not: adopted after a restart, its process is about to end, or it is a
+ *                                             cell and its process lives on with the memory mapped;
  *                                             RESUME brings it back, READY without RESUME and the death of the process end it
  *   given up   peer NULL, given_up true       a writer's only: its connection closed while the process lives on; RESUME or the next
  *                                             OPEN_WRITER of the same client bring it back, the death of the process ends it
