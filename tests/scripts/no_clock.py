@@ -27,7 +27,7 @@ def graph(library):
     for line in text.splitlines():
         match = re.match(r"[0-9a-f]+ <([^>]+)>:$", line)
         if match:
-            # A stub of the linkage table is the function it stands for, which is not ours to look into.
+            # An entry of the linkage table is the function it leads to, which is not ours to look into.
             function = None if "@plt" in match[1] else name_of(match[1])
             if function is not None:
                 calls.setdefault(function, set())
