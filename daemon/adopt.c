@@ -7,7 +7,9 @@
 
 #include "broker.h"
 #include "liveness.h"
+#include "event.h"
 #include "log.h"
+#include "policy.h"
 #include "proto/step.h"
 
 static void adopt_lease(struct broker *broker, struct segment *segment)
@@ -18,7 +20,12 @@ static void adopt_lease(struct broker *broker, struct segment *segment)
 		return;
 	attachment = liveness_find_holder(broker, segment);
 	if (attachment != NULL)
-		log_info("%s: adopted with its writer %d (%s)", segment->name, attachment->holder.pid, attachment->process->comm);
+		event_tell(broker,
+			   &(struct event){ .kind = EVENT_ADOPTED,
+					    .segment = segment->name,
+					    .pid = attachment->holder.pid,
+					    .uid = attachment->holder.uid },
+			   "%s: adopted with its writer %d (%s)", segment->name, attachment->holder.pid, attachment->process->comm);
 }
 
 static void adopt_cell(struct broker *broker, struct segment *segment, const struct segment_cell *cell)
@@ -59,6 +66,7 @@ static void on_segment(struct segment *segment, const struct segment_cell *cells
 		segment_free(segment);
 		return;
 	}
+	segment->policy = policy_find(broker->policies, segment->name);
 	broker->adopted++;
 	/* Readers first: a dead writer's line in the log then says how many keep its last value. */
 	for (unsigned i = 0; i < cell_count; i++)

@@ -19,10 +19,10 @@
 #include "log.h"
 #include "notify.h"
 #include "peer.h"
+#include "policy.h"
 #include "proto/step.h"
 
 enum {
-	AREAS_DEFAULT = 4,     /* of a new segment: so many different users can sleep on it */
 	FDS_RESERVED = 32,     /* for what is opened and closed within one request, and ourselves */
 	FDS_FOR_EACH_PEER = 8, /* socket and pidfd; and the descriptors of one answer under way count against us as well */
 };
@@ -89,6 +89,9 @@ static int init(struct broker *broker, const struct options *options)
 	r = loop_new(&broker->loop);
 	if (r < 0)
 		return r;
+	r = policy_set_new_default(&broker->policies, options->linger_ns);
+	if (r < 0)
+		return r;
 	process_table_init(&broker->processes, broker->loop, liveness_process_died, broker);
 	r = reaper_init(&broker->reaper, broker, options->linger_ns);
 	if (r < 0)
@@ -111,7 +114,7 @@ int broker_start(struct broker *broker, const struct options *options)
 	if (r < 0)
 		goto fail_why;
 	/* Reader areas are named files, which their readers could make shorter: only where no other user gets in. */
-	r = store_open(&broker->store, options->shm_dir, broker->listener.is_private ? AREAS_DEFAULT : 0, why);
+	r = store_open(&broker->store, options->shm_dir, broker->listener.is_private ? policy_find(broker->policies, "")->areas : 0, why);
 	if (r < 0) {
 		broker->store.dir_fd = -1;
 		goto fail_why;
@@ -179,5 +182,6 @@ void broker_stop(struct broker *broker)
 	reaper_deinit(&broker->reaper);
 	if (broker->store.dir_fd >= 0)
 		store_close(&broker->store);
+	broker->policies = policy_set_free(broker->policies);
 	broker->loop = loop_free(broker->loop);
 }

@@ -23,6 +23,7 @@
 
 struct old_page;
 struct peer;
+struct policy_set;
 
 struct broker {
 	const struct options *options;
@@ -34,6 +35,7 @@ struct broker {
 	struct reaper reaper;
 	struct closer closer;
 	struct interest_list interests;
+	struct policy_set *policies;
 
 	LIST_HEAD(, old_page) old_pages; /* liveness.h */
 	LIST_HEAD(, peer) peers;

@@ -17,6 +17,7 @@
 #include "log.h"
 #include "match.h"
 #include "peer.h"
+#include "policy.h"
 #include "proto/schema.h"
 #include "proto/step.h"
 
@@ -278,6 +279,7 @@ static struct segment *make_segment(struct peer *peer, const struct shmb_msg_ope
 		reply_error(reply, &open->head, r, "%s cannot be made: %s", open->name, strerror(-r));
 		return NULL;
 	}
+	segment->policy = policy_find(broker->policies, segment->name);
 	return segment;
 }
 

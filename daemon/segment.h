@@ -30,6 +30,7 @@ struct holder {
 };
 
 struct attachment; /* attachment.h */
+struct policy;	   /* policy.h */
 
 /* Roles that own a cell of the card's table, and so keep the segment alive and are found again after a restart. */
 static inline bool role_has_cell(unsigned role)
@@ -76,6 +77,7 @@ struct segment {
 	struct holder lease; /* pid 0: free */
 	uint32_t cells_used;
 
+	const struct policy *policy;	     /* of the broker's set; set when the registry takes it, and at a reload */
 	LIST_HEAD(, attachment) attachments; /* handles open on it; the supervision side's */
 	uint64_t idle_since_ns;		     /* CLOCK_MONOTONIC since when nobody writes or reads it, 0 in use; the reaper's */
 	TAILQ_ENTRY(segment) idle_link;
