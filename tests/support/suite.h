@@ -7,6 +7,8 @@
  * bounded, and the check after each test that nothing is left of it.
  *
  *   SHMB_TEST_SLOW=N      all waits and time-outs N times as long (emulators, valgrind)
+ *   SHMB_TEST_HURRY=N     waits 1/N as long (for a run that is expected to fail)
+ *   SHMB_TEST_NO_SKIP=1   a skipped test is a failed one
  *   SHMB_TEST_WRAPPER     put before every program under test ("qemu-aarch64 -L /")
  *   CK_RUN_CASE=NAME      run only this test
  */
