@@ -1,17 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# key_mix.sh SOURCE INCLUDE COMPILER...: defect_T8: keys of two clocks do not mix. Each case of SOURCE must fail to compile, case 0 must not.
+# key_mix.sh SOURCE INCLUDE COMPILER...: defect_T8: keys of two clocks do not mix. Each case of SOURCE must fail to compile, case 0 must not. Cases
+# are numbered from 1 without gaps, `#if CASE == 1` and so on.
 set -u
 source=$1
 include=$2
 shift 2
-cases=18
+cases=$(grep -c '^#.*if CASE == ' "$source")
+case $source in
+*.cpp) standard=-std=c++17 ;;
+*) standard='-std=gnu11 -Werror=incompatible-pointer-types' ;;
+esac
 out=$(mktemp) || exit 1
 trap 'rm -f "$out"' EXIT
 
 # Passing a pointer to the wrong struct is an error everywhere in the project's own builds, and in any C compiler of today.
 compile() {
-	"$@" -std=gnu11 -Werror=incompatible-pointer-types -fsyntax-only "-I$include" "-DCASE=$case" "$source" >"$out" 2>&1
+	# shellcheck disable=SC2086 # a list of options
+	"$@" $standard -fsyntax-only "-I$include" "-DCASE=$case" "$source" >"$out" 2>&1
 }
 
 case=0
@@ -21,7 +27,7 @@ if ! compile "$@"; then
 	exit 1
 fi
 failed=0
-for case in $(seq 1 $cases); do
+for case in $(seq 1 "$cases"); do
 	if compile "$@"; then
 		echo "FAIL defect_T8: case $case of $source compiles"
 		failed=1

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Does what the README says under "Use it": installs a build, compiles the two programs printed there against it with pkg-config, and runs
-# them with the installed daemon.
+# Does what the README says under "Use it": installs a build, compiles the programs printed there (C and C++) against it with
+# pkg-config, and runs them with the installed daemon.
 #
 # usage: tests/scripts/readme.sh BUILD-DIRECTORY
 
@@ -27,6 +27,14 @@ for program in writer reader; do
 	cc -Wall -Wextra -Werror "$tmp/$program.c" -o "$tmp/$program" $(pkg-config --cflags --libs shmbroker)
 done
 
+# The programs in C++: of the README, and of the page for those who come from safe-shm.
+awk -v to="$tmp" '/^```cpp$/ { getline; file = to "/" $2; inside = 1 } /^```$/ { inside = 0 } inside { print > file }' \
+	"$source/README.md" "$source/docs/from-safe-shm.md"
+for program in watch planner; do
+	# shellcheck disable=SC2046 # a list of options
+	c++ -std=c++17 -Wall -Wextra -Werror "$tmp/$program.cpp" -o "$tmp/$program" $(pkg-config --cflags --libs shmbroker)
+done
+
 "$prefix/bin/shmbrokerd" --runtime-dir "$tmp/run" --shm-dir /dev/shm/shmb-readme-$$ 2>"$tmp/daemon.log" &
 started+=($!)
 for _ in {1..100}; do
@@ -35,10 +43,15 @@ for _ in {1..100}; do
 done
 timeout 20 "$tmp/reader" >"$tmp/reader.out" &
 started+=($!)
+timeout 20 "$tmp/watch" >"$tmp/watch.out" &
+started+=($!)
 timeout 20 "$tmp/writer"
-wait "${started[1]}"
+wait "${started[1]}" "${started[2]}"
 tail -n 3 "$tmp/reader.out"
 grep -q 'the writer closed' "$tmp/reader.out"
 lines=$(grep -c 'rad/s' "$tmp/reader.out")
 [ "$lines" -ge 50 ]
-echo "README's programs: $lines samples"
+in_cpp=$(grep -c 'rad/s' "$tmp/watch.out")
+[ "$in_cpp" -ge 50 ]
+timeout 20 "$tmp/planner" | tail -n 1 | grep 'number 9, missed before it: 0'
+echo "README's programs: $lines samples in C, $in_cpp in C++"
