@@ -11,6 +11,7 @@
 #include "log.h"
 #include "policy.h"
 #include "proto/step.h"
+#include "stale.h"
 
 static void adopt_lease(struct broker *broker, struct segment *segment)
 {
@@ -73,6 +74,7 @@ static void on_segment(struct segment *segment, const struct segment_cell *cells
 		adopt_cell(broker, segment, &cells[i]);
 	SHMB_STEP("adopt.cells");
 	adopt_lease(broker, segment);
+	stale_follow(broker, segment);
 	SHMB_STEP("adopt.lease");
 	reaper_look(&broker->reaper, segment);
 }

@@ -21,6 +21,7 @@
 #include "peer.h"
 #include "policy.h"
 #include "proto/step.h"
+#include "stale.h"
 
 enum {
 	FDS_RESERVED = 32,     /* for what is opened and closed within one request, and ourselves */
@@ -174,6 +175,7 @@ void broker_stop(struct broker *broker)
 
 		while (!LIST_EMPTY(&segment->attachments))
 			attachment_free(LIST_FIRST(&segment->attachments));
+		stale_end(segment);
 		registry_remove(&broker->registry, segment);
 		segment_free(segment);
 	}

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "stale.h"
 
 void liveness_tell_readers(const struct segment *segment)
 {
@@ -27,6 +28,7 @@ void liveness_tell_readers(const struct segment *segment)
 /* After the lease became free. */
 static void lease_is_free(struct broker *broker, struct segment *segment)
 {
+	stale_end(segment);
 	liveness_tell_readers(segment);
 	interest_tell(&broker->interests, segment->name);
 	reaper_look(&broker->reaper, segment);
@@ -114,6 +116,7 @@ void liveness_give_up(struct broker *broker, struct attachment *attachment)
 		return;
 	segment_release(&broker->store, segment, SHMB_WRITER_GONE, NULL); /* segment.h logs what can go wrong */
 	attachment->given_up = true;
+	stale_end(segment);
 	log_notice("%s: writer %d (%s) let go of it but lives; nobody else can write it until that process ends", segment->name,
 		   attachment->holder.pid, attachment->process->comm);
 	liveness_tell_readers(segment);

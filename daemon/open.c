@@ -20,6 +20,7 @@
 #include "policy.h"
 #include "proto/schema.h"
 #include "proto/step.h"
+#include "stale.h"
 
 /* ---- what both have in common ---- */
 
@@ -334,6 +335,7 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 	log_info("%s: %s by %s %d (%s); a %s of %u times %" PRIu64 " bytes, type %s", segment->name, how,
 		 attachment->role == SHMB_ROLE_SHARER ? "sharer" : "writer", peer->holder.pid, peer->process->comm,
 		 match_kind_name(segment->geometry.kind), segment->geometry.pool_count, segment->geometry.payload_bytes, segment->type);
+	stale_follow(broker, segment);
 	reaper_look(&broker->reaper, segment);
 	liveness_tell_readers(segment);
 	if (is_new)

@@ -10,6 +10,7 @@
  */
 #include "process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -218,17 +219,6 @@ bool process_check(struct process *process)
 	return ended;
 }
 
-bool process_is_exiting(const struct process *process)
-{
-	struct process_stat stat;
-
-	if (process->dead || (process->pidfd >= 0 && pidfd_has_ended(process->pidfd)))
-		return true;
-	if (process_stat_read(process->pid, &stat) < 0 || stat.start_time != process->start_time)
-		return true;
-	return (stat.flags & PROCESS_FLAG_EXITING) != 0 || stat.state == 'Z' || stat.state == 'X';
-}
-
 /* Reads a small file of /proc/PID into `text`, NUL-terminated. Returns its length. */
 static ssize_t read_proc(int32_t pid, const char *file, char *text, size_t size)
 {
@@ -247,20 +237,6 @@ static ssize_t read_proc(int32_t pid, const char *file, char *text, size_t size)
 	if (length >= 0)
 		text[length] = '\0';
 	return length;
-}
-
-bool process_is_dumping(const struct process *process)
-{
-	char text[4096];
-	const char *line;
-	struct process_stat stat;
-
-	if (process_stat_read(process->pid, &stat) < 0 || stat.start_time != process->start_time)
-		return false;
-	if (read_proc(process->pid, "status", text, sizeof(text)) <= 0)
-		return false;
-	line = strstr(text, "\nCoreDumping:\t");
-	return line != NULL && line[strlen("\nCoreDumping:\t")] == '1';
 }
 
 int process_stat_parse(const char *text, size_t length, struct process_stat *out)
@@ -306,12 +282,131 @@ int process_stat_parse(const char *text, size_t length, struct process_stat *out
 	return 0;
 }
 
-int process_stat_read(int32_t pid, struct process_stat *out)
+/* `file` below /proc/PID: the process's own, or that of one of its threads. */
+static int stat_read(int32_t pid, const char *file, struct process_stat *out)
 {
 	char text[1024];
-	ssize_t length = read_proc(pid, "stat", text, sizeof(text));
+	ssize_t length = read_proc(pid, file, text, sizeof(text));
 
 	if (length < 0)
 		return length == -EPERM ? -EACCES : (int)length;
 	return process_stat_parse(text, (size_t)length, out);
+}
+
+int process_stat_read(int32_t pid, struct process_stat *out)
+{
+	return stat_read(pid, "stat", out);
+}
+
+/*
+ * Is this what every thread of the process does? The state of the process itself is that of its first thread, which may have ended (a zombie
+ * then) while others go on.
+ */
+static bool threads_are(const struct process *process, bool (*is)(const struct process_stat *stat))
+{
+	char path[64];
+	struct dirent *entry;
+	bool all = true;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", process->pid);
+	dir = opendir(path);
+	if (dir == NULL)
+		return false;
+	while (all && (entry = readdir(dir)) != NULL) {
+		struct process_stat stat;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "task/%.16s/stat", entry->d_name);
+		all = stat_read(process->pid, path, &stat) < 0 || is(&stat); /* one that cannot be read has gone */
+	}
+	closedir(dir);
+	return all;
+}
+
+static bool has_ended(const struct process *process)
+{
+	return process->dead || (process->pidfd >= 0 && pidfd_has_ended(process->pidfd));
+}
+
+static bool is_ending(const struct process_stat *stat)
+{
+	return (stat->flags & PROCESS_FLAG_EXITING) != 0 || stat->state == 'Z' || stat->state == 'X';
+}
+
+/* Its threads share their descriptors, which are closed when the last of them ends: each is marked as ending by then. */
+bool process_is_exiting(const struct process *process)
+{
+	struct process_stat stat;
+
+	if (has_ended(process))
+		return true;
+	if (process_stat_read(process->pid, &stat) < 0 || stat.start_time != process->start_time)
+		return true;
+	return is_ending(&stat) && (threads_are(process, is_ending) || has_ended(process));
+}
+
+/* Of a process whose memory is being written out: this thread returns to its program no more. */
+static bool is_dumped(const struct process_stat *stat)
+{
+	return (stat->flags & (PROCESS_FLAG_DUMPS | PROCESS_FLAG_AFTER_DUMP)) != 0 || is_ending(stat);
+}
+
+/* Each line is "Name:\tvalue". */
+static const char *status_value(const char *text, const char *name)
+{
+	const char *line = strstr(text, name);
+
+	return line != NULL ? line + strlen(name) : "";
+}
+
+void process_status_parse(const char *text, struct process_status *out)
+{
+	*out = (struct process_status){
+		.tracer = (int32_t)strtol(status_value(text, "\nTracerPid:\t"), NULL, 10),
+		.dumping = status_value(text, "\nCoreDumping:\t")[0] == '1',
+	};
+}
+
+/* 0, or it is not there any more. What was read is the process's own: it is still the same one afterwards. */
+static int status_read(const struct process *process, struct process_stat *stat, struct process_status *status)
+{
+	char text[4096];
+	int r;
+
+	if (read_proc(process->pid, "status", text, sizeof(text)) <= 0)
+		return -ESRCH;
+	process_status_parse(text, status);
+	r = process_stat_read(process->pid, stat);
+	return r == 0 && stat->start_time != process->start_time ? -ESRCH : r;
+}
+
+/*
+ * The kernel says "CoreDumping" a moment before the last thread has heard that it shall stop, which may still write meanwhile: it counts
+ * from when each is marked, the one that dumps and those that wait for it. (Before Linux 5.16 the waiting ones are marked as ending.)
+ */
+bool process_is_dumping(const struct process *process)
+{
+	struct process_status status;
+	struct process_stat stat;
+
+	return status_read(process, &stat, &status) == 0 && status.dumping && threads_are(process, is_dumped);
+}
+
+enum process_condition process_condition(const struct process *process, int32_t *tracer)
+{
+	struct process_status status;
+	struct process_stat stat;
+
+	*tracer = 0;
+	if (status_read(process, &stat, &status) < 0)
+		return PROCESS_RUNNING;
+	if (status.dumping)
+		return PROCESS_DUMPING;
+	if (status.tracer != 0 || stat.state == 't') {
+		*tracer = status.tracer;
+		return PROCESS_TRACED;
+	}
+	return stat.state == 'T' ? PROCESS_STOPPED : PROCESS_RUNNING;
 }

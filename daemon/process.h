@@ -67,8 +67,18 @@ struct process *process_unref(struct process *process);
 bool process_check(struct process *process);
 /* On its way out: its descriptors are being closed because it ends, not because it wants to. */
 bool process_is_exiting(const struct process *process);
-/* Being dumped: no thread of it runs its program any more. */
+/* Being dumped, and no thread of it runs its program any more. */
 bool process_is_dumping(const struct process *process);
+
+/* What the kernel says of one that lives. */
+enum process_condition {
+	PROCESS_RUNNING, /* or sleeping; also where it cannot be told */
+	PROCESS_STOPPED, /* by a signal */
+	PROCESS_TRACED,	 /* somebody debugs it, whether or not it is stopped right now */
+	PROCESS_DUMPING,
+};
+/* *tracer: of PROCESS_TRACED, the pid of who does, as far as it can be seen; else 0. */
+enum process_condition process_condition(const struct process *process, int32_t *tracer);
 
 /* ---- /proc ---- */
 
@@ -79,11 +89,20 @@ struct process_stat {
 	uint64_t start_time;
 };
 
-enum { PROCESS_FLAG_EXITING = 0x4 }; /* PF_EXITING of the kernel's sched.h */
+/* PF_EXITING, PF_POSTCOREDUMP and PF_DUMPCORE of the kernel's sched.h. */
+enum { PROCESS_FLAG_EXITING = 0x4, PROCESS_FLAG_AFTER_DUMP = 0x8, PROCESS_FLAG_DUMPS = 0x200 };
 
 /* Parses the text of /proc/PID/stat. The command may hold anything, blanks and parentheses too. -EBADMSG. */
 int process_stat_parse(const char *text, size_t length, struct process_stat *out);
 /* Reads and parses it. -ESRCH no such process, -EACCES hidden. */
 int process_stat_read(int32_t pid, struct process_stat *out);
+
+struct process_status {
+	int32_t tracer; /* 0 none */
+	bool dumping;
+};
+
+/* Parses the text of /proc/PID/status, as far as it is of interest; what is missing is 0. */
+void process_status_parse(const char *text, struct process_status *out);
 
 #endif

@@ -7,6 +7,7 @@
 #include "attachment.h"
 #include "broker.h"
 #include "log.h"
+#include "stale.h"
 
 static bool is_needed(const struct segment *segment)
 {
@@ -92,6 +93,7 @@ int reaper_remove(struct broker *broker, struct segment *segment)
 	memcpy(name, segment->name, sizeof(name));
 	registry_remove(&broker->registry, segment);
 	set_busy(&broker->reaper, segment);
+	stale_end(segment);
 	while (!LIST_EMPTY(&segment->attachments))
 		attachment_free(LIST_FIRST(&segment->attachments));
 	r = segment_remove(&broker->store, segment);

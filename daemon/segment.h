@@ -31,6 +31,7 @@ struct holder {
 
 struct attachment; /* attachment.h */
 struct policy;	   /* policy.h */
+struct stale;	   /* stale.h */
 
 /* Roles that own a cell of the card's table, and so keep the segment alive and are found again after a restart. */
 static inline bool role_has_cell(unsigned role)
@@ -78,6 +79,7 @@ struct segment {
 	uint32_t cells_used;
 
 	const struct policy *policy;	     /* of the broker's set; set when the registry takes it, and at a reload */
+	struct stale *stale;		     /* NULL: its writer is not looked at */
 	LIST_HEAD(, attachment) attachments; /* handles open on it; the supervision side's */
 	uint64_t idle_since_ns;		     /* CLOCK_MONOTONIC since when nobody writes or reads it, 0 in use; the reaper's */
 	TAILQ_ENTRY(segment) idle_link;
@@ -120,6 +122,20 @@ int segment_grant(struct store *store, struct segment *segment, const struct hol
  * error (logged) says that the files could not follow, because somebody removed or replaced them.
  */
 int segment_release(struct store *store, struct segment *segment, enum shmb_writer_state verdict, unsigned *repaired);
+
+/*
+ * Says what becomes of a writer that holds the lease (state HELD): ALIVE, STOPPED, TRACED, HUNG or DUMPING; wakes the readers. The struct
+ * changes in any case.
+ */
+int segment_judge(struct store *store, struct segment *segment, enum shmb_writer_state verdict);
+
+/* What shows that a writer is at work. */
+struct segment_pulse {
+	uint64_t counter;
+	uint64_t heartbeat_ns;
+};
+/* Reads it; *pulse is what was read before. Where the counter is another one since, heartbeat_ns is brought up to now_ns. -EBADMSG as above. */
+int segment_pulse(struct store *store, struct segment *segment, uint64_t now_ns, struct segment_pulse *pulse);
 
 /* Takes GIVEN_UP back for the client that let go of it and has come again: HELD, the same epoch, writer ALIVE. -EINVAL in another state. */
 int segment_resume(struct store *store, struct segment *segment);

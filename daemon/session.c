@@ -16,6 +16,7 @@
 #include "liveness.h"
 #include "log.h"
 #include "peer.h"
+#include "stale.h"
 
 /* Ends earlier connections of the same client; what they held is orphaned, not given up. */
 static void supersede(struct peer *peer)
@@ -95,6 +96,7 @@ static void resume_writer(struct peer *peer, struct attachment *attachment, cons
 		}
 		attachment->given_up = false;
 		log_info("%s: writer %d (%s) is back", segment->name, peer->holder.pid, peer->process->comm);
+		stale_follow(peer->broker, segment);
 		liveness_tell_readers(segment);
 	}
 	attachment_set_peer(attachment, peer, resume->handle);

@@ -55,6 +55,14 @@ enum shmb_writer_condition segment_writer_condition(uint64_t writer)
 		return SHMB_WRITER_IS_DEAD;
 	case SHMB_WRITER_GONE:
 		return SHMB_WRITER_IS_GONE;
+	case SHMB_WRITER_STOPPED:
+		return SHMB_WRITER_IS_STOPPED;
+	case SHMB_WRITER_TRACED:
+		return SHMB_WRITER_IS_TRACED;
+	case SHMB_WRITER_HUNG:
+		return SHMB_WRITER_IS_HUNG;
+	case SHMB_WRITER_DUMPING:
+		return SHMB_WRITER_IS_DUMPING;
 	default:
 		return SHMB_WRITER_IS_ALIVE;
 	}

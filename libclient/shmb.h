@@ -159,6 +159,11 @@ enum shmb_writer_condition {			      /* what the broker last knew */
 			     SHMB_WRITER_IS_CLOSED = 2, /* closed in order */
 			     SHMB_WRITER_IS_DEAD = 3,	/* its process ended */
 			     SHMB_WRITER_IS_GONE = 4,	/* it let go of the broker but lives */
+			     /* The following only where the operator's policy gives its segment a stale time, and that has passed without a write: */
+			     SHMB_WRITER_IS_STOPPED = 5, /* by a signal (Ctrl-Z, SIGSTOP) */
+			     SHMB_WRITER_IS_TRACED = 6,	 /* in a debugger */
+			     SHMB_WRITER_IS_HUNG = 7,	 /* it runs, but does not write */
+			     SHMB_WRITER_IS_DUMPING = 8, /* it crashed and is dumping core */
 };
 
 struct shmb_segment_status {
@@ -255,7 +260,7 @@ SHMB_PUBLIC int shmb_ring_bounds(struct shmb_ring_reader *reader, uint64_t *olde
 /*
  * Waits until there is an element this handle has not read. 0 there is; -ETIMEDOUT deadline; -ECANCELED shmb_cancel(); and, each once per change of
  * the writer, after the data before it was read: -EOWNERDEAD writer dead (or this is a forked child: shmb_text() tells), -EPIPE writer closed or let
- * go, -EHOSTDOWN it hangs; and every time -ESTALE the segment was removed or replaced, -EBADMSG the writer's counter cannot be. Calling again waits
+ * go, -EHOSTDOWN it is stopped, traced, dumping core or hangs; and every time -ESTALE the segment was removed or replaced, -EBADMSG the writer's counter cannot be. Calling again waits
  * for the next writer. The writer that ended last before the reader was opened is reported as well. More in shmb_wait.h.
  */
 SHMB_PUBLIC int shmb_ring_wait(struct shmb_ring_reader *reader, uint64_t deadline_ns);

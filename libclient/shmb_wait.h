@@ -12,12 +12,15 @@
  *   -ECANCELED    shmb_cancel() was called for this handle; once for one or more calls before the wait, or during it
  *   -EOWNERDEAD   the writer's process ended without closing; or this is a forked child (shmb_text() tells which)
  *   -EPIPE        the writer closed, or let go of the broker
- *   -EHOSTDOWN    the writer hangs: its process is there but is stopped, dying, or has written nothing for longer than the operator allows
+ *   -EHOSTDOWN    the writer has written nothing for longer than the operator's policy allows (its stale time; none by default), though its
+ *                 process is there: stopped by a signal, in a debugger, dumping core, or running and hung. shmb_text() tells which, and
+ *                 the status of the handle (enum shmb_writer_condition). When it writes again there is data: 0
  *   -ESTALE       the segment was removed or superseded by a new generation: close the handle and open the name again; each time
  *   -EBADMSG, -EPROTO   the segment's data contradicts itself; each time
  *
- * What became of the writer is said once for each change (a writer that hangs and then dies has changed twice), after the data before it
- * was read. Waiting again waits for the writer to go on, or for the next one. Waits go on after signals whose handlers return.
+ * What became of the writer is said once for each change (a writer that is stopped, then hangs, then dies has changed three times), after
+ * the data before it was read. Waiting again waits for the writer to go on, or for the next one. Waits go on after signals whose handlers
+ * return.
  *
  * A handle must not be closed while anybody waits for it or cancels it: a freed handle cannot be recognised. Cancel, join, then close.
  */

@@ -51,10 +51,13 @@ static int verdict_result(uint64_t verdict)
 	case SHMB_WRITER_GONE:
 		return text_fail(-EPIPE, "the writer closed; the next writer goes on with the numbers");
 	case SHMB_WRITER_STOPPED:
+		return text_fail(-EHOSTDOWN, "the writer's process has been stopped by a signal; it goes on with SIGCONT");
 	case SHMB_WRITER_TRACED:
+		return text_fail(-EHOSTDOWN, "the writer's process is in a debugger and has stopped writing");
 	case SHMB_WRITER_HUNG:
+		return text_fail(-EHOSTDOWN, "the writer's process runs, but it has stopped writing");
 	case SHMB_WRITER_DUMPING:
-		return text_fail(-EHOSTDOWN, "the writer's process is there, but it has stopped writing");
+		return text_fail(-EHOSTDOWN, "the writer's process has crashed and is dumping core");
 	default:
 		return -EAGAIN;
 	}

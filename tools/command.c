@@ -54,6 +54,14 @@ const char *command_writer_word(enum shmb_writer_condition condition)
 		return "dead";
 	case SHMB_WRITER_IS_GONE:
 		return "gone";
+	case SHMB_WRITER_IS_STOPPED:
+		return "stopped";
+	case SHMB_WRITER_IS_TRACED:
+		return "traced";
+	case SHMB_WRITER_IS_HUNG:
+		return "hung";
+	case SHMB_WRITER_IS_DUMPING:
+		return "dumping";
 	}
 	return "unknown";
 }

@@ -28,8 +28,12 @@ enum output_style segment_writer_style(enum shmb_writer_condition condition)
 	case SHMB_WRITER_IS_ALIVE:
 		return OUTPUT_GOOD;
 	case SHMB_WRITER_IS_DEAD:
+	case SHMB_WRITER_IS_HUNG:
+	case SHMB_WRITER_IS_DUMPING:
 		return OUTPUT_BAD;
 	case SHMB_WRITER_IS_GONE:
+	case SHMB_WRITER_IS_STOPPED:
+	case SHMB_WRITER_IS_TRACED:
 		return OUTPUT_WARN;
 	default:
 		return OUTPUT_DIM;

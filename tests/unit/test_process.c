@@ -4,12 +4,20 @@
 #include "tests/support/unit.h"
 
 #include <errno.h>
+#include <ftw.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { CRASH_BYTES = 64 << 20 };
 
 START_TEST(stat_lines)
 {
@@ -229,6 +237,185 @@ START_TEST(a_stopped_process_lives)
 }
 END_TEST
 
+START_TEST(status_texts)
+{
+	struct process_status status;
+
+	process_status_parse("Name:\tcam\nState:\tS (sleeping)\nTgid:\t7\nTracerPid:\t4711\nUid:\t0\nCoreDumping:\t1\nThreads:\t3\n",
+			     &status);
+	ck_assert_int_eq(status.tracer, 4711);
+	ck_assert(status.dumping);
+	process_status_parse("Name:\tcam\nTracerPid:\t0\nCoreDumping:\t0\n", &status);
+	ck_assert_int_eq(status.tracer, 0);
+	ck_assert(!status.dumping);
+	/* A name with an escaped newline; nothing at all; cut short. */
+	process_status_parse("Name:\t\\nTracerPid:\t5\nState:\tS\n", &status);
+	ck_assert_int_eq(status.tracer, 0);
+	process_status_parse("", &status);
+	ck_assert(!status.dumping);
+	process_status_parse("Name:\ta\nCoreDumping:\t", &status);
+	ck_assert(!status.dumping);
+}
+END_TEST
+
+static void *second_thread(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static pid_t start_without_leader(void)
+{
+	pid_t pid = fork();
+	pthread_t thread;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pthread_create(&thread, NULL, second_thread, NULL);
+		syscall(SYS_exit, 0);
+	}
+	return pid;
+}
+
+/* A process whose first thread has ended looks like a zombie, but lives. */
+START_TEST(a_process_without_its_first_thread_lives)
+{
+	pid_t pid = start_without_leader();
+	struct process_stat stat = { .state = '?' };
+	struct process *process;
+
+	set_up();
+	ck_assert_int_eq(process_watch_peer(&table, pid, -1, &process), 0);
+	for (unsigned i = 0; i < 1000 && stat.state != 'Z'; i++) {
+		ck_assert_int_eq(process_stat_read(pid, &stat), 0);
+		usleep(1000);
+	}
+	ck_assert_int_eq(stat.state, 'Z');
+	ck_assert(!process_check(process));
+	ck_assert(!process_is_exiting(process));
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert(process_is_exiting(process));
+	process_unref(process);
+	tear_down();
+}
+END_TEST
+
+/* What the kernel says of a process that is stopped, traced, or neither. */
+START_TEST(conditions)
+{
+	pid_t pid = start_child();
+	struct process *process;
+	siginfo_t info;
+	int32_t tracer;
+
+	set_up();
+	ck_assert_int_eq(process_watch_peer(&table, pid, -1, &process), 0);
+	ck_assert_int_eq(process_condition(process, &tracer), PROCESS_RUNNING);
+	ck_assert_int_eq(tracer, 0);
+	kill(pid, SIGSTOP);
+	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+	ck_assert_int_eq(process_condition(process, &tracer), PROCESS_STOPPED);
+	kill(pid, SIGCONT);
+	/* Traced, and running. */
+	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0) {
+		ck_assert_int_eq(process_condition(process, &tracer), PROCESS_TRACED);
+		ck_assert_int_eq(tracer, getpid());
+	} else {
+		printf("traced: left out, ptrace is not allowed here\n");
+	}
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, NULL, __WALL), pid);
+	ck_assert_int_eq(process_condition(process, &tracer), PROCESS_RUNNING);
+	process_unref(process);
+	tear_down();
+}
+END_TEST
+
+/* A process with much memory and a busy second thread that crashes where its core goes to a file in memory. */
+static pid_t start_crash(const char *dir)
+{
+	pid_t pid = fork();
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+	pthread_t thread;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		signal(SIGABRT, SIG_DFL);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_DUMPABLE, 1);
+		if (chdir(dir) < 0 || setrlimit(RLIMIT_CORE, &limit) < 0)
+			_exit(77);
+		pthread_create(&thread, NULL, second_thread, NULL);
+		mmap(NULL, CRASH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		abort();
+	}
+	return pid;
+}
+
+static bool cores_are_files(void)
+{
+	char pattern[256] = "|";
+	FILE *file = fopen("/proc/sys/kernel/core_pattern", "re");
+
+	if (file != NULL) {
+		if (fgets(pattern, sizeof(pattern), file) == NULL)
+			pattern[0] = '|';
+		fclose(file);
+	}
+	return pattern[0] != '|' && pattern[0] != '/' && pattern[0] != '@';
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+	(void)st;
+	(void)type;
+	(void)walk;
+	return remove(path);
+}
+
+/* While the core is written it is dumping, which is told from stopping, hanging and dying; then it is dead. */
+START_TEST(dumping_core)
+{
+	char dir[] = "/dev/shm/shmb-unit-core-XXXXXX";
+	unsigned seen = 0;
+	int status = 0;
+
+	if (!cores_are_files()) {
+		printf("dumping: left out, cores go to a program or a place of their own here\n");
+		return;
+	}
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	/* Again where this process got no turn while the core was written. */
+	for (unsigned i = 0; i < 10 && seen == 0; i++) {
+		pid_t pid = start_crash(dir);
+		struct process *process;
+		int32_t tracer;
+
+		set_up();
+		ck_assert_int_eq(process_watch_peer(&table, pid, -1, &process), 0);
+		while (!process_check(process)) {
+			if (process_is_dumping(process)) {
+				seen++;
+				ck_assert_int_ne(process_condition(process, &tracer), PROCESS_STOPPED);
+			}
+		}
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		process_unref(process);
+		tear_down();
+		if (WIFEXITED(status) || !WCOREDUMP(status))
+			break;
+	}
+	nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	if (WIFSIGNALED(status) && WCOREDUMP(status))
+		ck_assert_uint_gt(seen, 0);
+	else
+		printf("dumping: left out, no core is written here\n");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("process");
@@ -236,10 +423,14 @@ int main(void)
 	unit_add(suite, stat_lines, 5);
 	unit_add(suite, stat_lines_that_are_none, 5);
 	unit_add(suite, own_stat, 5);
+	unit_add(suite, status_texts, 5);
 	unit_add(suite, one_struct_for_a_process, 5);
 	unit_add(suite, another_start_time_is_another_process, 5);
 	unit_add(suite, death_is_told_by_the_loop, 10);
 	unit_add(suite, death_is_found_when_asked, 10);
 	unit_add(suite, a_stopped_process_lives, 10);
+	unit_add(suite, a_process_without_its_first_thread_lives, 10);
+	unit_add(suite, conditions, 10);
+	unit_add(suite, dumping_core, 60);
 	return unit_run(suite);
 }
