@@ -90,6 +90,7 @@ static int init(struct broker *broker, const struct options *options)
 	r = loop_new(&broker->loop);
 	if (r < 0)
 		return r;
+	notify_init(broker->loop);
 	r = policy_set_new_default(&broker->policies, options->linger_ns);
 	if (r < 0)
 		return r;
@@ -185,5 +186,6 @@ void broker_stop(struct broker *broker)
 	if (broker->store.dir_fd >= 0)
 		store_close(&broker->store);
 	broker->policies = policy_set_free(broker->policies);
+	notify_deinit();
 	broker->loop = loop_free(broker->loop);
 }
