@@ -2,8 +2,7 @@
 /* The public face of frames but for its data path (frame.h): opening, and what is the same as for rings. */
 #include <string.h>
 
-#include "segment.h"
-#include "text.h"
+#include "keyed.h"
 #include "wait.h"
 
 _Static_assert((int)SHMB_FRAME_PINS == (int)SHMB_PINS_PER_CELL, "what is promised is what a cell holds");
@@ -22,14 +21,16 @@ int shmb_frame_writer_open(struct shmb_frame_writer **out, struct shmb *broker, 
 			   const struct shmb_frame_options *options)
 {
 	static const struct shmb_frame_options defaults;
-	struct shmb_request wanted = { .kind = SHMB_KIND_FRAME, .key_field = SHMB_KEY_IS_STAMP };
+	struct shmb_request wanted = { .kind = SHMB_KIND_FRAME };
+	struct key_wish wish;
 
 	if (options == NULL)
 		options = &defaults;
 	wanted.flags = options->stamped != 0 ? SHMB_SEGMENT_STAMPED : 0;
 	wanted.history = options->history != 0 ? options->history : HISTORY_DEFAULT;
 	wanted.pins = options->pins != 0 ? options->pins : PINS_DEFAULT;
-	return writer_open((struct writer **)out, broker, name, type, &wanted, options->deadline_ns);
+	wish = (struct key_wish){ options->key_clock, options->key_field, options->keys_given != 0 };
+	return keyed_writer_open((struct writer **)out, broker, name, type, &wanted, &wish, options->deadline_ns);
 }
 
 struct shmb_frame_writer *shmb_frame_writer_close(struct shmb_frame_writer *writer)

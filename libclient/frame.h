@@ -6,8 +6,8 @@
  * The data path of frames: payloads that are filled and read where they lie.
  *
  * A pool of slots holds the payloads, a ring of entries says which slot holds which number. An entry is a slot of the kind that value and ring
- * have, with {slot, length, stamp} for its payload: numbers, bounds and waiting are theirs. A pool slot's header is one too: 2n + 1
- * while it is on loan for number n, 2n + 2 when it holds it.
+ * have, with {slot, length, stamp} for its payload, and a key beside it where the frames have keys: numbers, bounds, waiting and searching are
+ * theirs. A pool slot's header is one too: 2n + 1 while it is on loan for number n, 2n + 2 when it holds it.
  *
  *   writer   loans a slot that is neither among the newest H entries nor named by a pin, fills it, commits: header, entry, counter, fence
  *   reader   takes an entry, stores its pin, fences, looks at the counter again: while the number is among the newest H the writer has not
@@ -38,7 +38,7 @@ struct frame_writer {
 	uint32_t free;	/* of the spare slots, how many from `head` on no pin names */
 	uint32_t spare; /* slots outside the newest H: 1 + pins */
 	uint32_t pool_count;
-	bool stamped;
+	uint8_t key_type; /* enum shmb_key_type of keys that are given, else 0 */
 	uint64_t *pinned; /* a bit a slot, while looking at the pins */
 };
 
@@ -83,6 +83,8 @@ int frame_writer_init(struct frame_writer *writer, const struct slots_memory *me
 void frame_writer_deinit(struct frame_writer *writer);
 /* `cell` is the reader's own cell, or NULL: then nothing can be pinned. */
 void frame_reader_init(struct frame_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell);
+/* Pins this number, once: 0, -EAGAIN the writer came by, -EMFILE, -EUSERS, -EBADMSG. For the searches (frame_temporal.c). */
+int frame_pin_try(struct frame_reader *reader, uint64_t number, struct shmb_frame *frame);
 /* The cell belongs to somebody else now. Any thread. */
 void frame_reader_drop_cell(struct frame_reader *reader);
 

@@ -233,6 +233,12 @@ void frame_reader_init(struct frame_reader *reader, const struct slots_memory *m
 	reader->header_stride = UINT64_C(1) << geometry->slot_shift;
 	reader->pool_count = geometry->pool_count;
 	reader->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
+	if (reader->stamped && reader->entries.keys == NULL) {
+		reader->entries.keys =
+			(const unsigned char *)memory->data + geometry->entry_offset + offsetof(struct shmb_shm_entry, stamp_ns);
+		reader->entries.key_shift = geometry->entry_shift;
+		reader->entries.key_type = SHMB_KEY_MONOTONIC_NS;
+	}
 	atomic_store_explicit(&reader->pins, cell != NULL ? cell->pins : NULL, memory_order_relaxed);
 }
 
@@ -251,9 +257,9 @@ __attribute__((hot)) int shmb_frame_pin_next(struct shmb_frame_reader *handle, s
 	return find_next((struct frame_reader *)handle, frame, NULL, 0);
 }
 
-int shmb_frame_pin_number(struct shmb_frame_reader *handle, uint64_t number, struct shmb_frame *frame)
+/* This number, wherever the position is. */
+static int find_number(struct frame_reader *reader, uint64_t number, struct shmb_frame *frame, void *buffer, size_t size)
 {
-	struct frame_reader *reader = (struct frame_reader *)handle;
 	struct slots_reader *entries = &reader->entries;
 
 	if (!is_ours(entries->guard))
@@ -265,7 +271,7 @@ int shmb_frame_pin_number(struct shmb_frame_reader *handle, uint64_t number, str
 	for (int i = 0; i < SHMB_READ_TRIES; i++) {
 		const struct shmb_shm_slot *at = slot_of(entries, number);
 		uint64_t next;
-		int r = slot_holds(at, number) ? pin_take(reader, at, number, frame) : -EAGAIN;
+		int r = slot_holds(at, number) ? take(reader, at, number, frame, buffer, size) : -EAGAIN;
 
 		if (r == 0)
 			return took(reader, number, 0, frame);
@@ -282,6 +288,19 @@ int shmb_frame_pin_number(struct shmb_frame_reader *handle, uint64_t number, str
 	return -EAGAIN;
 }
 
+int shmb_frame_pin_number(struct shmb_frame_reader *handle, uint64_t number, struct shmb_frame *frame)
+{
+	return find_number((struct frame_reader *)handle, number, frame, NULL, 0);
+}
+
+int frame_pin_try(struct frame_reader *reader, uint64_t number, struct shmb_frame *frame)
+{
+	const struct shmb_shm_slot *at = slot_of(&reader->entries, number);
+	int r = slot_holds(at, number) ? pin_take(reader, at, number, frame) : -EAGAIN;
+
+	return r == 0 ? took(reader, number, 0, frame) : r;
+}
+
 int shmb_frame_load_newest(struct shmb_frame_reader *handle, void *buffer, size_t size, struct shmb_frame *frame)
 {
 	return buffer != NULL ? find_newest((struct frame_reader *)handle, frame, buffer, size) : -EINVAL;
@@ -290,6 +309,11 @@ int shmb_frame_load_newest(struct shmb_frame_reader *handle, void *buffer, size_
 int shmb_frame_load_next(struct shmb_frame_reader *handle, void *buffer, size_t size, struct shmb_frame *frame)
 {
 	return buffer != NULL ? find_next((struct frame_reader *)handle, frame, buffer, size) : -EINVAL;
+}
+
+int shmb_frame_load_number(struct shmb_frame_reader *handle, uint64_t number, void *buffer, size_t size, struct shmb_frame *frame)
+{
+	return buffer != NULL ? find_number((struct frame_reader *)handle, number, frame, buffer, size) : -EINVAL;
 }
 
 __attribute__((hot)) int shmb_frame_release(struct shmb_frame_reader *handle, struct shmb_frame *frame)

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "extras.h"
 #include "proto/step.h"
 #include "publish.h"
 #include "text.h"
@@ -191,7 +191,10 @@ int frame_writer_init(struct frame_writer *writer, const struct slots_memory *me
 	writer->header_stride = UINT64_C(1) << geometry->slot_shift;
 	writer->pool_count = geometry->pool_count;
 	writer->spare = geometry->pool_count - geometry->history;
-	writer->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
+	if ((geometry->flags & SHMB_SEGMENT_STAMPED) != 0)
+		writer->entries.extras |= SLOTS_STAMPED;
+	if (geometry->key_field == SHMB_KEY_IS_GIVEN)
+		writer->key_type = geometry->key_type;
 	order_fill(writer, geometry->history, geometry->base);
 	/* ORDER frame.pin (seq_cst). Partner: pin_take().
 	 * Orders:  counter (of the writer before, loaded above) -> look at the pins.
@@ -247,7 +250,8 @@ __attribute__((hot)) int shmb_frame_loan(struct shmb_frame_writer *handle, void 
 	return loan_take(writer, payload, capacity);
 }
 
-static inline __attribute__((always_inline)) int commit(struct frame_writer *writer, size_t length, bool stamped)
+/* `extras` NULL: the frame has none. */
+static inline __attribute__((always_inline)) int commit(struct frame_writer *writer, size_t length, const struct extras *extras)
 {
 	uint64_t number = writer->entries.next;
 	uint64_t slot = writer->loaned - 1;
@@ -262,7 +266,7 @@ static inline __attribute__((always_inline)) int commit(struct frame_writer *wri
 	SHMB_STEP("frame.slot");
 
 	/* ORDER frame.entry (release). Partner: entry_holds_still().
-	 * Orders:  entry id "being written" -> slot, length, stamp.
+	 * Orders:  entry id "being written" -> slot, length, stamp, key.
 	 * Without: a reader takes slot and length of two frames for one.
 	 * Model:   tests/model/src/frame.rs */
 	atomic_store_explicit(&entry->id, shmb_id_writing(number), memory_order_relaxed);
@@ -270,14 +274,10 @@ static inline __attribute__((always_inline)) int commit(struct frame_writer *wri
 	SHMB_STEP("frame.entry");
 	atomic_store_explicit(&entry->slot, slot, memory_order_relaxed);
 	atomic_store_explicit(&entry->length, length, memory_order_relaxed);
-	if (stamped) {
-		uint64_t now = clock_now_ns();
-
-		atomic_store_explicit(&entry->stamp_ns, now, memory_order_relaxed);
-		atomic_store_explicit(&writer->entries.data->heartbeat_ns, now, memory_order_relaxed);
-	}
+	if (extras != NULL)
+		extras_put(&writer->entries, &entry->stamp_ns, number & writer->entries.mask, extras);
 	/* ORDER slot.publish (release). Partner: slot_holds().
-	 * Orders:  payload, slot id, slot, length, stamp -> entry id.
+	 * Orders:  payload, slot id, slot, length, stamp, key -> entry id.
 	 * Without: a reader pins the new number and reads old bytes.
 	 * Model:   tests/model/src/slot.rs */
 	atomic_store_explicit(&entry->id, shmb_id_done(number), memory_order_release);
@@ -287,6 +287,10 @@ static inline __attribute__((always_inline)) int commit(struct frame_writer *wri
 	 * Orders:  entry id -> counter.
 	 * Without: a reader sees the counter and finds the entry of the number below it not done.
 	 * Model:   tests/model/src/counter.rs */
+	/* ORDER key.publish (release). Partner: next_number().
+	 * Orders:  keys, key_base -> counter.
+	 * Without: a search finds its way by the keys of numbers that were overwritten long ago, or crosses a restart of the keys.
+	 * Model:   tests/model/src/key.rs */
 	atomic_store_explicit(&writer->entries.data->counter, number + 1, memory_order_release);
 	writer->entries.next = number + 1;
 	writer->loaned = 0;
@@ -298,9 +302,36 @@ static inline __attribute__((always_inline)) int commit(struct frame_writer *wri
 	return 0;
 }
 
-static __attribute__((noinline)) int commit_stamped(struct frame_writer *writer, size_t length)
+/* With a stamp, a key, or both. What may be refused is refused before anything is written: the frame stays on loan. */
+static __attribute__((noinline)) int commit_extras(struct frame_writer *writer, size_t length, const uint64_t *given)
 {
-	return commit(writer, length, true);
+	const struct slots_writer *entries = &writer->entries;
+	const unsigned char *payload = writer->payloads + (writer->loaned - 1) * writer->payload_stride;
+	struct extras extras = { .key = given != NULL ? *given : 0 };
+	int r;
+
+	if (writer->key_type != SHMB_KEY_NONE && given == NULL)
+		return -ENOKEY;
+	/* The key's field is the payload's, of which only `length` bytes are this frame's. */
+	if ((entries->extras & SLOTS_KEYED) != 0 && entries->key_field < SHMB_KEY_IS_GIVEN &&
+	    length < (size_t)entries->key_field + entries->key_bytes)
+		return -EMSGSIZE;
+	r = extras_take(entries, payload, &extras);
+	return r < 0 ? r : commit(writer, length, &extras);
+}
+
+/* What may be refused at any commit; a frame whose writer lost its lease is dropped. */
+static inline __attribute__((always_inline)) int commit_check(struct frame_writer *writer, size_t length)
+{
+	int r = writer_check(&writer->entries);
+
+	if (unlikely(r < 0)) {
+		writer->loaned = 0;
+		return r;
+	}
+	if (unlikely(writer->loaned == 0))
+		return -EINVAL;
+	return likely(length <= writer->payload_bytes) ? 0 : -EMSGSIZE;
 }
 
 __attribute__((hot)) int shmb_frame_commit(struct shmb_frame_writer *handle, size_t length)
@@ -309,16 +340,36 @@ __attribute__((hot)) int shmb_frame_commit(struct shmb_frame_writer *handle, siz
 	int r;
 
 	SHMB_STEP("frame.filled");
-	r = writer_check(&writer->entries);
-	if (unlikely(r < 0)) {
-		writer->loaned = 0;
+	r = commit_check(writer, length);
+	if (unlikely(r < 0))
 		return r;
-	}
-	if (unlikely(writer->loaned == 0))
-		return -EINVAL;
-	if (unlikely(length > writer->payload_bytes))
-		return -EMSGSIZE;
-	return unlikely(writer->stamped) ? commit_stamped(writer, length) : commit(writer, length, false);
+	return unlikely(writer->entries.extras != 0) ? commit_extras(writer, length, NULL) : commit(writer, length, NULL);
+}
+
+static int commit_at(struct frame_writer *writer, size_t length, enum shmb_key_type type, uint64_t key)
+{
+	int r;
+
+	SHMB_STEP("frame.filled");
+	r = commit_check(writer, length);
+	if (r < 0)
+		return r;
+	return writer->key_type == (uint8_t)type ? commit_extras(writer, length, &key) : -EXDEV;
+}
+
+int shmb_frame_commit_at_monotonic(struct shmb_frame_writer *writer, size_t length, struct shmb_key_monotonic key)
+{
+	return commit_at((struct frame_writer *)writer, length, SHMB_KEY_MONOTONIC_NS, key.private_ns);
+}
+
+int shmb_frame_commit_at_realtime(struct shmb_frame_writer *writer, size_t length, struct shmb_key_realtime key)
+{
+	return commit_at((struct frame_writer *)writer, length, SHMB_KEY_REALTIME_NS, key.private_ns);
+}
+
+int shmb_frame_commit_at_sequence(struct shmb_frame_writer *writer, size_t length, struct shmb_key_sequence key)
+{
+	return commit_at((struct frame_writer *)writer, length, SHMB_KEY_SEQUENCE, key.private_count);
 }
 
 int shmb_frame_abort(struct shmb_frame_writer *handle)

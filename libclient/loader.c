@@ -34,6 +34,7 @@ enum {
 
 struct buffer {
 	unsigned char *payload;
+	size_t length;
 	struct shmb_sample sample;
 };
 
@@ -61,11 +62,30 @@ struct shmb_loader {
 
 /* ---- the thread ---- */
 
+static int load_slot(struct shmb_loader *loader, struct buffer *buffer)
+{
+	buffer->length = loader->reader->mappings.geometry.payload_bytes;
+	return slots_latest(&loader->reader->slots, buffer->payload, &buffer->sample);
+}
+
+static int load_frame(struct shmb_loader *loader, struct buffer *buffer)
+{
+	struct shmb_frame frame;
+	int r = shmb_frame_load_newest((struct shmb_frame_reader *)loader->reader, buffer->payload,
+				       loader->reader->mappings.geometry.payload_bytes, &frame);
+
+	if (r < 0)
+		return r;
+	buffer->length = frame.length;
+	buffer->sample = (struct shmb_sample){ .number = frame.number, .stamp_ns = frame.stamp_ns, .missed = frame.missed };
+	return 0;
+}
+
 /* Loads the newest element, if it is newer than the one before, and hands it over. */
 static int load(struct shmb_loader *loader)
 {
 	struct buffer *buffer = &loader->buffers[loader->back];
-	int r = slots_latest(&loader->reader->slots, buffer->payload, &buffer->sample);
+	int r = loader->reader->mappings.geometry.kind == SHMB_KIND_FRAME ? load_frame(loader, buffer) : load_slot(loader, buffer);
 
 	/* Release: with the index go the bytes. Acquire: what comes back was let go by the caller, who has read it. */
 	if (r == 0)
@@ -188,6 +208,11 @@ int shmb_loader_open_ring(struct shmb_loader **out, struct shmb_ring_reader *rea
 	return loader_open(out, (struct reader *)reader);
 }
 
+int shmb_loader_open_frame(struct shmb_loader **out, struct shmb_frame_reader *reader)
+{
+	return loader_open(out, (struct reader *)reader);
+}
+
 struct shmb_loader *shmb_loader_close(struct shmb_loader *loader)
 {
 	struct shmb_waitable *waitable;
@@ -234,6 +259,11 @@ int shmb_loader_snapshot(struct shmb_loader *loader, const void **payload, struc
 	if (sample != NULL)
 		*sample = buffer->sample;
 	return 0;
+}
+
+size_t shmb_loader_length(const struct shmb_loader *loader)
+{
+	return loader->has_snapshot ? loader->buffers[loader->front].length : 0;
 }
 
 /* 0 a new snapshot, or what the thread was told, or -EAGAIN. */

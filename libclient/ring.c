@@ -2,9 +2,7 @@
 /* The public face of rings: the newest N - 1 elements, by number or in order. */
 #include <errno.h>
 
-#include "segment.h"
-#include "text.h"
-#include "type.h"
+#include "keyed.h"
 #include "wait.h"
 
 struct shmb_ring_writer {
@@ -15,52 +13,17 @@ struct shmb_ring_reader {
 	struct reader reader;
 };
 
-/* What the options say of keys. `field` is the one in the payload, where it is one. */
-static int key_options(const struct shmb_options *options, const struct shmb_type *type, struct shmb_request *wanted,
-		       struct type_integer *field)
-{
-	int r;
-
-	if (options == NULL || (options->key_clock == SHMB_CLOCK_NONE && options->key_field == NULL))
-		return 0;
-	if ((unsigned)options->key_clock > SHMB_CLOCK_SEQUENCE || options->key_clock == SHMB_CLOCK_NONE)
-		return text_fail(-EINVAL, "options: a key has a clock: monotonic, realtime or sequence");
-	wanted->key_type = (enum shmb_key_type)options->key_clock;
-	if (options->key_field == NULL) {
-		if (options->key_clock != SHMB_CLOCK_MONOTONIC || options->stamped == 0)
-			return text_fail(-EINVAL, "options: a key without a field is the stamp: stamped, and of the monotonic clock");
-		return 0;
-	}
-	if (type == NULL)
-		return text_fail(-EINVAL, "a writer states its type");
-	r = type_integer_field(type, options->key_field, field);
-	wanted->key_field = field->offset;
-	return r;
-}
-
 int shmb_ring_writer_open(struct shmb_ring_writer **out, struct shmb *broker, const char *name, const struct shmb_type *type,
 			  const struct shmb_options *options)
 {
 	struct shmb_request wanted = segment_request(SHMB_KIND_RING, options);
-	struct type_integer field = { .offset = SHMB_KEY_IS_STAMP };
-	struct writer *writer;
-	int r = key_options(options, type, &wanted, &field);
+	struct key_wish wish = { 0 };
 
 	*out = NULL;
-	if (r < 0)
-		return r;
-	r = writer_open(&writer, broker, name, type, &wanted, options != NULL ? options->deadline_ns : SHMB_NO_WAIT);
-	if (r < 0)
-		return r;
-	/* The payload is read at that place at each insert: it must be the one that was looked up. */
-	if (writer->mappings.geometry.key_type != wanted.key_type || writer->mappings.geometry.key_field != wanted.key_field) {
-		writer_close(writer);
-		return text_fail(-EBADMSG, "segment %s: the broker made it with another key than was asked for", name);
-	}
-	writer->slots.key_bytes = field.bytes;
-	writer->slots.key_is_signed = field.is_signed;
-	*out = (struct shmb_ring_writer *)writer;
-	return 0;
+	if (options != NULL)
+		wish = (struct key_wish){ options->key_clock, options->key_field, false };
+	return keyed_writer_open((struct writer **)out, broker, name, type, &wanted, &wish,
+				 options != NULL ? options->deadline_ns : SHMB_NO_WAIT);
 }
 
 struct shmb_ring_writer *shmb_ring_writer_close(struct shmb_ring_writer *writer)

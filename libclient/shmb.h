@@ -334,7 +334,7 @@ SHMB_PUBLIC int shmb_value_observe(struct shmb_value_reader **out, struct shmb *
 }
 #endif
 
-/* Rings in time: closest, bracket, range, fresh, join; by range and age. */
+/* Rings and frames in time: closest, bracket, range, fresh, join; by range and age. */
 #include "shmb_temporal.h"
 
 #include "shmb_block.h"

@@ -21,6 +21,8 @@
  * memory that only a broken or hostile writer changes; shmb_frame_release() tells if that happened (-ESTALE). A reader that must not believe the
  * writer copies first (shmb_frame_load), and a filter checks what it computes with, such as sizes inside the payload.
  *
+ * The newest H frames are also found in time, by stamp or key: closest, bracket, range, fresh, and joins with rings: shmb_temporal.h.
+ *
  * Readers of another user than the first few may get no cell to pin with (-EUSERS): loading, by copy, always works.
  */
 
@@ -45,13 +47,24 @@ struct shmb_frame_options {   /* for a writer; {0} is the default */
 	uint32_t pins;	      /* frames held beyond these before a loan fails, 1 to 1024, default 8 */
 	uint32_t stamped;     /* 1: each frame carries the time of its commit; costs a clock read a commit */
 	uint64_t deadline_ns; /* wait for the lease while another process holds it; SHMB_NO_WAIT (default): -EBUSY at once */
+	/*
+	 * By what frames are found in time (shmb_temporal.h). SHMB_CLOCK_NONE (default): by the stamp, where stamped, else not. With a clock, the key is
+	 *   - the payload's field `key_field`, a scalar integer of any size: of an image "stamp_ns" or "number" (shmb_image.h);
+	 *   - or, with `keys_given` 1, what is stated with each commit (shmb_frame_commit_at_CLOCK): for payloads that have no such field;
+	 *   - or, with neither, the stamp: stamped and SHMB_CLOCK_MONOTONIC then.
+	 * Keys must not be negative nor shrink: such a commit is refused.
+	 */
+	enum shmb_clock key_clock;
+	const char *key_field;
+	uint32_t keys_given;
 };
 
 struct shmb_frame_writer;
 struct shmb_frame_reader;
 
 /*
- * Opening: as for value and ring (shmb.h). The type's size is the capacity of every frame. -EEXIST: there with another history or number of pins.
+ * Opening: as for value and ring (shmb.h). The type's size is the capacity of every frame. -EEXIST: there with another history, number of pins or
+ * key.
  */
 SHMB_PUBLIC int shmb_frame_writer_open(struct shmb_frame_writer **out, struct shmb *broker, const char *name, const struct shmb_type *type,
 				       const struct shmb_frame_options *options);
@@ -67,10 +80,18 @@ SHMB_PUBLIC int shmb_frame_loan(struct shmb_frame_writer *writer, void **payload
 /*
  * Publishes the frame on loan with the `length` bytes that were filled (0 to capacity). The payload must not be touched any more. Never waits; wakes
  * readers that sleep.
- *   -EINVAL nothing is on loan   -EMSGSIZE longer than the capacity; the frame stays on loan
- *   -ESTALE the lease was taken away; the frame is dropped   -EOWNERDEAD after fork
+ *   -EINVAL nothing is on loan   -ESTALE the lease was taken away; the frame is dropped   -EOWNERDEAD after fork
+ * Refused, and the frame stays on loan:
+ *   -EMSGSIZE longer than the capacity, or so short that the key's field does not lie in it   -ERANGE the key is negative
+ *   -EDOM the key is lower than that of the frame before (shmb_frame_restart_keys() allows that once)
+ *   -ENOKEY keys are given: shmb_frame_commit_at_CLOCK()
  */
 SHMB_PUBLIC int shmb_frame_commit(struct shmb_frame_writer *writer, size_t length);
+/* The same, stating the frame's key, where the writer was opened with `keys_given`. -EXDEV it was not, or with another clock; else as above. In C
+ * shmb_frame_commit_at() picks the function by the type of the key. */
+SHMB_PUBLIC int shmb_frame_commit_at_monotonic(struct shmb_frame_writer *writer, size_t length, struct shmb_key_monotonic key);
+SHMB_PUBLIC int shmb_frame_commit_at_realtime(struct shmb_frame_writer *writer, size_t length, struct shmb_key_realtime key);
+SHMB_PUBLIC int shmb_frame_commit_at_sequence(struct shmb_frame_writer *writer, size_t length, struct shmb_key_sequence key);
 /* Gives the frame on loan back unpublished; its number is used by the next. -EINVAL nothing is on loan, -EOWNERDEAD after fork. */
 SHMB_PUBLIC int shmb_frame_abort(struct shmb_frame_writer *writer);
 /* "I am alive" without data. -ESTALE, -EOWNERDEAD. */
@@ -108,10 +129,13 @@ SHMB_PUBLIC int shmb_frame_pin_number(struct shmb_frame_reader *reader, uint64_t
 SHMB_PUBLIC int shmb_frame_release(struct shmb_frame_reader *reader, struct shmb_frame *frame);
 /*
  * Copies a frame to `buffer` instead of holding it; frame->payload is `buffer` then, and nothing is to be released. Needs no cell. Positions and errors as
- * shmb_frame_pin_newest() and _next(); -EMSGSIZE it has more than `size` bytes: frame->length says how many, the position stays.
+ * shmb_frame_pin_newest(), _next() and _number(); -EMSGSIZE it has more than `size` bytes: frame->length says how many, the position stays.
+ * -EINVAL no buffer.
  */
 SHMB_PUBLIC int shmb_frame_load_newest(struct shmb_frame_reader *reader, void *buffer, size_t size, struct shmb_frame *frame);
 SHMB_PUBLIC int shmb_frame_load_next(struct shmb_frame_reader *reader, void *buffer, size_t size, struct shmb_frame *frame);
+SHMB_PUBLIC int shmb_frame_load_number(struct shmb_frame_reader *reader, uint64_t number, void *buffer, size_t size,
+				       struct shmb_frame *frame);
 /* As the functions of rings: the position of _next(), the numbers that can be read, waiting for a frame at the position, status, type. */
 SHMB_PUBLIC int shmb_frame_seek(struct shmb_frame_reader *reader, uint64_t number);
 SHMB_PUBLIC int shmb_frame_bounds(struct shmb_frame_reader *reader, uint64_t *oldest, uint64_t *next);

@@ -12,6 +12,9 @@
  *   shmb_frame_writer_open(&writer, broker, "camera/front", type, 0);  ... shmb_image_data(image) ...
  *                                                                      shmb_frame_commit(writer, layout.payload_bytes);
  *
+ * By the time of exposure, or by the camera's count, images are found where the writer says so: .key_clock = SHMB_CLOCK_MONOTONIC (or
+ * SHMB_CLOCK_REALTIME), .key_field = "stamp_ns"; or SHMB_CLOCK_SEQUENCE and "number" (shmb_frame_closest() in shmb_temporal.h).
+ *
  * An image is a header of 64 bytes and its pixels. Sizes are integers throughout, every product and sum is checked, and what is too large is an
  * error instead of a wrapped number. A segment's type says how many bytes of pixels fit; the header of each image says what is in it, so images of
  * several sizes may pass through one segment.

@@ -3,7 +3,7 @@
 #define SHMB_LOADER_H
 
 /*
- * Loaders: a thread that keeps a private copy of the newest element of a value or ring, so that a loop gets a snapshot that stays as it is
+ * Loaders: a thread that keeps a private copy of the newest element of a value, ring or frame, so that a loop gets a snapshot that stays as it is
  * for as long as the loop needs it, without copying and without waiting. Included by shmb.h.
  *
  *   shmb_loader_open_value(&loader, reader);
@@ -38,6 +38,8 @@ struct shmb_loader;
  */
 SHMB_PUBLIC int shmb_loader_open_value(struct shmb_loader **out, struct shmb_value_reader *reader);
 SHMB_PUBLIC int shmb_loader_open_ring(struct shmb_loader **out, struct shmb_ring_reader *reader);
+/* Pins nothing, so it takes no slot from the writer. Where snapshots may be shorter than the type: shmb_loader_length(). */
+SHMB_PUBLIC int shmb_loader_open_frame(struct shmb_loader **out, struct shmb_frame_reader *reader);
 /*
  * Ends the thread and frees the buffers, at once whatever becomes of writer and broker. Snapshots are gone then. The reader is the
  * caller's again.
@@ -51,6 +53,8 @@ SHMB_PUBLIC struct shmb_loader *shmb_loader_close(struct shmb_loader *loader);
  *   -ENODATA no element yet (*payload is NULL)    -EOWNERDEAD after fork (*payload is the last snapshot)
  */
 SHMB_PUBLIC int shmb_loader_snapshot(struct shmb_loader *loader, const void **payload, struct shmb_sample *sample);
+/* Bytes of the snapshot taken last: of a frame what its writer committed, else the type's size; 0 before there was any. */
+SHMB_PUBLIC size_t shmb_loader_length(const struct shmb_loader *loader);
 
 /*
  * Waits until there is a newer snapshot than the last one that was taken. 0; -ETIMEDOUT; and what a wait of the reader has to tell

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "extras.h"
 #include "futex.h"
 #include "proto/copy.h"
 #include "proto/step.h"
@@ -18,14 +19,6 @@
 #include "text.h"
 
 /* ---- writer ---- */
-
-/* Keys of a new run need not go on from those before, so no query looks below its first number. */
-static void keys_begin(struct slots_writer *writer)
-{
-	/* Before the next counter, whose release makes it visible to who sees a number of the new run (counter.publish). */
-	atomic_store_explicit(&writer->data->key_base, writer->next, memory_order_relaxed);
-	writer->last_key = 0;
-}
 
 int slots_writer_init(struct slots_writer *writer, const struct slots_memory *memory, uint64_t granted)
 {
@@ -51,7 +44,7 @@ int slots_writer_init(struct slots_writer *writer, const struct slots_memory *me
 		writer->next = geometry->base;
 	writer->first = writer->next;
 	writer->key_field = geometry->key_field;
-	if (geometry->kind == SHMB_KIND_RING && geometry->key_offset != 0) {
+	if ((geometry->kind == SHMB_KIND_RING || geometry->kind == SHMB_KIND_FRAME) && geometry->key_offset != 0) {
 		writer->extras |= SLOTS_KEYED;
 		writer->keys = (_Atomic uint64_t *)((unsigned char *)memory->data + geometry->key_offset);
 		keys_begin(writer);
@@ -89,76 +82,6 @@ __attribute__((noinline, cold)) int wake_waiters(struct slots_writer *writer, ui
 	return 0;
 }
 
-/* The integer at the key's place. -ERANGE it is negative. */
-static inline int key_take(const struct slots_writer *writer, const unsigned char *payload, uint64_t *key)
-{
-	const unsigned char *at = payload + writer->key_field;
-	union {
-		uint64_t u8;
-		uint32_t u4;
-		uint16_t u2;
-		uint8_t u1;
-	} word = { 0 };
-
-	switch (writer->key_bytes) {
-	case 8:
-		memcpy(&word.u8, at, 8);
-		*key = word.u8;
-		break;
-	case 4:
-		memcpy(&word.u4, at, 4);
-		*key = word.u4;
-		break;
-	case 2:
-		memcpy(&word.u2, at, 2);
-		*key = word.u2;
-		break;
-	default:
-		*key = *at;
-		break;
-	}
-	if (writer->key_is_signed && unlikely(*key >> (8 * writer->key_bytes - 1) != 0))
-		return -ERANGE;
-	return 0;
-}
-
-struct extras {
-	uint64_t stamp_ns;
-	uint64_t key;
-};
-
-/* Before the claim: everything that may be refused. Never inlined: nothing else of a publish reads a clock, which a test looks for in the code. */
-static __attribute__((noinline)) int extras_take(const struct slots_writer *writer, const void *payload, struct extras *extras)
-{
-	int r = 0;
-
-	if (writer->extras & SLOTS_STAMPED)
-		extras->stamp_ns = clock_now_ns();
-	if (!(writer->extras & SLOTS_KEYED))
-		return 0;
-	if (writer->key_field == SHMB_KEY_IS_STAMP)
-		extras->key = extras->stamp_ns;
-	else
-		r = key_take(writer, payload, &extras->key);
-	if (unlikely(r < 0))
-		return r;
-	return likely(extras->key >= writer->last_key) ? 0 : -EDOM;
-}
-
-/* Between claim and publish. */
-static inline void extras_put(struct slots_writer *writer, struct shmb_shm_slot *slot, uint64_t index, const struct extras *extras)
-{
-	if (writer->extras & SLOTS_STAMPED) {
-		atomic_store_explicit(&slot->stamp_ns, extras->stamp_ns, memory_order_relaxed);
-		atomic_store_explicit(&writer->data->heartbeat_ns, extras->stamp_ns, memory_order_relaxed);
-	}
-	if (writer->extras & SLOTS_KEYED) {
-		/* Bytes of the slot as the payload is, in an array of their own: ordered by slot.claim before and key.publish after. */
-		atomic_store_explicit(&writer->keys[index], extras->key, memory_order_relaxed);
-		writer->last_key = extras->key;
-	}
-}
-
 /* `is_short` is a constant: made once for writers with it, without a call on the way and so without a register to save, and once for all. */
 static inline __attribute__((always_inline)) int publish(struct slots_writer *writer, const void *payload, bool is_short)
 {
@@ -190,7 +113,7 @@ static inline __attribute__((always_inline)) int publish(struct slots_writer *wr
 		shmb_copy_short(writer->payloads + (index << writer->payload_shift), payload, writer->payload_bytes);
 	} else {
 		if (unlikely(writer->extras != 0))
-			extras_put(writer, slot, index, &extras);
+			extras_put(writer, &slot->stamp_ns, index, &extras);
 		shmb_copy(writer->payloads + (index << writer->payload_shift), payload, writer->payload_bytes);
 	}
 	SHMB_STEP("slot.filled");
@@ -215,18 +138,6 @@ static inline __attribute__((always_inline)) int publish(struct slots_writer *wr
 	SHMB_STEP("slot.counted");
 
 	return publish_announce(writer);
-}
-
-int slots_restart_keys(struct slots_writer *writer)
-{
-	int r = writer_check(writer);
-
-	if (r < 0)
-		return r;
-	if (writer->keys == NULL)
-		return text_fail(-EINVAL, "this ring has no keys");
-	keys_begin(writer);
-	return 0;
 }
 
 static __attribute__((noinline)) int publish_any(struct slots_writer *writer, const void *payload)

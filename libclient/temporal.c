@@ -1,80 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Temporal queries on rings (shmb_temporal.h): the search of temporal.h between bounds taken once, then copies that are verified as every
- * read is. Whatever is overwritten on the way means: once more with new bounds, SHMB_READ_TRIES times at the most.
+ * Temporal queries on rings (shmb_temporal.h): a search (search.h), then copies that are verified as every read is. Whatever is overwritten on
+ * the way means: once more with new bounds, SHMB_READ_TRIES times at the most.
  *
  * One untyped engine; a macro at the end puts the key types of the three clocks in front.
  */
-#include "temporal.h"
-
-#include <string.h>
-#include <time.h>
-
-#include "clock.h"
-#include "read.h"
+#include "search.h"
 #include "segment.h"
-
-_Static_assert((int)SHMB_CLOCK_MONOTONIC == (int)SHMB_KEY_MONOTONIC_NS && (int)SHMB_CLOCK_REALTIME == (int)SHMB_KEY_REALTIME_NS &&
-		       (int)SHMB_CLOCK_SEQUENCE == (int)SHMB_KEY_SEQUENCE,
-	       "the public names of the key types");
-
-/* shmb_found_CLOCK and shmb_bracket_CLOCK without their clock. */
-struct query_found {
-	uint64_t number;
-	uint64_t stamp_ns;
-	uint64_t key;
-};
-
-struct query_bracket {
-	struct query_found before;
-	struct query_found after;
-	double alpha;
-};
 
 static inline struct slots_reader *slots_of(struct shmb_ring_reader *reader)
 {
 	return &((struct reader *)reader)->slots;
-}
-
-static __attribute__((noinline, cold)) int other_clock(const struct slots_reader *reader, enum shmb_clock clock)
-{
-	static const char *const names[] = { "no", "monotonic", "realtime", "sequence" };
-
-	return text_fail(-EXDEV, "this ring has %s keys, and the query a %s key", names[reader->key_type & 3], names[clock & 3]);
-}
-
-static inline int clock_check(const struct slots_reader *reader, enum shmb_clock clock)
-{
-	if (!is_ours(reader->guard))
-		return text_forked();
-	return likely(reader->key_type == (uint8_t)clock) ? 0 : other_clock(reader, clock);
-}
-
-static inline struct temporal_view view_of(struct slots_reader *reader)
-{
-	return (struct temporal_view){
-		.ids = reader->slots,
-		.keys = reader->keys,
-		.mask = reader->mask,
-		.id_shift = reader->slot_shift,
-		.key_shift = reader->key_shift,
-		.rate = &reader->key_rate,
-	};
-}
-
-/* The numbers of this run of keys. key_base is looked at after the counter (key.publish). */
-static inline int bounds(struct slots_reader *reader, uint64_t *first, uint64_t *next)
-{
-	uint64_t base;
-
-	*next = next_number(reader);
-	if (unlikely(*next >= SHMB_NUMBER_MAX))
-		return -EBADMSG;
-	base = atomic_load_explicit(&reader->data->key_base, memory_order_relaxed);
-	*first = oldest_number(reader, *next);
-	if (*first < base)
-		*first = base;
-	return likely(*first < *next) ? 0 : -ENODATA;
 }
 
 /* -EAGAIN: overtaken, worth another try with new bounds. */
@@ -93,11 +29,11 @@ static inline int query_closest(struct slots_reader *reader, enum shmb_clock clo
 
 	if (unlikely(r < 0))
 		return r;
-	view = view_of(reader);
+	view = search_view(reader);
 	for (int i = 0; i < SHMB_READ_TRIES; i++) {
 		uint64_t first, next;
 
-		r = bounds(reader, &first, &next);
+		r = search_bounds(reader, &first, &next);
 		if (r == 0)
 			r = temporal_closest(&view, first, next, key, max_distance, &found->number, &found->key);
 		if (r == 0)
@@ -116,12 +52,12 @@ static inline int query_bracket(struct slots_reader *reader, enum shmb_clock clo
 
 	if (unlikely(r < 0))
 		return r;
-	view = view_of(reader);
+	view = search_view(reader);
 	for (int i = 0; i < SHMB_READ_TRIES; i++) {
 		struct temporal_pair pair;
 		uint64_t first, next;
 
-		r = bounds(reader, &first, &next);
+		r = search_bounds(reader, &first, &next);
 		if (r == 0)
 			r = temporal_bracket(&view, first, next, key, max_distance, &pair, &out->alpha);
 		if (r == 0)
@@ -149,11 +85,11 @@ static inline int query_fresh(struct slots_reader *reader, enum shmb_clock clock
 
 	if (unlikely(r < 0))
 		return r;
-	view = view_of(reader);
+	view = search_view(reader);
 	for (int i = 0; i < SHMB_READ_TRIES; i++) {
 		uint64_t first, next;
 
-		r = bounds(reader, &first, &next);
+		r = search_bounds(reader, &first, &next);
 		if (unlikely(r < 0))
 			return r;
 		found->number = next - 1;
@@ -166,92 +102,6 @@ static inline int query_fresh(struct slots_reader *reader, enum shmb_clock clock
 			return r;
 	}
 	return -EAGAIN;
-}
-
-static int range_once(struct slots_reader *reader, const struct temporal_view *view, uint64_t from, uint64_t to, struct shmb_range *out)
-{
-	struct temporal_pair pair;
-	uint64_t first, next, begin;
-	int r = bounds(reader, &first, &next);
-
-	if (r == 0)
-		r = temporal_since(view, first, next, from, &begin);
-	if (r == 0)
-		r = temporal_around(view, first, next, to, &pair);
-	if (r < 0)
-		return r;
-	if (!pair.has_before || pair.before < begin)
-		return -ERANGE;
-	*out = (struct shmb_range){
-		.first = begin,
-		.count = pair.before - begin + 1,
-		.is_cut = begin == first && first > reader->base &&
-			  first != atomic_load_explicit(&reader->data->key_base, memory_order_relaxed),
-	};
-	return 0;
-}
-
-static int query_range(struct slots_reader *reader, enum shmb_clock clock, uint64_t from, uint64_t to, struct shmb_range *out)
-{
-	struct temporal_view view;
-	int r = clock_check(reader, clock);
-
-	if (r < 0)
-		return r;
-	if (to < from)
-		return text_fail(-EINVAL, "the range ends before it begins");
-	view = view_of(reader);
-	r = -EAGAIN;
-	for (int i = 0; i < SHMB_READ_TRIES && r == -EAGAIN; i++)
-		r = range_once(reader, &view, from, to, out);
-	return r;
-}
-
-static int query_key(struct slots_reader *reader, enum shmb_clock clock, uint64_t number, uint64_t *key)
-{
-	struct temporal_view view;
-	int r = clock_check(reader, clock);
-
-	if (r < 0)
-		return r;
-	view = view_of(reader);
-	for (int i = 0; i < SHMB_READ_TRIES; i++) {
-		uint64_t next = next_number(reader);
-
-		if (next >= SHMB_NUMBER_MAX)
-			return -EBADMSG;
-		if (number >= next)
-			return -ENODATA;
-		if (number < oldest_number(reader, next))
-			return -ESTALE;
-		*key = temporal_key(&view, number);
-		if (temporal_holds(&view, number, number))
-			return 0;
-	}
-	return -EAGAIN;
-}
-
-static int query_since(struct slots_reader *reader, enum shmb_clock clock, uint64_t key)
-{
-	struct temporal_view view;
-	uint64_t number;
-	int r = clock_check(reader, clock);
-
-	if (r < 0)
-		return r;
-	view = view_of(reader);
-	r = -EAGAIN;
-	for (int i = 0; i < SHMB_READ_TRIES && r == -EAGAIN; i++) {
-		uint64_t first, next;
-
-		r = bounds(reader, &first, &next);
-		number = next;
-		if (r == 0)
-			r = temporal_since(&view, first, next, key, &number);
-		if (r == -ENODATA)
-			r = 0;
-	}
-	return r == 0 ? slots_seek(reader, number) : r;
 }
 
 /* ---- whatever the clock ---- */
@@ -273,23 +123,12 @@ int shmb_ring_lag(struct shmb_ring_reader *reader, uint64_t *lag)
 
 int shmb_ring_seek_oldest(struct shmb_ring_reader *reader)
 {
-	uint64_t oldest, next;
-	int r = slots_bounds(slots_of(reader), &oldest, &next);
-
-	return r == 0 ? slots_seek(slots_of(reader), oldest) : r;
+	return query_seek_oldest(slots_of(reader));
 }
 
 int shmb_ring_seek_age(struct shmb_ring_reader *reader, uint64_t age_ns)
 {
-	enum shmb_clock clock = shmb_ring_clock(reader);
-	struct timespec time;
-	uint64_t now;
-
-	if (clock != SHMB_CLOCK_MONOTONIC && clock != SHMB_CLOCK_REALTIME)
-		return other_clock(slots_of(reader), SHMB_CLOCK_MONOTONIC);
-	clock_gettime(clock == SHMB_CLOCK_MONOTONIC ? CLOCK_MONOTONIC : CLOCK_REALTIME, &time);
-	now = (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
-	return query_since(slots_of(reader), clock, now > age_ns ? now - age_ns : 0);
+	return query_seek_age(slots_of(reader), age_ns);
 }
 
 int shmb_ring_read_range(struct shmb_ring_reader *ring, uint64_t first, size_t count, void *payloads, struct shmb_sample *samples,

@@ -60,6 +60,10 @@ static inline bool temporal_holds(const struct temporal_view *view, uint64_t num
 	 * Orders:  id "being written" -> slot bytes, the key among them.
 	 * Without: a search ends at the key of another number.
 	 * Model:   tests/model/src/slot.rs */
+	/* ORDER frame.entry (acquire). Partner: commit().
+	 * Orders:  entry id "being written" -> slot, length, stamp, key.
+	 * Without: a search in a frame's entries ends at the key of another number.
+	 * Model:   tests/model/src/frame.rs */
 	shmb_fence_acquire();
 	return atomic_load_explicit(id, memory_order_relaxed) == shmb_id_done(number) &&
 	       atomic_load_explicit(other, memory_order_relaxed) == shmb_id_done(neighbour);

@@ -68,6 +68,8 @@ const char *shmb_strerror(int error)
 		return "everything there is is older";
 	case ETIMEDOUT:
 		return "deadline passed";
+	case ENOKEY:
+		return "a key is to be given";
 	case EXDEV:
 		return "key of another clock";
 	default:

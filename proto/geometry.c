@@ -109,6 +109,9 @@ static int request_check(const struct shmb_request *request, uint32_t area_count
 		if (request->key_type != SHMB_KEY_NONE &&
 		    (request->key_type != SHMB_KEY_MONOTONIC_NS || !(request->flags & SHMB_SEGMENT_STAMPED)))
 			return fail(-EINVAL, why, "a key that is the stamp needs stamped elements and the monotonic clock");
+	} else if (request->key_field == SHMB_KEY_IS_GIVEN) {
+		if (request->key_type == SHMB_KEY_NONE || request->kind != SHMB_KIND_FRAME)
+			return fail(-EINVAL, why, "only a frame is given its keys, of a known type");
 	} else if (request->key_type == SHMB_KEY_NONE || request->key_field >= request->payload_bytes) {
 		return fail(-EINVAL, why, "the key's field does not lie in the payload");
 	}

@@ -28,7 +28,8 @@ struct shmb_request {
 	uint32_t history; /* frame: H, newest numbers that stay readable */
 	uint32_t pins;	  /* frame: slots beyond 1 + H, for readers that hold on to older ones */
 	enum shmb_key_type key_type;
-	uint32_t key_field; /* offset of the key in the payload, or SHMB_KEY_IS_STAMP (also where there is no key) */
+	uint32_t
+		key_field; /* offset of the key in the payload, or SHMB_KEY_IS_STAMP (also where there is no key), or, frame, SHMB_KEY_IS_GIVEN */
 };
 
 /* Checked numbers; every access computed from them stays inside data_bytes. */

@@ -90,8 +90,9 @@ enum shmb_key_type {
 	SHMB_KEY_SEQUENCE = 3,	   /* a count: frame numbers, encoder ticks */
 };
 
-/* card.key_field of a segment whose key is the stamp. */
+/* card.key_field of a segment whose key is the stamp, and of a frame whose writer states a key with each commit. */
 #define SHMB_KEY_IS_STAMP UINT32_MAX
+#define SHMB_KEY_IS_GIVEN (UINT32_MAX - 1)
 
 /*
  * Low byte of the card's state word; the other 56 bits are the lease's epoch. A writer keeps the whole word it was granted and
@@ -188,7 +189,7 @@ _Static_assert(offsetof(struct shmb_shm_cell_owner, incarnation) == 12, "cell ow
  *      130    1 key_shift
  *      131    1 entry_shift
  *      132    4 history          H: how many newest numbers of a frame stay where they are; 0 elsewhere
- *      136    4 key_field        offset of the key in the payload; UINT32_MAX none
+ *      136    4 key_field        offset of the key in the payload, or SHMB_KEY_IS_STAMP (also: none), SHMB_KEY_IS_GIVEN
  *      140    4 area_count       reader areas made with this generation
  *      144    4 payload_align
  *      148   44 reserved1        0

@@ -147,6 +147,18 @@ static int entries_check(const struct shmb_shm_card *card, const struct array *e
 	return 0;
 }
 
+static int key_field_can_be(const struct shmb_shm_card *card)
+{
+	switch (card->key_field) {
+	case SHMB_KEY_IS_STAMP:
+		return card->key_type == SHMB_KEY_MONOTONIC_NS && (card->flags & SHMB_SEGMENT_STAMPED) != 0;
+	case SHMB_KEY_IS_GIVEN:
+		return card->kind == SHMB_KIND_FRAME;
+	default:
+		return card->key_field < card->payload_bytes;
+	}
+}
+
 static int keys_check(const struct shmb_shm_card *card, const struct array *keys, const char **why)
 {
 	if (card->key_type == SHMB_KEY_NONE)
@@ -157,8 +169,7 @@ static int keys_check(const struct shmb_shm_card *card, const struct array *keys
 		return fail(-EOPNOTSUPP, why, "this version does not know the type of the segment's keys");
 	if (card->kind != SHMB_KIND_RING && card->kind != SHMB_KIND_FRAME)
 		return fail(-EBADMSG, why, "only rings and frames have keys");
-	if (card->key_field == SHMB_KEY_IS_STAMP ? card->key_type != SHMB_KEY_MONOTONIC_NS || !(card->flags & SHMB_SEGMENT_STAMPED)
-						 : card->key_field >= card->payload_bytes)
+	if (!key_field_can_be(card))
 		return fail(-EBADMSG, why, "the key's field cannot be");
 	if (card->key_offset % SHMB_CACHE_LINE != 0 || keys->shift != KEY_SHIFT || !array_fits(keys, card->data_bytes))
 		return fail(-EBADMSG, why, "the keys do not lie in the data part");

@@ -301,11 +301,58 @@ START_TEST(a_forked_child_has_the_last_snapshot)
 }
 END_TEST
 
+/* A frame's snapshot has the length that was committed, and pins nothing: a writer with no slot to spare goes on. */
+START_TEST(newest_of_a_frame)
+{
+	struct shmb_type *type = pattern_type(BYTES);
+	struct shmb_frame_writer *writer;
+	struct shmb_frame_reader *reader;
+	struct shmb_loader *loader;
+	struct shmb_sample sample;
+	const void *payload;
+	struct shmb *client;
+	struct broker b;
+	unsigned salt;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	ASSERT_OK(shmb_frame_writer_open(&writer, client, "frame", type, &(struct shmb_frame_options){ .history = 1, .pins = 1 }));
+	ASSERT_OK(shmb_frame_reader_open(&reader, client, "frame", type, SHMB_NO_WAIT));
+	ASSERT_OK(shmb_loader_open_frame(&loader, reader));
+	ASSERT_ERROR(shmb_loader_snapshot(loader, &payload, &sample), ENODATA);
+	ck_assert_uint_eq(shmb_loader_length(loader), 0);
+	for (uint64_t n = 0; n < 200; n++) {
+		size_t length = 100 + n * 19, capacity;
+		void *fill;
+
+		ASSERT_OK(shmb_frame_loan(writer, &fill, &capacity));
+		pattern_fill(fill, length, n, 1);
+		ASSERT_OK(shmb_frame_commit(writer, length));
+		if (n % 10 != 9)
+			continue;
+		do {
+			ASSERT_OK(shmb_loader_wait(loader, deadline_in(SUITE_PATIENCE_MS)));
+			ASSERT_OK(shmb_loader_snapshot(loader, &payload, &sample));
+			ck_assert_uint_eq(shmb_loader_length(loader), 100 + sample.number * 19);
+			ck_assert(pattern_check(payload, shmb_loader_length(loader), sample.number, &salt));
+		} while (sample.number < n);
+	}
+	shmb_frame_writer_close(writer);
+	ASSERT_ERROR(shmb_loader_wait(loader, deadline_in(SUITE_PATIENCE_MS)), EPIPE);
+	shmb_loader_close(loader);
+	shmb_frame_reader_close(reader);
+	shmb_type_free(type);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("loader");
 
 	suite_add(suite, newest_of_a_value_and_of_a_ring, 60);
+	suite_add(suite, newest_of_a_frame, 60);
 	suite_add(suite, defect_I3_a_held_snapshot_stays, 60);
 	suite_add(suite, defect_I4_snapshots_during_exchanges, 60);
 	suite_add(suite, defect_I6_closing_never_hangs, 60);

@@ -14,7 +14,7 @@ import sys
 PUBLISH = ["shmb_value_store", "shmb_ring_insert", "shmb_frame_loan", "shmb_frame_commit", "shmb_queue_push", "shmb_queue_claim", "shmb_queue_commit"]
 READ = ["shmb_value_load", "shmb_ring_latest", "shmb_ring_read", "shmb_ring_read_next", "shmb_frame_pin_newest", "shmb_frame_pin_next",
         "shmb_frame_load_newest", "shmb_frame_release", "shmb_queue_pop", "shmb_queue_peek", "shmb_queue_release"]
-STAMPS = {"extras_take", "commit_stamped", "stamp"}
+STAMPS = {"extras_take", "stamp"}
 WAKES = {"wake_waiters", "wake_producer"}
 FORBIDDEN = re.compile(r"clock_\w+|gettimeofday|time|malloc|calloc|realloc|aligned_alloc|free|mmap|pthread_\w+|syscall|write|read|ioctl|poll|nanosleep")
 

@@ -76,6 +76,8 @@ static inline void geometry_is_safe(const struct shmb_geometry *g, uint64_t data
 		ck_assert(g->key_shift == 3 && g->key_offset % 8 == 0);
 		if (g->key_field == SHMB_KEY_IS_STAMP)
 			ck_assert(g->key_type == SHMB_KEY_MONOTONIC_NS && (g->flags & SHMB_SEGMENT_STAMPED) != 0);
+		else if (g->key_field == SHMB_KEY_IS_GIVEN)
+			ck_assert(is_frame);
 		else
 			ck_assert_uint_lt(g->key_field, g->payload_bytes);
 	} else {

@@ -6,10 +6,12 @@
 #include "shmb.h"
 
 int use(struct shmb_ring_reader *ring, struct shmb_key_monotonic monotonic, struct shmb_key_realtime realtime,
-	struct shmb_key_sequence sequence, uint64_t number, void *payload);
+	struct shmb_key_sequence sequence, uint64_t number, void *payload, struct shmb_frame_reader *frames,
+	struct shmb_frame_writer *camera);
 
 int use(struct shmb_ring_reader *ring, struct shmb_key_monotonic monotonic, struct shmb_key_realtime realtime,
-	struct shmb_key_sequence sequence, uint64_t number, void *payload)
+	struct shmb_key_sequence sequence, uint64_t number, void *payload, struct shmb_frame_reader *frames,
+	struct shmb_frame_writer *camera)
 {
 	struct shmb_rule_monotonic rule = shmb_rule_range_monotonic(0, 10);
 	struct shmb_rule_realtime realtime_rule = shmb_rule_range_realtime(0, 10);
@@ -19,7 +21,9 @@ int use(struct shmb_ring_reader *ring, struct shmb_key_monotonic monotonic, stru
 	int r = shmb_ring_closest(ring, monotonic, 1, payload, NULL) + shmb_ring_closest(ring, realtime, 1, payload, &found) +
 		shmb_ring_closest(ring, sequence, 1, payload, NULL) + shmb_key_make(&monotonic, number, &rule) +
 		shmb_key_make(&realtime, number, &realtime_rule) + shmb_join(parts, 1, monotonic, NULL) +
-		shmb_ring_range(ring, monotonic, monotonic, &range) + shmb_key_compare(monotonic, monotonic);
+		shmb_ring_range(ring, monotonic, monotonic, &range) + shmb_key_compare(monotonic, monotonic) +
+		shmb_frame_closest(frames, monotonic, 1, NULL, NULL) + shmb_frame_fresh(frames, realtime, NULL, &found) +
+		shmb_frame_range(frames, sequence, sequence, &range) + shmb_frame_commit_at(camera, 1, sequence);
 
 #if CASE == 1
 	r += shmb_ring_closest(ring, number, 1, payload, NULL); /* a number for a key */
@@ -57,6 +61,26 @@ int use(struct shmb_ring_reader *ring, struct shmb_key_monotonic monotonic, stru
 	r += shmb_ring_since_realtime(ring, number);
 #elif CASE == 18
 	r += shmb_key_move(&realtime, monotonic, 1);
+#elif CASE == 19
+	r += shmb_frame_closest(frames, number, 1, NULL, NULL);
+#elif CASE == 20
+	r += shmb_frame_closest_monotonic(frames, realtime, 1, NULL, NULL);
+#elif CASE == 21
+	r += shmb_frame_fresh(frames, monotonic, NULL, &found);
+#elif CASE == 22
+	r += shmb_frame_range(frames, monotonic, sequence, &range);
+#elif CASE == 23
+	r += shmb_frame_commit_at(camera, 1, number);
+#elif CASE == 24
+	r += shmb_frame_commit_at_realtime(camera, 1, sequence);
+#elif CASE == 25
+	r += shmb_frame_since_sequence(frames, monotonic);
+#elif CASE == 26
+	r += shmb_frame_bracket_realtime(frames, realtime, 1, NULL, NULL, &(struct shmb_bracket_monotonic){ 0 });
+#elif CASE == 27
+	r += shmb_frame_key_monotonic(frames, number, &realtime);
+#elif CASE == 28
+	parts[0].found.before.key = realtime;
 #elif CASE != 0
 #error "no such case"
 #endif

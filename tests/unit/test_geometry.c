@@ -299,7 +299,15 @@ START_TEST(keys)
 			geometry_is_safe(&g, g.data_bytes);
 			ck_assert_uint_eq(g.key_field, 16);
 			REFUSED(key_field, 24);
-			REFUSED(key_field, UINT32_MAX - 1);
+			REFUSED(key_field, UINT32_MAX - 2);
+			if (kinds[i] == SHMB_KIND_RING) {
+				REFUSED(key_field, SHMB_KEY_IS_GIVEN); /* a frame's alone */
+				continue;
+			}
+			request.key_field = SHMB_KEY_IS_GIVEN;
+			ck_assert_int_eq(shmb_geometry_plan(&request, 3, &g, NULL), 0);
+			geometry_is_safe(&g, g.data_bytes);
+			request.key_field = 16;
 		}
 		REFUSED(key_type, SHMB_KEY_NONE); /* a field and no key */
 	}

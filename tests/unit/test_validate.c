@@ -400,6 +400,7 @@ START_TEST(each_field_of_the_geometry)
 	REFUSED_BOTH(key_shift, 3, -EBADMSG);
 	REFUSED_BOTH(key_type, 1, -EBADMSG);
 	REFUSED_BOTH(key_field, 0, -EBADMSG);
+	REFUSED_BOTH(key_field, SHMB_KEY_IS_GIVEN, -EBADMSG);
 	REFUSED_BOTH(entry_offset, 512, -EBADMSG);
 	REFUSED_BOTH(entry_count, 1, -EBADMSG);
 	REFUSED_BOTH(entry_shift, 6, -EBADMSG);
