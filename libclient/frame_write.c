@@ -323,8 +323,10 @@ static __attribute__((noinline)) int commit_extras(struct frame_writer *writer, 
 /* What may be refused at any commit; a frame whose writer lost its lease is dropped. */
 static inline __attribute__((always_inline)) int commit_check(struct frame_writer *writer, size_t length)
 {
-	int r = writer_check(&writer->entries);
+	int r;
 
+	SHMB_STEP("frame.filled");
+	r = writer_check(&writer->entries);
 	if (unlikely(r < 0)) {
 		writer->loaned = 0;
 		return r;
@@ -337,10 +339,8 @@ static inline __attribute__((always_inline)) int commit_check(struct frame_write
 __attribute__((hot)) int shmb_frame_commit(struct shmb_frame_writer *handle, size_t length)
 {
 	struct frame_writer *writer = (struct frame_writer *)handle;
-	int r;
+	int r = commit_check(writer, length);
 
-	SHMB_STEP("frame.filled");
-	r = commit_check(writer, length);
 	if (unlikely(r < 0))
 		return r;
 	return unlikely(writer->entries.extras != 0) ? commit_extras(writer, length, NULL) : commit(writer, length, NULL);
@@ -348,10 +348,8 @@ __attribute__((hot)) int shmb_frame_commit(struct shmb_frame_writer *handle, siz
 
 static int commit_at(struct frame_writer *writer, size_t length, enum shmb_key_type type, uint64_t key)
 {
-	int r;
+	int r = commit_check(writer, length);
 
-	SHMB_STEP("frame.filled");
-	r = commit_check(writer, length);
 	if (r < 0)
 		return r;
 	return writer->key_type == (uint8_t)type ? commit_extras(writer, length, &key) : -EXDEV;
