@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "figures.h"
 #include "open.h"
 #include "query.h"
 #include "session.h"
@@ -24,6 +25,7 @@ static const struct dispatch_entry table[SHMB_OP_COUNT] = {
 	[SHMB_OP_INFO] = { "INFO", IN_ACTIVE, query_info },
 	[SHMB_OP_STATUS] = { "STATUS", IN_ACTIVE, query_status },
 	[SHMB_OP_REMOVE] = { "REMOVE", IN_ACTIVE, query_remove },
+	[SHMB_OP_FIGURES] = { "FIGURES", IN_ACTIVE, figures_list },
 };
 
 const struct dispatch_entry *dispatch_find(uint16_t opcode)

@@ -3,16 +3,13 @@
 #include "query.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "broker.h"
-#include "cleanup.h"
+#include "figures.h"
 #include "liveness.h"
 #include "log.h"
-#include "parts.h"
 #include "peer.h"
 
 static void fill_segment(const struct segment *segment, struct shmb_msg_segment *out)
@@ -60,38 +57,15 @@ void query_list(struct peer *peer, const union shmb_msg_request *request, const 
 	}
 }
 
-/* A word of a part, read as a file: nothing is mapped for it. UINT64_MAX where it cannot be had. */
-static uint64_t part_word(struct store *store, const struct segment *segment, enum part part, uint32_t area, size_t offset)
-{
-	auto_close int fd = part_open(store, segment, part, area, O_RDONLY);
-	uint64_t word;
-
-	return fd >= 0 && pread(fd, &word, sizeof(word), (off_t)offset) == sizeof(word) ? word : UINT64_MAX;
-}
-
-/* How far a reader is behind, by what it and the writer say: shown to people, believed by nobody. */
-static uint64_t reader_behind(struct store *store, const struct segment *segment, const struct attachment *attachment, uint64_t counter)
-{
-	uint32_t cell = attachment->cell % SHMB_CELLS_PER_AREA;
-	uint64_t position;
-
-	if (attachment->cell == UINT32_MAX || segment->geometry.kind == SHMB_KIND_BLOCK || counter == UINT64_MAX)
-		return UINT64_MAX;
-	position = part_word(store, segment, PART_AREA, attachment->cell / SHMB_CELLS_PER_AREA,
-			     offsetof(struct shmb_shm_area, cells) + cell * sizeof(struct shmb_shm_cell) +
-				     offsetof(struct shmb_shm_cell, position));
-	if (position == UINT64_MAX)
-		return UINT64_MAX;
-	return counter > position ? counter - position : 0;
-}
-
 static void add_readers(struct store *store, const struct segment *segment, struct reply *reply, struct shmb_msg_info_answer *answer)
 {
-	uint64_t counter = part_word(store, segment, PART_DATA, 0, offsetof(struct shmb_shm_data, counter));
 	const struct attachment *attachment;
+	struct figures_writer writer;
 
+	figures_writer(store, segment, &writer);
 	LIST_FOREACH (attachment, &segment->attachments, segment_link) {
 		struct shmb_msg_reader *reader;
+		struct figures_reader figures;
 
 		if (!role_has_cell(attachment->role))
 			continue;
@@ -103,7 +77,8 @@ static void add_readers(struct store *store, const struct segment *segment, stru
 		reader->uid = attachment->holder.uid;
 		reader->cell = attachment->cell;
 		reader->role = (uint8_t)attachment->role;
-		reader->behind = reader_behind(store, segment, attachment, counter);
+		figures_reader(store, segment, attachment, writer.next, &figures);
+		reader->behind = figures.behind;
 		shmb_text_set(reader->comm, sizeof(reader->comm), attachment->process->comm);
 		answer->reader_count++;
 	}

@@ -7,12 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control.h"
+#include "query.h"
 #include "segment.h"
 #include "text.h"
 
-/* Asks with the lock held; on success the tail (and a NUL) is copied to *out_tail, which the caller frees. NULL: the tail is not wanted. */
-static int ask(struct shmb *broker, struct shmb_msg_head *request, void *out, char **out_tail)
+int query_ask(struct shmb *broker, struct shmb_msg_head *request, void *out, char **out_tail)
 {
 	struct answer answer;
 	int r;
@@ -67,7 +66,7 @@ int shmb_list(struct shmb *broker, int (*visit)(const struct shmb_segment_info *
 		struct shmb_msg_list_answer list;
 		char *tail = NULL;
 		uint64_t before = request.after;
-		int r = ask(broker, &request.head, &list, &tail);
+		int r = query_ask(broker, &request.head, &list, &tail);
 
 		if (r < 0)
 			return r;
@@ -100,7 +99,7 @@ int shmb_info(struct shmb *broker, const char *name,
 	int r = segment_name_set(request.name, name);
 
 	if (r == 0)
-		r = ask(broker, &request.head, &info, &tail);
+		r = query_ask(broker, &request.head, &info, &tail);
 	if (r < 0)
 		return r;
 	/* malloc'ed memory is aligned for the records, which come first; the codec has checked the lengths. */
@@ -127,7 +126,7 @@ int shmb_status(struct shmb *broker, int (*visit)(const struct shmb_broker_statu
 	struct shmb_msg_status request = { .head.opcode = SHMB_OP_STATUS };
 	struct shmb_msg_status_answer status;
 	struct shmb_broker_status public;
-	int r = ask(broker, &request.head, &status, NULL);
+	int r = query_ask(broker, &request.head, &status, NULL);
 
 	if (r < 0)
 		return r;
@@ -158,5 +157,5 @@ int shmb_remove(struct shmb *broker, const char *name)
 
 	if (r < 0)
 		return r;
-	return ask(broker, &request.head, &done, NULL);
+	return query_ask(broker, &request.head, &done, NULL);
 }

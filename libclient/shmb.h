@@ -338,6 +338,7 @@ SHMB_PUBLIC int shmb_value_observe(struct shmb_value_reader **out, struct shmb *
 #include "shmb_temporal.h"
 
 #include "shmb_block.h"
+#include "shmb_figures.h"
 #include "shmb_frame.h"
 #include "shmb_image.h"
 #include "shmb_loader.h"

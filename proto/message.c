@@ -30,6 +30,7 @@ static const struct {
 	[SHMB_OP_INFO] = { sizeof(struct shmb_msg_name), sizeof(struct shmb_msg_info_answer) },
 	[SHMB_OP_STATUS] = { sizeof(struct shmb_msg_status), sizeof(struct shmb_msg_status_answer) },
 	[SHMB_OP_REMOVE] = { sizeof(struct shmb_msg_name), sizeof(struct shmb_msg_answer) },
+	[SHMB_OP_FIGURES] = { sizeof(struct shmb_msg_figures), sizeof(struct shmb_msg_figures_answer) },
 };
 
 size_t shmb_request_size(uint16_t opcode)
@@ -201,6 +202,8 @@ static int request_check(const union shmb_msg_request *request, const char **why
 	case SHMB_OP_INFO:
 	case SHMB_OP_REMOVE:
 		return name_check(request->name.name, sizeof(request->name.name), why);
+	case SHMB_OP_FIGURES:
+		return text_check(request->figures.pattern, sizeof(request->figures.pattern), why);
 	case SHMB_OP_READY:
 	case SHMB_OP_LIST:
 	case SHMB_OP_STATUS:
@@ -267,6 +270,21 @@ static int list_tail_is_sound(const struct shmb_msg_list_answer *list, const cha
 	return 1;
 }
 
+static int figures_tail_is_sound(const struct shmb_msg_figures_answer *figures, const char *tail)
+{
+	if (figures->head.tail_bytes != (uint64_t)figures->count * sizeof(struct shmb_msg_figure))
+		return 0;
+	for (uint32_t i = 0; i < figures->count; i++) {
+		struct shmb_msg_figure figure;
+
+		memcpy(&figure, tail + i * sizeof(figure), sizeof(figure));
+		if (!is_terminated(figure.writer_comm, sizeof(figure.writer_comm)) || !is_terminated(figure.type, sizeof(figure.type)) ||
+		    !is_terminated(figure.name, sizeof(figure.name)))
+			return 0;
+	}
+	return 1;
+}
+
 static int info_tail_is_sound(const struct shmb_msg_info_answer *info, const char *tail)
 {
 	if (info->head.tail_bytes != (uint64_t)info->reader_count * sizeof(struct shmb_msg_reader) + info->schema_bytes)
@@ -309,6 +327,8 @@ static int answer_check(uint16_t opcode, void *out, const char *tail)
 		return open_answer_is_sound(out);
 	case SHMB_OP_LIST:
 		return list_tail_is_sound(out, tail);
+	case SHMB_OP_FIGURES:
+		return figures_tail_is_sound(out, tail);
 	case SHMB_OP_INFO: {
 		struct shmb_msg_info_answer *info = out;
 

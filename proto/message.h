@@ -39,7 +39,8 @@ enum shmb_opcode {
 	SHMB_OP_INFO = 8,
 	SHMB_OP_STATUS = 9,
 	SHMB_OP_REMOVE = 10,
-	SHMB_OP_COUNT = 11, /* one more than the last */
+	SHMB_OP_FIGURES = 18,
+	SHMB_OP_COUNT = 19, /* one more than the last; the numbers between that are not here are unknown requests */
 };
 
 /* Head of every message, both ways. */
@@ -151,6 +152,13 @@ struct shmb_msg_status {
 	struct shmb_msg_head head;
 };
 
+/* FIGURES: what changes all the time, of many segments in one request: as many as fit one packet, in the order of LIST, after `after`. */
+struct shmb_msg_figures {
+	struct shmb_msg_head head;
+	uint64_t after;
+	char pattern[SHMB_NAME_MAX + 8]; /* of names, as fnmatch(3) has it, where * and ? match '/' too; empty: all */
+};
+
 /* ---- answers ---- */
 
 /* Every answer that is not 0 is this, with `text` for people; READY, RESUME, CLOSE and REMOVE answer with it on success too. */
@@ -214,6 +222,39 @@ struct shmb_msg_list_answer { /* tail: `count` struct shmb_msg_segment; count 0 
 	uint32_t reserved;
 };
 
+struct shmb_msg_figure { /* record of FIGURES */
+	uint64_t order;
+	uint64_t segment_id; /* another one after the name was made anew */
+	uint64_t generation;
+	uint64_t bytes;
+	uint64_t payload_bytes;
+	uint64_t next;	       /* number of the next write, by the writer's account; UINT64_MAX unknown */
+	uint64_t heartbeat_ns; /* CLOCK_MONOTONIC, by the writer's account; 0 never */
+	uint64_t read;	       /* by all readers open now, by their own account */
+	uint64_t lost;	       /* overwritten before they were read, likewise */
+	uint64_t lag;	       /* of the reader that is furthest behind, UINT64_MAX unknown or no reader */
+	uint32_t capacity;
+	uint32_t owner_uid;
+	int32_t writer_pid; /* 0 none */
+	uint32_t writer_uid;
+	uint32_t readers;
+	int32_t lag_pid; /* of that reader, 0 none */
+	uint8_t kind;
+	uint8_t state;	/* enum shmb_state */
+	uint8_t writer; /* enum shmb_writer_state */
+	uint8_t reserved[5];
+	char writer_comm[SHMB_COMM_MAX];
+	char type[SHMB_TYPE_NAME_MAX + 1];
+	char name[SHMB_NAME_MAX + 8];
+};
+
+struct shmb_msg_figures_answer { /* tail: `count` struct shmb_msg_figure; count 0 is the end */
+	struct shmb_msg_head head;
+	uint64_t now_ns; /* CLOCK_MONOTONIC of the looks */
+	uint32_t count;
+	uint32_t reserved;
+};
+
 struct shmb_msg_reader {
 	int32_t pid;
 	uint32_t uid;
@@ -264,6 +305,9 @@ _Static_assert(sizeof(struct shmb_msg_hello_answer) == 32, "hello_answer");
 _Static_assert(sizeof(struct shmb_msg_open_answer) == 64, "open_answer");
 _Static_assert(sizeof(struct shmb_msg_segment) == 368, "segment");
 _Static_assert(sizeof(struct shmb_msg_list_answer) == 24, "list_answer");
+_Static_assert(sizeof(struct shmb_msg_figures) == 232, "figures");
+_Static_assert(sizeof(struct shmb_msg_figure) == 384, "figure");
+_Static_assert(sizeof(struct shmb_msg_figures_answer) == 32, "figures_answer");
 _Static_assert(sizeof(struct shmb_msg_reader) == 40, "reader");
 _Static_assert(sizeof(struct shmb_msg_info_answer) == 392, "info_answer");
 _Static_assert(sizeof(struct shmb_msg_status_answer) == 384, "status_answer");
@@ -279,6 +323,7 @@ union shmb_msg_request {
 	struct shmb_msg_list list;
 	struct shmb_msg_name name;
 	struct shmb_msg_status status;
+	struct shmb_msg_figures figures;
 };
 
 /* Bytes of the fixed struct of a request / a successful answer; 0 for an unknown opcode. */

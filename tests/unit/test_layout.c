@@ -107,6 +107,20 @@ static struct known_field fields[] = {
 	STRUCT(shmb_msg_list),
 	OF(head), OF(after),
 #undef OF
+#define OF(field) FIELD(shmb_msg_figures, field)
+	STRUCT(shmb_msg_figures),
+	OF(head), OF(after), OF(pattern),
+#undef OF
+#define OF(field) FIELD(shmb_msg_figures_answer, field)
+	STRUCT(shmb_msg_figures_answer),
+	OF(head), OF(now_ns), OF(count), OF(reserved),
+#undef OF
+#define OF(field) FIELD(shmb_msg_figure, field)
+	STRUCT(shmb_msg_figure),
+	OF(order), OF(segment_id), OF(generation), OF(bytes), OF(payload_bytes), OF(next), OF(heartbeat_ns), OF(read), OF(lost),
+	OF(lag), OF(capacity), OF(owner_uid), OF(writer_pid), OF(writer_uid), OF(readers), OF(lag_pid), OF(kind), OF(state),
+	OF(writer), OF(reserved), OF(writer_comm), OF(type), OF(name),
+#undef OF
 #define OF(field) FIELD(shmb_msg_name, field)
 	STRUCT(shmb_msg_name),
 	OF(head), OF(name),
@@ -173,7 +187,7 @@ static struct known_constant constants[] = {
 	CONSTANT(SHMB_PROTOCOL_OLDEST), CONSTANT(SHMB_MESSAGE_MAX), CONSTANT(SHMB_TEXT_MAX), CONSTANT(SHMB_FDS_MAX),
 	CONSTANT(SHMB_COMM_MAX), CONSTANT(SHMB_OP_HELLO), CONSTANT(SHMB_OP_RESUME), CONSTANT(SHMB_OP_READY),
 	CONSTANT(SHMB_OP_OPEN_WRITER), CONSTANT(SHMB_OP_OPEN_READER), CONSTANT(SHMB_OP_CLOSE), CONSTANT(SHMB_OP_LIST),
-	CONSTANT(SHMB_OP_INFO), CONSTANT(SHMB_OP_STATUS), CONSTANT(SHMB_OP_REMOVE), CONSTANT(SHMB_OP_COUNT),
+	CONSTANT(SHMB_OP_INFO), CONSTANT(SHMB_OP_STATUS), CONSTANT(SHMB_OP_REMOVE), CONSTANT(SHMB_OP_FIGURES), CONSTANT(SHMB_OP_COUNT),
 	CONSTANT(SHMB_ROLE_WRITER), CONSTANT(SHMB_ROLE_READER), CONSTANT(SHMB_ROLE_OBSERVER),
 	CONSTANT(SHMB_ROLE_CONSUMER), CONSTANT(SHMB_ROLE_SHARER), CONSTANT(SHMB_OPEN_NOTIFY),
 	CONSTANT(SHMB_OPEN_FLAGS_KNOWN),
