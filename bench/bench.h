@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct shmb;
 
@@ -30,6 +31,8 @@ struct bench_place {
 
 struct bench_impl {
 	const char *name;
+	/* What takes long, or must be prepared each time in check: a block is one operation, which is not warmed up with more. */
+	bool single;
 	/* *state is given to the others. 0 or a negative errno with a message on stderr. */
 	int (*init)(void **state, const struct bench_place *place);
 	/* Does the operation `count` times. 0, or a negative errno: what the case does must not fail. */
@@ -84,6 +87,8 @@ unsigned bench_check_goals(struct bench_result (*results)[BENCH_IMPLS_MAX]);
 int bench_broker_start(struct shmb **out);
 /* Ends it and removes what it left. */
 void bench_broker_stop(struct shmb *broker);
+/* Another one, without a connection, on directories that are there; its process, or a negative errno. For who restarts it. */
+pid_t bench_daemon_fork(const char *runtime, const char *shm, const char *log);
 /* Its socket, for a second process. */
 const char *bench_broker_socket(void);
 

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "peer.h"
 #include "shmb.h"
 
 enum { START_TRIES = 500, TRY_MS = 10 };
@@ -86,28 +87,34 @@ static int make_directories(void)
 	return 0;
 }
 
-static _Noreturn void exec_daemon(pid_t parent)
+static _Noreturn void exec_daemon(pid_t parent, const char *runtime, const char *shm, const char *log_path)
 {
-	int log = open(private.log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (log < 0 || dup2(log, STDERR_FILENO) < 0 || getppid() != parent)
 		_exit(127);
 	close(log);
-	execl(private.daemon, private.daemon, "--runtime-dir", private.runtime, "--shm-dir", private.shm, (char *)NULL);
+	execl(private.daemon, private.daemon, "--runtime-dir", runtime, "--shm-dir", shm, "--linger", "infinity", (char *)NULL);
 	_exit(127);
+}
+
+pid_t bench_daemon_fork(const char *runtime, const char *shm, const char *log)
+{
+	pid_t parent = getpid();
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		peer_unpin();
+		exec_daemon(parent, runtime, shm, log);
+	}
+	return pid < 0 ? -errno : pid;
 }
 
 static int fork_daemon(void)
 {
-	pid_t parent = getpid();
-
-	private.pid = fork();
-	if (private.pid < 0)
-		return -errno;
-	if (private.pid == 0)
-		exec_daemon(parent);
-	return 0;
+	private.pid = bench_daemon_fork(private.runtime, private.shm, private.log);
+	return private.pid < 0 ? private.pid : 0;
 }
 
 static int connect_soon(struct shmb **out)

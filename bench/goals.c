@@ -51,6 +51,10 @@ static const struct goal goals[] = {
 	{ "throughput.distinct", 2, 4096, FASTER_TIMES, 3, seqlock_name },
 	{ "throughput.distinct", 2, 1 << 20, SEEN_AT_LEAST, 0.9, NULL },
 	{ "queue.spsc", 2, 64, FASTER_TIMES, 1.5, "ck_ring" },
+	{ "control.open", 2, 64, AT_MOST_TIMES, 1.15, "bare" },
+	{ "control.open_10k", 2, 64, AT_MOST_TIMES, 1.15, "bare" },
+	{ "death.notice", 2, 64, AT_MOST_TIMES, 2, "pidfd" },
+	{ "adopt.10k", 2, 64, AT_MOST_NS, 400e6, NULL },
 };
 
 static int find(const struct bench_case *which, const char *impl)

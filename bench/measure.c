@@ -77,7 +77,7 @@ static int calibrate(struct contender *contender)
 	if (r < 0)
 		return r;
 	contender->count = 1;
-	for (;;) {
+	while (!contender->impl->single) {
 		r = run_block(contender, &ns);
 		if (r < 0 || ns >= contender->block_ns || contender->count >= BLOCK_OPERATIONS_MAX)
 			break;
@@ -85,10 +85,12 @@ static int calibrate(struct contender *contender)
 	}
 	if (r == 0)
 		r = run_block(contender, &ns); /* the first was cold */
+	if (r == 0 && contender->impl->check != NULL)
+		r = contender->impl->check(contender->state);
 	end(contender);
 	contender->block_count = ns > 0 && ROUND_NS / ns < BLOCKS_MAX ? (unsigned)(ROUND_NS / ns) : BLOCKS_MAX;
 	if (contender->block_count < BLOCKS_LEAST)
-		contender->block_count = BLOCKS_LEAST;
+		contender->block_count = contender->impl->single ? 1 : BLOCKS_LEAST;
 	if (contender->impl->seen != NULL)
 		contender->impl->seen(contender->state);
 	return r;

@@ -18,6 +18,12 @@ extern const struct bench_impl queue_two_ck;
 #endif
 /* latency.c */
 extern const struct bench_impl spin_raw_flag, spin_shmbroker, blocked_raw_futex, blocked_shmbroker;
+/* control.c */
+extern const struct bench_impl open_bare, open_shmbroker, open_many_shmbroker;
+/* death.c */
+extern const struct bench_impl death_pidfd, death_shmbroker;
+/* adopt.c */
+extern const struct bench_impl adopt_shmbroker;
 /* distinct.c */
 extern const struct bench_impl distinct_seqlock, distinct_shmbroker;
 

@@ -16,16 +16,28 @@
 
 enum { PAGE = 4096, NAP_NS = 50000, PATIENCE_NAPS = 100000 };
 
+static cpu_set_t all; /* as this program was given them */
+static bool all_known;
+
+static bool look_at_cpus(void)
+{
+	all_known = all_known || sched_getaffinity(0, sizeof(all), &all) == 0;
+	return all_known;
+}
+
+void peer_unpin(void)
+{
+	if (look_at_cpus())
+		sched_setaffinity(0, sizeof(all), &all);
+}
+
 bool peer_pin(bool last)
 {
-	static cpu_set_t all;
-	static bool known;
 	cpu_set_t one;
 	int chosen = -1;
 
-	if (!known && sched_getaffinity(0, sizeof(all), &all) < 0)
+	if (!look_at_cpus())
 		return false;
-	known = true;
 	for (int i = 0; i < CPU_SETSIZE; i++) {
 		if (CPU_ISSET(i, &all) && (last || chosen < 0))
 			chosen = i;

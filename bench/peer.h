@@ -52,5 +52,7 @@ static inline bool peer_is_over(const struct peer *peer)
 
 /* Pins this process to the last of the CPUs it has, or to the first. Are there two? */
 bool peer_pin(bool last);
+/* To all of them again. */
+void peer_unpin(void);
 
 #endif

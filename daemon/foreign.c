@@ -75,8 +75,10 @@ void foreign_unmap(struct foreign *map)
 {
 	if (map->at == NULL)
 		return;
-	LIST_REMOVE(map, link);
-	munmap(map->at, map->bytes);
+	if (!map->is_borrowed) {
+		LIST_REMOVE(map, link);
+		munmap(map->at, map->bytes);
+	}
 	map->at = NULL;
 	map->bytes = 0;
 }

@@ -21,6 +21,7 @@
 struct foreign {
 	void *at; /* NULL: not mapped */
 	size_t bytes;
+	bool is_borrowed;	  /* somebody else's, who unmaps it; not in the list */
 	LIST_ENTRY(foreign) link; /* this thread's mappings; so the struct must stay where it is */
 };
 

@@ -96,12 +96,14 @@ static int release(struct store *store, struct segment *segment, struct lease_wo
 		return r;
 	work->parts = &parts;
 	work->segment = segment;
+	data_fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
+	if (data_fd == -EMFILE || data_fd == -ENFILE || data_fd == -ENOMEM) /* our own want: the next grant does it */
+		return data_fd;
 	SHMB_STEP("release.begin");
 	r = foreign_call(lease_stop, work);
 	if (r < 0)
 		return r;
 	/* What becomes of the data changes nothing about the lease: its holder may have destroyed it, and it ends all the same. */
-	data_fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
 	if (data_fd < 0) {
 		log_error("%s: its data part is gone: %s; remove the segment", segment->name, strerror(-data_fd));
 	} else if (ends) {

@@ -5,6 +5,7 @@
 #include "parts.h"
 
 #include "cleanup.h"
+#include "kept.h"
 #include "proto/name.h"
 
 #include <errno.h>
@@ -73,9 +74,12 @@ int part_open(struct store *store, const struct segment *segment, enum part part
 int part_map(struct store *store, const struct segment *segment, enum part part, uint32_t area, uint64_t offset, size_t bytes,
 	     bool writable, struct foreign *map)
 {
-	auto_close int fd = part_open(store, segment, part, area, writable ? O_RDWR : O_RDONLY);
+	auto_close int fd = -1;
 	struct stat st;
 
+	if (part != PART_DATA && offset == 0)
+		return kept_map(store, segment, part, area, map);
+	fd = part_open(store, segment, part, area, writable ? O_RDWR : O_RDONLY);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)
@@ -130,6 +134,7 @@ int parts_unlink_rest(struct store *store, const char *name, uint64_t generation
 {
 	int first = 0;
 
+	kept_forget(store, name, generation);
 	/* The record goes last: a set without a card and with a record is one we began or left, and the next scan removes what remains. */
 	for (uint32_t i = 0; i < SHMB_AREAS_MAX + 2; i++) {
 		char file[STORE_FILE_MAX];

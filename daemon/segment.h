@@ -7,8 +7,8 @@
  *
  * This side of the daemon is passive: it knows files and memory, not connections, processes or time. Who holds what is told to it as
  * struct holder and written down so that a broker killed between any two instructions finds, after its restart, either the state before or
- * the state after (segment.c argues the order for each change). Nothing is kept mapped or open between calls: an idle segment costs no
- * descriptor.
+ * the state after (segment.c argues the order for each change). Nothing is kept open between calls, and mapped only of the few segments
+ * used last (kept.h): an idle segment costs no descriptor.
  *
  * Decisions rest on this struct, which was filled from our own request or, at adoption, from the card and record: never on the data part.
  */

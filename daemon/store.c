@@ -9,6 +9,7 @@
 #include "store.h"
 
 #include "cleanup.h"
+#include "kept.h"
 #include "log.h"
 
 #include <ctype.h>
@@ -176,6 +177,9 @@ int store_open(struct store *store, const char *path, uint32_t area_count, char 
 		say(why, "cannot read /proc/sys/kernel/random/boot_id: %s (/proc must be mounted)", strerror(-r));
 		return r;
 	}
+	store->kept = kept_new();
+	if (store->kept == NULL)
+		return -ENOMEM;
 	/* Whatever umask we were started with must not lock us out of our own directory. */
 	old_umask = umask(077);
 	r = directory_open(path, why);
@@ -200,6 +204,7 @@ int store_open(struct store *store, const char *path, uint32_t area_count, char 
 void store_close(struct store *store)
 {
 	/* The lock file stays: to remove it would let a third daemon lock a new one while a second has just opened the old. */
+	store->kept = kept_free(store->kept);
 	cleanup_close(&store->lock_fd);
 	cleanup_close(&store->dir_fd);
 	store->lock_fd = -1;

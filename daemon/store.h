@@ -21,12 +21,15 @@
 
 #include "proto/layout.h"
 
+struct kept_list;
+
 struct store {
 	int dir_fd;
 	int lock_fd;
 	uint32_t area_count; /* reader areas given to a new segment: 4, or 0 where other uids can connect (areas must be sealed there) */
 	uint8_t boot_id[SHMB_BOOT_ID_BYTES];
 	char path[256];
+	struct kept_list *kept; /* mappings (kept.h) */
 };
 
 /*
