@@ -6,7 +6,7 @@
  * is then read into private copies and judged as a whole:
  *
  *   card, and all that it names, sound    adopted; what a killed broker left half-changed is settled first
- *   card that says REMOVED                removed to the end
+ *   card that says REMOVED, and a record  removed to the end, whatever else of it is missing or damaged
  *   no card, but a record                 begun or removed half-way by us: removed
  *   anything else                         left alone, with a line in the log that says what and why
  *
@@ -301,6 +301,28 @@ static int record_read(struct store *store, struct set *set, const char **why)
 	return 0;
 }
 
+/*
+ * A card of ours that says REMOVED, beside the record of the same segment: its removal goes on, whatever else is missing or cut short by now. (Who
+ * could write a data part can truncate it, also while a broker dies in the middle of removing it.)
+ */
+static bool set_is_removed(struct store *store, struct set *set, struct segment *segment)
+{
+	const struct shmb_shm_card *card = &set->card;
+	const char *why;
+	uint64_t size;
+
+	if (copy_read(store, set, PART_CARD, &set->card, sizeof(set->card), &size) < 0 ||
+	    atomic_load_explicit(&card->magic, memory_order_relaxed) != SHMB_CARD_MAGIC || card->version < SHMB_LAYOUT_OLDEST ||
+	    card->oldest_reader > SHMB_LAYOUT_VERSION || strncmp(card->name, set->name, sizeof(card->name)) != 0 ||
+	    card->generation != set->generation ||
+	    (atomic_load_explicit(&card->state, memory_order_relaxed) & 0xff) != SHMB_STATE_REMOVED || record_read(store, set, &why) < 0)
+		return false;
+	strcpy(segment->name, set->name);
+	segment->segment_id = card->segment_id;
+	segment->geometry.generation = set->generation;
+	return true;
+}
+
 static int set_read(struct store *store, struct set *set, struct segment *segment, const char **why)
 {
 	int r = card_read(store, set, &segment->geometry, why);
@@ -477,7 +499,7 @@ static int set_judge(struct scan_work *work, const struct scan_file *files, size
 	segment = calloc(1, sizeof(*segment));
 	if (segment == NULL)
 		return -ENOMEM;
-	r = set_read(work->store, &set, segment, &why);
+	r = set_is_removed(work->store, &set, segment) ? 0 : set_read(work->store, &set, segment, &why);
 	if (r < 0) {
 		log_warning("%s: generation %" PRIu64 " left alone: %s%s", set.name, set.generation, why, detail(r));
 		segment_free(segment);
