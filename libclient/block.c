@@ -2,7 +2,7 @@
 /*
  * Locking a block (block.h).
  *
- * The word is 0, or the holder's cell + 1, with two marks: WAITERS, set by who is about to sleep on it, and OWNER_DIED, set by the broker
+ * The word is 0, or the mark of its holder (cell + 1 and incarnation), with two flags: WAITERS, set by who is about to sleep on it, and OWNER_DIED, set by the broker
  * when it takes the word from a holder that ended. OWNER_DIED without a cell is free. Whoever locks takes it away and is told; unlocking
  * without block_recovered() puts it back, so that it is told until somebody has mended what the lock protects.
  *
@@ -41,7 +41,7 @@ int block_init(struct block *block, const struct slots_memory *memory, uint32_t 
 	block->payload = (unsigned char *)memory->data + memory->geometry->pool_offset;
 	block->owner = &memory->card->cells[cell];
 	block->incarnation = incarnation;
-	block->mark = cell + 1;
+	block->mark = shmb_lock_mark(cell, incarnation);
 	return 0;
 }
 
@@ -65,6 +65,17 @@ static int sharer_check(const struct block *block)
 	return 0;
 }
 
+/* The lock is ours. Whoever was given up between the check and the exchange lets go of it: the broker has freed its cell and looks no more. */
+static int taken(struct block *block)
+{
+	int r = sharer_check(block);
+
+	if (r == 0)
+		return block->died;
+	block_unlock(block);
+	return r;
+}
+
 /* One try. -EBUSY, and *word is what was there. */
 static int take(struct block *block, uint32_t slept, uint32_t *word)
 {
@@ -82,7 +93,7 @@ static int take(struct block *block, uint32_t slept, uint32_t *word)
 			block->held = true;
 			block->died = (*word & SHMB_LOCK_OWNER_DIED) != 0;
 			SHMB_STEP("block.locked");
-			return block->died;
+			return taken(block);
 		}
 	}
 	return -EBUSY;
@@ -162,9 +173,8 @@ int block_unlock(struct block *block)
 	word = atomic_load_explicit(lock, memory_order_relaxed);
 	SHMB_STEP("block.unlocking");
 	do {
-		/* The broker may have given up this handle and given its cell to somebody, whose lock this is then. */
-		if ((word & SHMB_LOCK_CELL) != block->mark ||
-		    atomic_load_explicit(&block->owner->incarnation, memory_order_relaxed) != block->incarnation)
+		/* The broker may have given up this handle and given its cell to somebody, whose incarnation is another. */
+		if ((word & (SHMB_LOCK_CELL | SHMB_LOCK_INCARNATION)) != block->mark)
 			return text_fail(-ESTALE, "the lock was taken from this handle while it was held");
 		/* ORDER block.lock (release). Partners: take(), lock_take_away().
 		 * Orders:  our changes of the payload -> lock word.
@@ -181,12 +191,13 @@ int block_unlock(struct block *block)
 
 int32_t block_holder(const struct block *block)
 {
-	uint32_t word;
+	uint32_t word, cell;
 
 	if (!is_ours(block->slots.guard))
 		return 0;
-	word = atomic_load_explicit(&block->slots.data->lock, memory_order_relaxed) & SHMB_LOCK_CELL;
-	if (word == 0 || word > SHMB_CELLS_MAX)
+	word = atomic_load_explicit(&block->slots.data->lock, memory_order_relaxed);
+	cell = word & SHMB_LOCK_CELL;
+	if (cell == 0 || cell > SHMB_CELLS_MAX)
 		return 0;
-	return atomic_load_explicit(&block->slots.card->cells[word - 1].pid, memory_order_relaxed);
+	return atomic_load_explicit(&block->slots.card->cells[cell - 1].pid, memory_order_relaxed);
 }

@@ -2,7 +2,7 @@
 #ifndef SHMB_CLIENT_BLOCK_H
 #define SHMB_CLIENT_BLOCK_H
 
-/* The lock of a block: a futex word in the data that holds its holder's cell. block.c has the protocol. Memory only. */
+/* The lock of a block: a futex word in the data that names its holder. block.c has the protocol. Memory only. */
 
 #include "slots.h"
 
@@ -13,7 +13,7 @@ struct block {
 	unsigned char *payload;
 	const struct shmb_shm_cell_owner *owner;
 	uint32_t incarnation; /* of the cell, while it is ours */
-	uint32_t mark;	      /* our cell + 1: what the lock word holds while we do */
+	uint32_t mark;	      /* what the lock word holds while we do */
 	bool held;
 	bool died; /* held, and whoever unlocks without a word leaves the mark of the dead */
 };

@@ -337,7 +337,7 @@ _Static_assert(sizeof(struct shmb_shm_card) == SHMB_PAGE, "card");
  *      128    4 wake           readers sleep on it                      [W: writer, broker  R: all]
  *      192    8 key_base       no temporal query looks below            [W: writer  R: all]
  *      256    4 queue_flag     the producer waits                       [W: writer  R: consumer]
- *      320    4 lock           a block's futex word: cell + 1           [W: holder, broker  R: all]
+ *      320    4 lock           a block's futex word: SHMB_LOCK_*        [W: holder, broker  R: all]
  *      384  128 reserved
  */
 struct shmb_shm_data {
@@ -404,12 +404,20 @@ SHMB_AT(shmb_shm_entry, length, 16);
 SHMB_AT(shmb_shm_entry, stamp_ns, 24);
 
 /*
- * A block's lock word: 0 free, else the holder's cell + 1, with SHMB_LOCK_WAITERS set while somebody sleeps on it. SHMB_LOCK_OWNER_DIED is
+ * A block's lock word: 0 free, else the holder's cell + 1 and the low bits of that cell's incarnation, with SHMB_LOCK_WAITERS set while somebody
+ * sleeps on it. So a word names one handle: who had the cell before cannot take the lock of who has it now for its own. SHMB_LOCK_OWNER_DIED is
  * left by the broker when it takes the word from a dead holder: whoever locks next is told that what the lock protects may be half-changed.
  */
 #define SHMB_LOCK_WAITERS UINT32_C(0x80000000)
 #define SHMB_LOCK_OWNER_DIED UINT32_C(0x40000000)
-#define SHMB_LOCK_CELL UINT32_C(0x0000ffff)
+#define SHMB_LOCK_INCARNATION UINT32_C(0x3fffff00)
+#define SHMB_LOCK_CELL UINT32_C(0x000000ff)
+_Static_assert(SHMB_CELLS_MAX <= 0xff, "a cell + 1 fits the lock word");
+
+static inline uint32_t shmb_lock_mark(uint32_t cell, uint32_t incarnation)
+{
+	return (cell + 1) | (incarnation << 8 & SHMB_LOCK_INCARNATION);
+}
 
 /* A queue's consumer owns this cell and no other: its position is where the next consumer goes on. */
 enum { SHMB_QUEUE_CELL = 0 };

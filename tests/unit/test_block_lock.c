@@ -102,24 +102,25 @@ START_TEST(what_the_word_says_is_not_believed)
 	bench_setup(&bench);
 	sharer(&bench, &a, 0);
 	sharer(&bench, &b, 1);
-	bench.data->lock = 2; /* names b, which has not locked */
+	bench.data->lock = shmb_lock_mark(1, 1); /* names b, which has not locked */
 	ck_assert_int_eq(block_unlock(&b), -EPERM);
 	ck_assert_int_eq(block_trylock(&b), -EBUSY);
 	ck_assert_int_eq(block_lock(&a, NULL, in_ms(5)), -ETIMEDOUT);
-	bench.data->lock = 0xffff; /* no cell at all */
+	bench.data->lock = 0xff; /* no cell at all */
 	ck_assert_int_eq(block_trylock(&a), -EBUSY);
 	ck_assert_int_eq(block_holder(&a), 0);
 	bench.data->lock = 0;
 	ck_assert_int_eq(block_lock(&a, NULL, SHMB_FOREVER), 0);
-	bench.data->lock = 2; /* taken from it */
+	bench.data->lock = shmb_lock_mark(1, 1); /* taken from it */
 	ck_assert_int_eq(block_unlock(&a), -ESTALE);
-	ck_assert_uint_eq(bench.data->lock, 2);
+	ck_assert_uint_eq(bench.data->lock, shmb_lock_mark(1, 1));
 	ck_assert_int_eq(block_unlock(&a), -EPERM);
 	bench.data->lock = 0;
 	ck_assert_int_eq(block_lock(&a, NULL, SHMB_FOREVER), 0);
 	bench.card->cells[0].incarnation = 2; /* cell and lock are another's now */
+	bench.data->lock = shmb_lock_mark(0, 2);
 	ck_assert_int_eq(block_unlock(&a), -ESTALE);
-	ck_assert_uint_eq(bench.data->lock, 1);
+	ck_assert_uint_eq(bench.data->lock, shmb_lock_mark(0, 2));
 	bench.data->lock = 0;
 	ck_assert_int_eq(block_trylock(&a), -ESTALE);
 	bench.card->state = SHMB_STATE_REMOVED;
@@ -145,7 +146,7 @@ START_TEST(the_dead_are_told_of_until_somebody_has_mended)
 	ck_assert_int_eq(block_lock(&a, NULL, SHMB_FOREVER), 0);
 	bench.data->lock = SHMB_LOCK_OWNER_DIED; /* as the broker does */
 	ck_assert_int_eq(block_lock(&b, NULL, SHMB_FOREVER), SHMB_BLOCK_OWNER_DIED);
-	ck_assert_uint_eq(bench.data->lock, 2);
+	ck_assert_uint_eq(bench.data->lock, shmb_lock_mark(1, 1));
 	ck_assert_int_eq(block_unlock(&b), 0);
 	ck_assert_uint_eq(bench.data->lock, SHMB_LOCK_OWNER_DIED);
 	ck_assert_int_eq(block_unlock(&a), -ESTALE);
@@ -154,6 +155,38 @@ START_TEST(the_dead_are_told_of_until_somebody_has_mended)
 	ck_assert_int_eq(block_unlock(&a), 0);
 	ck_assert_int_eq(block_trylock(&b), 0);
 	ck_assert_int_eq(block_unlock(&b), 0);
+	bench_teardown(&bench);
+}
+END_TEST
+
+/* The broker gave a handle up, freed its lock and gave its cell to the next, at any place of its unlocking: the next one's lock stays. */
+START_TEST(the_next_owner_of_a_cell_keeps_its_lock)
+{
+	struct block a, b, c;
+	struct bench bench;
+
+	bench_setup(&bench);
+	sharer(&bench, &a, 0);
+	sharer(&bench, &c, 1);
+	ck_assert_int_eq(block_lock(&a, NULL, SHMB_FOREVER), 0);
+	bench.data->lock = SHMB_LOCK_OWNER_DIED;
+	bench.card->cells[0].incarnation = 2;
+	ck_assert_int_eq(block_init(&b, &bench.memory, 0, 2), 0);
+	ck_assert_int_eq(block_lock(&b, NULL, SHMB_FOREVER), SHMB_BLOCK_OWNER_DIED);
+	ck_assert_int_eq(block_recovered(&b), 0);
+	ck_assert_int_eq(block_trylock(&c), -EBUSY);
+	bench.card->cells[0].incarnation = 1; /* what `a` may have read before: the word alone tells */
+	ck_assert_int_eq(block_unlock(&a), -ESTALE);
+	bench.card->cells[0].incarnation = 2;
+	ck_assert_int_eq(block_trylock(&c), -EBUSY);
+	ck_assert_int_eq(block_trylock(&a), -ESTALE);
+	ck_assert_int_eq(block_holder(&c), 100);
+	ck_assert_int_eq(block_unlock(&b), 0);
+	ck_assert_int_eq(block_trylock(&c), 0);
+	ck_assert_int_eq(block_unlock(&c), 0);
+	/* incarnations that differ beyond the word's bits are the same, 4 million owners later */
+	ck_assert_uint_eq(shmb_lock_mark(3, 5 + (1u << 22)), shmb_lock_mark(3, 5));
+	ck_assert_uint_eq(shmb_lock_mark(185, UINT32_MAX) & ~(SHMB_LOCK_INCARNATION | SHMB_LOCK_CELL), 0);
 	bench_teardown(&bench);
 }
 END_TEST
@@ -202,6 +235,7 @@ int main(void)
 	unit_add(suite, lock_and_unlock, 30);
 	unit_add(suite, what_the_word_says_is_not_believed, 30);
 	unit_add(suite, the_dead_are_told_of_until_somebody_has_mended, 30);
+	unit_add(suite, the_next_owner_of_a_cell_keeps_its_lock, 30);
 	unit_add(suite, one_at_a_time, 30);
 	return unit_run(suite);
 }

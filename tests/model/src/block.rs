@@ -4,10 +4,12 @@
 //!
 //! Transcribes take(), mark_waiter(), block_lock() and block_unlock() (libclient/block.c), lock_take_away() (daemon/repair.c) and the wake-up after it. The
 //! payload is memory that loom watches: two accesses that nothing orders, one of them a write, are a failure. The futex is that of wait.rs. A
-//! process that dies is a thread that ends; the broker begins once that has happened, which the kernel tells it.
+//! process that dies is a thread that ends; the broker begins once that has happened, which the kernel tells it. A handle that the broker gives up
+//! while its process lives may be unlocking meanwhile, and its cell may have a next owner already: the word tells the two apart by the incarnation.
 //!
-//! Bounds: two sharers that lock once each, any interleaving; one that dies with the lock, the broker and one that waits, at most 4 preemptions.
-//! Properties: no race, no change lost, the next holder is told of the death, nobody sleeps for ever.
+//! Bounds: two sharers that lock once each, any interleaving; one that dies with the lock, the broker and one that waits, at most 4 preemptions; one
+//! that is given up and unlocks, while the next owner of its cell locks and unlocks, any interleaving.
+//! Properties: no race, no change lost, the next holder is told of the death, nobody sleeps for ever, nobody unlocks the lock of another.
 
 use crate::harness::{fails, holds, Bounds, ALL, LOST_WAKE_UP};
 use crate::wait::Futex;
@@ -16,7 +18,8 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
 use std::sync::Arc;
 
-const CELL: u32 = 0xffff;
+const CELL: u32 = 0xff;
+const MARK: u32 = 0x3fff_ffff;
 const WAITERS: u32 = 1 << 31;
 const OWNER_DIED: u32 = 1 << 30;
 const RACE: &str = "Causality violation";
@@ -30,6 +33,7 @@ struct Orders {
     marks: bool,
     unlock_wakes: bool,
     broker_wakes: bool,
+    incarnation: bool,
 }
 
 const ORDERS: Orders = Orders {
@@ -39,6 +43,7 @@ const ORDERS: Orders = Orders {
     marks: true,
     unlock_wakes: true,
     broker_wakes: true,
+    incarnation: true,
 };
 
 struct Block {
@@ -76,21 +81,30 @@ impl Block {
         }
     }
 
-    fn unlock(&self, orders: Orders) {
+    /// False: it is not ours any more.
+    fn unlock(&self, mark: u32, orders: Orders) -> bool {
+        let ours = if orders.incarnation { MARK } else { CELL };
         let mut word = self.lock.load(Ordering::Relaxed);
 
-        while let Err(other) = self.lock.compare_exchange(word, 0, orders.unlock, Ordering::Relaxed) {
-            word = other;
+        loop {
+            if word & ours != mark & ours {
+                return false;
+            }
+            match self.lock.compare_exchange(word, 0, orders.unlock, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(other) => word = other,
+            }
         }
         if word & WAITERS != 0 && orders.unlock_wakes {
             self.futex.wake_all();
         }
+        true
     }
 
     fn take_away(&self, mark: u32, orders: Orders) {
         let mut word = self.lock.load(Ordering::Relaxed);
 
-        while word & CELL == mark {
+        while word & CELL == mark & CELL {
             match self.lock.compare_exchange(word, OWNER_DIED, orders.take_away, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(other) => word = other,
@@ -116,11 +130,11 @@ fn two_sharers(orders: Orders) -> impl Fn() + Send + Sync + 'static {
         let other = thread::spawn(move || {
             others.lock(2, orders);
             others.change();
-            others.unlock(orders);
+            assert!(others.unlock(2, orders));
         });
         block.lock(1, orders);
         block.change();
-        block.unlock(orders);
+        assert!(block.unlock(1, orders));
         other.join().unwrap();
         block.lock(1, orders);
         assert_eq!(block.change(), 3);
@@ -143,8 +157,29 @@ fn holder_dies(orders: Orders) -> impl Fn() + Send + Sync + 'static {
         });
         assert!(block.lock(2, orders), "not told");
         assert_eq!(block.change(), 2);
-        block.unlock(orders);
+        assert!(block.unlock(2, orders));
         broker.join().unwrap();
+    }
+}
+
+/// A mark of cell 1 and its incarnation.
+fn first_cell(incarnation: u32) -> u32 {
+    1 | incarnation << 8
+}
+
+/// The broker frees lock and cell of a handle whose process lives and unlocks; the cell's next owner locks, unlocks and must find it its own.
+fn given_up(orders: Orders) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let block = Block::new();
+        let others = block.clone();
+        block.lock(first_cell(1), orders);
+        let next = thread::spawn(move || {
+            others.take_away(1, orders);
+            others.lock(first_cell(2), orders);
+            assert!(others.unlock(first_cell(2), orders), "unlocked by another");
+        });
+        block.unlock(first_cell(1), orders);
+        next.join().unwrap();
     }
 }
 
@@ -152,11 +187,13 @@ fn holder_dies(orders: Orders) -> impl Fn() + Send + Sync + 'static {
 fn holder_is_alone() {
     holds("block, two sharers", ALL, two_sharers(ORDERS));
     holds("block, a holder that dies", FEW, holder_dies(ORDERS));
+    holds("block, a holder that is given up", ALL, given_up(ORDERS));
 }
 
 #[test]
 fn block_lock_mutants() {
     let shared = |name: &str, text: &str, orders| fails(name, text, ALL, two_sharers(orders));
+    let outlived = |name: &str, text: &str, orders| fails(name, text, ALL, given_up(orders));
     let dead = |name: &str, text: &str, orders| fails(name, text, FEW, holder_dies(orders));
 
     shared("block.lock taken relaxed", RACE, Orders { take: Ordering::Relaxed, ..ORDERS });
@@ -165,4 +202,5 @@ fn block_lock_mutants() {
     shared("block.lock unlocked without a wake-up", LOST_WAKE_UP, Orders { unlock_wakes: false, ..ORDERS });
     dead("block.lock taken away relaxed", RACE, Orders { take_away: Ordering::Relaxed, ..ORDERS });
     dead("block.lock taken away without a wake-up", LOST_WAKE_UP, Orders { broker_wakes: false, ..ORDERS });
+    outlived("block.lock unlocked by cell alone", "unlocked by another", Orders { incarnation: false, ..ORDERS });
 }
