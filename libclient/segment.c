@@ -89,7 +89,7 @@ struct opening {
 	struct handle *handle;
 	const struct shmb_type *type; /* reader: NULL any */
 	uint64_t deadline_ns;
-	int wait_for; /* the error that may go away: -ENOENT or -EBUSY */
+	int wait_for[2]; /* errors that may go away: -ENOENT, -EBUSY; 0 none */
 	struct shmb_msg_open_answer open;
 	struct answer answer;
 };
@@ -167,7 +167,7 @@ static int ask_until(struct opening *opening, struct shmb_msg_head *request, con
 
 		if (r == 0)
 			return 0;
-		if (!away && !(opening->answer.answered && r == opening->wait_for))
+		if (!away && !(opening->answer.answered && (r == opening->wait_for[0] || r == opening->wait_for[1])))
 			return r;
 		if (opening->deadline_ns == SHMB_NO_WAIT || clock_now_ns() >= opening->deadline_ns)
 			return r;
@@ -338,7 +338,7 @@ static int writer_start(struct writer *writer, const struct shmb_type *type, con
 		.handle = &writer->handle,
 		.type = type,
 		.deadline_ns = deadline_ns,
-		.wait_for = -EBUSY,
+		.wait_for = { -EBUSY },
 	};
 	struct shmb_msg_open_writer request;
 	struct expected expected = { .name = writer->handle.name, .kind = wanted->kind, .role = writer->handle.role, .type = type };
@@ -455,7 +455,7 @@ static int reader_start(struct reader *reader, enum shmb_kind kind, const struct
 		.handle = &reader->handle,
 		.type = type,
 		.deadline_ns = deadline_ns,
-		.wait_for = -ENOENT,
+		.wait_for = { -ENOENT, reader->handle.role == SHMB_ROLE_CONSUMER ? -EBUSY : 0 },
 	};
 	struct shmb_msg_open_reader request = {
 		.head.opcode = SHMB_OP_OPEN_READER,

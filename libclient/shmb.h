@@ -145,7 +145,7 @@ struct shmb_options {	      /* for a writer; {0} is the default */
 	uint32_t stamped;     /* 1: each element carries the time of its write; costs a clock read a write */
 	uint64_t deadline_ns; /* wait for the lease while another process holds it, then -EBUSY; SHMB_NO_WAIT (default): at once */
 	/*
-	 * Ring: by what its elements are found in time (shmb_temporal.h); a value has no keys, -EINVAL. SHMB_CLOCK_NONE (default): by the stamp,
+	 * Ring: by what its elements are found in time (shmb_temporal.h); a value or queue has no keys, -EINVAL. SHMB_CLOCK_NONE (default): by the stamp,
 	 * where stamped, else not. With a clock, the key is the payload's field of that name, a scalar integer of any size; key_field NULL is the
 	 * stamp: stamped and SHMB_CLOCK_MONOTONIC then. Keys must not be negative nor shrink: shmb_ring_insert() refuses such an element.
 	 */

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "segment.h"
+#include "text.h"
 
 struct shmb_queue_producer {
 	struct writer writer;
@@ -17,6 +18,9 @@ int shmb_queue_producer_open(struct shmb_queue_producer **out, struct shmb *brok
 {
 	struct shmb_request wanted = segment_request(SHMB_KIND_QUEUE, options);
 
+	*out = NULL;
+	if (options != NULL && (options->key_clock != SHMB_CLOCK_NONE || options->key_field != NULL))
+		return text_fail(-EINVAL, "options: a queue has no keys");
 	return writer_open((struct writer **)out, broker, name, type, &wanted, options != NULL ? options->deadline_ns : SHMB_NO_WAIT);
 }
 

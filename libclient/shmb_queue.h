@@ -79,9 +79,9 @@ SHMB_PUBLIC int shmb_queue_heartbeat(struct shmb_queue_producer *producer);
 /* ---- consumer ---- */
 
 /*
- * Opens the consuming end of a queue that is there, waiting for its name until `deadline_ns`. `type` NULL: whatever it is. Errors as for
- * every reader (shmb.h), and
- *   -EBUSY another process consumes (shmb_text() names it)    -EUSERS the queue has no reader area, or it belongs to another user
+ * Opens the consuming end of a queue that is there, waiting until `deadline_ns` for its name and for the consumer before to close or end. `type`
+ * NULL: whatever it is. Errors as for every reader (shmb.h), and
+ *   -EBUSY another process consumes, at once or still at the deadline (shmb_text() names it)    -EUSERS the queue has no reader area, or it belongs to another user
  *   -EPROTO the positions in the queue cannot be
  */
 SHMB_PUBLIC int shmb_queue_consumer_open(struct shmb_queue_consumer **out, struct shmb *broker, const char *name,

@@ -559,6 +559,61 @@ START_TEST(the_daemon_may_go)
 }
 END_TEST
 
+/* Who opens with a deadline waits for the name, for the consumer that is there to close, and for one that dies. */
+START_TEST(opening_waits_for_the_consumer_before)
+{
+	struct shmb_queue_consumer *first, *second;
+	struct shmb_queue_producer *producer;
+	struct broker b;
+	struct shmb *client;
+	uint64_t before;
+	int status, pipe_fds[2];
+	pid_t child;
+	char byte;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	producer = producer_open(client, "q", 8);
+	first = consumer_open(client, "q");
+	before = shmb_now_ns();
+	ASSERT_ERROR(shmb_queue_consumer_open(&second, client, "q", NULL, deadline_in(50)), EBUSY);
+	ck_assert_uint_ge(shmb_now_ns() - before, 50 * UINT64_C(1000000));
+	ck_assert(strstr(shmb_text(), "consumed by process") != NULL);
+	child = fork();
+	if (child == 0) {
+		struct shmb *own = broker_connect(&b);
+
+		_exit(shmb_queue_consumer_open(&second, own, "q", NULL, deadline_in(SUITE_PATIENCE_MS)) == 0 ? 0 : 1);
+	}
+	sleep_ms(50);
+	shmb_queue_consumer_close(first);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+
+	ck_assert_int_eq(pipe(pipe_fds), 0);
+	child = fork();
+	if (child == 0) {
+		struct shmb *own = broker_connect(&b);
+
+		if (shmb_queue_consumer_open(&second, own, "q", NULL, deadline_in(SUITE_PATIENCE_MS)) != 0 ||
+		    write(pipe_fds[1], "x", 1) != 1)
+			_exit(1);
+		sleep_ms(100);
+		raise(SIGKILL);
+	}
+	ck_assert_int_eq(read(pipe_fds[0], &byte, 1), 1);
+	ASSERT_OK(shmb_queue_consumer_open(&first, client, "q", NULL, deadline_in(SUITE_PATIENCE_MS)));
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFSIGNALED(status));
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	shmb_queue_consumer_close(first);
+	shmb_queue_producer_close(producer);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("queue");
@@ -571,6 +626,7 @@ int main(void)
 	suite_add(suite, defect_P2_closing_makes_no_items, 60);
 	suite_add(suite, defect_P3_signals_and_depth, 60);
 	suite_add(suite, one_producer_one_consumer, 60);
+	suite_add(suite, opening_waits_for_the_consumer_before, 60);
 	suite_add(suite, the_daemon_may_go, 60);
 	return suite_run(suite);
 }

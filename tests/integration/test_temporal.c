@@ -112,6 +112,7 @@ START_TEST(options_that_cannot_be_are_refused)
 		keyed(SHMB_CLOCK_MONOTONIC, "nonexistent"), /* not there */
 		keyed((enum shmb_clock)7, "stamp_ns"),
 	};
+	struct shmb_queue_producer *queue = NULL;
 	struct shmb_value_writer *value = NULL;
 	struct shmb_ring_writer *writer = NULL;
 	struct shmb *client;
@@ -126,6 +127,7 @@ START_TEST(options_that_cannot_be_are_refused)
 	wrong[0] = keyed(SHMB_CLOCK_MONOTONIC, "stamp_ns");
 	wrong[0].capacity = 4;
 	ASSERT_ERROR(shmb_value_writer_open(&value, client, "value", &sample_type, &wrong[0]), EINVAL);
+	ASSERT_ERROR(shmb_queue_producer_open(&queue, client, "queue", &sample_type, &wrong[0]), EINVAL);
 	ck_assert_uint_eq(segments_count(client), 0);
 	shmb_disconnect(client);
 	broker_finish(&broker);
