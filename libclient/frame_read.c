@@ -339,7 +339,7 @@ __attribute__((hot)) int shmb_frame_release(struct shmb_frame_reader *handle, st
 	pins = atomic_load_explicit(&reader->pins, memory_order_relaxed);
 	if (unlikely(pins == NULL))
 		return -ESTALE;
-	/* ORDER frame.reuse (release). Partner: order_look().
+	/* ORDER frame.reuse (release). Partner: pins_visit().
 	 * Orders:  the last look at the payload -> pin = 0.
 	 * Without: a reader that has not released yet sees bytes of the next frame.
 	 * Model:   tests/model/src/frame.rs */

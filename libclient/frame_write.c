@@ -87,7 +87,11 @@ static void pins_visit(const struct frame_writer *writer, void (*visit)(void *us
 			const struct shmb_shm_cell *cell = &entries->areas[area]->cells[at];
 
 			for (unsigned i = 0; i < SHMB_PINS_PER_CELL; i++) {
-				uint64_t pin = atomic_load_explicit(&cell->pins[i], memory_order_relaxed);
+				/* ORDER frame.reuse (acquire). Partner: shmb_frame_release().
+				 * Orders:  the reader's last look at the payload -> pin = 0.
+				 * Without: a reader that has not released yet sees bytes of the next frame.
+				 * Model:   tests/model/src/frame.rs */
+				uint64_t pin = atomic_load_explicit(&cell->pins[i], memory_order_acquire);
 
 				if (pin != 0 && pin <= writer->pool_count)
 					visit(user, area * SHMB_CELLS_PER_AREA + at, (uint32_t)pin - 1);
@@ -158,11 +162,6 @@ static int order_look(struct frame_writer *writer)
 		*first = slot;
 		writer->free++;
 	}
-	/* ORDER frame.reuse (acquire). Partner: shmb_frame_release().
-	 * Orders:  the reader's last look at the payload -> pin = 0.
-	 * Without: a reader that has not released yet sees bytes of the next frame.
-	 * Model:   tests/model/src/frame.rs */
-	shmb_fence_acquire();
 	return writer->free > 0 ? 0 : fail_held(writer);
 }
 

@@ -316,7 +316,9 @@ int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadli
 	struct shmb_waitable *waitable = &reader->waitable;
 	unsigned which;
 
-	waitable->broker = broker;
+	/* Not stored again: another thread's shmb_cancel() may be reading it. */
+	if (waitable->broker != broker)
+		waitable->broker = broker;
 	return wait_any(&waitable, 1, deadline_ns, &which);
 }
 

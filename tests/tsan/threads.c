@@ -1,35 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The data path under ThreadSanitizer: one writer and several readers as threads on one mapping, which is what TSan can see (it sees
- * nothing across two mappings of the same memory). The sources are the library's own; there is no broker, the segment is plain memory
- * laid out as one.
+ * Values and rings under ThreadSanitizer: one writer and several readers as threads on one mapping (mapping.h). The sources are the library's own.
+ * The other kinds: kinds.c.
  *
  * The payload is copied with relaxed atomics in such builds and the fences are hidden from TSan, so what it checks is the chain that
  * carries everything else: for each number there is a plain, non-atomic word beside the segment, written before the publish of that number and
  * read after it was read. Release and acquire of the id (and of counter and wake word) are all that orders the two. tests/tsan/run builds this
  * again with that order taken away, and then there must be a report.
  */
-#include <errno.h>
-#include <inttypes.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "mapping.h"
 
-#include "libclient/connection.h"
-#include "libclient/slots.h"
 #include "libclient/wait.h"
 
 enum { NUMBERS = 10000, READERS_PER_KIND = 2, WORDS_MAX = 128, PAUSE_EVERY = 16 };
 
 struct segment {
-	struct shmb_geometry geometry;
-	struct shmb_shm_card card;
-	struct shmb_shm_area area;
-	struct shmb_shm_data *data;
-	struct slots_memory memory;
+	struct mapping mapping;
 	size_t words;
 	uint64_t beside[NUMBERS]; /* plain memory: ordered by nothing but the data path */
 };
@@ -43,28 +29,12 @@ struct reading {
 	int error;
 };
 
-static const _Atomic uint32_t guard = 1;
-
-/* There is no broker to look at. */
-int connection_look(struct shmb *broker, uint32_t event, uint64_t deadline_ns)
-{
-	(void)broker;
-	(void)event;
-	(void)deadline_ns;
-	abort();
-}
-
-static uint64_t word_of(uint64_t number, size_t index)
-{
-	return (number + 1) * UINT64_C(0x9e3779b97f4a7c15) + index;
-}
-
 static void *write_all(void *arg)
 {
 	struct segment *segment = arg;
 	struct slots_writer writer;
 	uint64_t payload[WORDS_MAX];
-	int r = slots_writer_init(&writer, &segment->memory, shmb_state_word(1, SHMB_STATE_HELD));
+	int r = slots_writer_init(&writer, &segment->mapping.memory, shmb_state_word(1, SHMB_STATE_HELD));
 
 	for (uint64_t number = 0; r == 0 && number < NUMBERS; number++) {
 		for (size_t i = 0; i < segment->words; i++)
@@ -102,7 +72,7 @@ static void *read_all(void *arg)
 	struct shmb_sample sample = { 0 };
 	uint64_t payload[WORDS_MAX];
 
-	slots_reader_init(&reader, &segment->memory, &segment->area.cells[reading->cell]);
+	slots_reader_init(&reader, &segment->mapping.memory, &segment->mapping.area.cells[reading->cell]);
 	while (sample.number < NUMBERS - 1) {
 		int r = reading->read(&reader, payload, &sample);
 
@@ -132,28 +102,9 @@ static int segment_make(struct segment *segment, uint32_t payload_bytes, uint32_
 		.payload_bytes = payload_bytes,
 		.key_field = SHMB_KEY_IS_STAMP,
 	};
-	const char *why;
-	int r = shmb_geometry_plan(&request, 1, &segment->geometry, &why);
 
-	if (r < 0)
-		return r;
-	segment->data = aligned_alloc(SHMB_PAGE, segment->geometry.data_bytes);
-	if (segment->data == NULL)
-		return -ENOMEM;
-	memset(segment->data, 0, segment->geometry.data_bytes);
-	atomic_store_explicit(&segment->card.state, shmb_state_word(1, SHMB_STATE_HELD), memory_order_relaxed);
-	atomic_store_explicit(&segment->card.writer, shmb_writer_word(1, SHMB_WRITER_ALIVE), memory_order_relaxed);
-	atomic_store_explicit(&segment->card.bound_areas, 1, memory_order_relaxed);
 	segment->words = payload_bytes / sizeof(uint64_t);
-	segment->memory = (struct slots_memory){
-		.geometry = &segment->geometry,
-		.card = &segment->card,
-		.data = segment->data,
-		.areas = { &segment->area },
-		.area_count = 1,
-		.guard = &guard,
-	};
-	return 0;
+	return mapping_make(&segment->mapping, &request);
 }
 
 /* One writer against two readers of each kind. */
@@ -200,7 +151,7 @@ static bool run(uint32_t payload_bytes, uint32_t capacity)
 		       readings[i].read_count, readings[i].error != 0 ? ", " : "",
 		       readings[i].error != 0 ? strerror(-readings[i].error) : "");
 	}
-	free(segment->data);
+	free(segment->mapping.data);
 	free(segment);
 	return good;
 }
