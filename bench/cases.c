@@ -96,6 +96,7 @@ const struct bench_case bench_cases[] = {
 	{ "queue.spsc", 2, SMALL, 256, { &queue_two_shmbroker, QUEUE_OTHERS } },
 	{ "control.open", 2, SMALL, 4, { &open_bare, &open_shmbroker } },
 	{ "control.open_10k", 2, SMALL, 4, { &open_bare, &open_many_shmbroker } },
+	{ "control.open_cold", 2, SMALL, 4, { &open_bare, &open_cold_shmbroker } },
 	{ "death.notice", 2, SMALL, 4, { &death_pidfd, &death_shmbroker } },
 	{ "adopt.10k", 2, SMALL, 4, { &adopt_shmbroker } },
 };

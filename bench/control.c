@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * control.open, control.open_10k: a reader's open, from the call to the mapped segment. bare is what that costs at least: a server in another
+ * control.open, control.open_10k, control.open_cold: a reader's open, from the call to the mapped segment; alone, with 10,000 others, or another one of
+ * them each time. bare is what that costs at least: a server in another
  * process, which answers a packet of the same size with one of the same size and the same number of descriptors, mapped and touched in the same
  * way. What was opened is closed between blocks, not timed. Neither side is pinned.
  */
@@ -194,6 +195,7 @@ struct open_ours {
 	struct shmb *broker;
 	struct shmb_type *type;
 	unsigned segments;
+	unsigned stride; /* from the one opened to the next */
 	unsigned next;
 	unsigned made;
 	struct shmb_value_reader *readers[OPEN_MAX];
@@ -228,7 +230,7 @@ static void ours_deinit(void *state)
 	free(ours);
 }
 
-static int ours_init(void **state, const struct bench_place *place, unsigned segments)
+static int ours_init(void **state, const struct bench_place *place, unsigned segments, unsigned stride)
 {
 	struct open_ours *ours = calloc(1, sizeof(*ours));
 	int r;
@@ -237,6 +239,7 @@ static int ours_init(void **state, const struct bench_place *place, unsigned seg
 		return -ENOMEM;
 	ours->broker = place->broker;
 	ours->segments = segments;
+	ours->stride = stride;
 	r = shmb_type_opaque(&ours->type, place->which->bytes);
 	for (; r == 0 && ours->made < segments; ours->made++) {
 		struct shmb_value_writer *writer = NULL;
@@ -257,15 +260,19 @@ static int ours_init(void **state, const struct bench_place *place, unsigned seg
 
 static int one_init(void **state, const struct bench_place *place)
 {
-	return ours_init(state, place, 1);
+	return ours_init(state, place, 1, 0);
 }
 
 static int many_init(void **state, const struct bench_place *place)
 {
-	return ours_init(state, place, MANY);
+	return ours_init(state, place, MANY, 0);
 }
 
-/* Where there are many, another one each time. */
+static int cold_init(void **state, const struct bench_place *place)
+{
+	return ours_init(state, place, MANY, STRIDE);
+}
+
 static int ours_run(void *state, uint64_t count)
 {
 	struct open_ours *ours = state;
@@ -275,7 +282,7 @@ static int ours_run(void *state, uint64_t count)
 	for (uint64_t i = 0; r == 0 && i < count; i++) {
 		if (ours->count == OPEN_MAX)
 			ours_check(ours);
-		ours->next = (ours->next + STRIDE) % ours->segments;
+		ours->next = (ours->next + ours->stride) % ours->segments;
 		segment_name(name, ours->next);
 		r = shmb_value_reader_open(&ours->readers[ours->count], ours->broker, name, NULL, SHMB_NO_WAIT);
 		ours->count += r == 0;
@@ -295,6 +302,15 @@ const struct bench_impl open_shmbroker = {
 const struct bench_impl open_many_shmbroker = {
 	.name = "shmbroker",
 	.init = many_init,
+	.run = ours_run,
+	.check = ours_check,
+	.begin = unpinned_begin,
+	.end = unpinned_end,
+	.deinit = ours_deinit,
+};
+const struct bench_impl open_cold_shmbroker = {
+	.name = "shmbroker",
+	.init = cold_init,
 	.run = ours_run,
 	.check = ours_check,
 	.begin = unpinned_begin,

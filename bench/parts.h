@@ -19,7 +19,7 @@ extern const struct bench_impl queue_two_ck;
 /* latency.c */
 extern const struct bench_impl spin_raw_flag, spin_shmbroker, blocked_raw_futex, blocked_shmbroker;
 /* control.c */
-extern const struct bench_impl open_bare, open_shmbroker, open_many_shmbroker;
+extern const struct bench_impl open_bare, open_shmbroker, open_many_shmbroker, open_cold_shmbroker;
 /* death.c */
 extern const struct bench_impl death_pidfd, death_shmbroker;
 /* adopt.c */

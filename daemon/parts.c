@@ -10,8 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -19,13 +17,22 @@ static const char *const part_suffix[] = { "", ",record", ",data", ",area" };
 
 void part_file(char out[STORE_FILE_MAX], const char *name, uint64_t generation, enum part part, uint32_t area)
 {
-	char file[SHMB_NAME_MAX + 1];
+	char digits[24];
+	char *at = digits + sizeof(digits) - 1;
 
-	shmb_name_encode(name, file);
-	if (part == PART_AREA)
-		snprintf(out, STORE_FILE_MAX, "%s,%" PRIu64 ",area%u", file, generation, area);
-	else
-		snprintf(out, STORE_FILE_MAX, "%s,%" PRIu64 "%s", file, generation, part_suffix[part]);
+	/* By hand: each request makes several of them. */
+	*at = '\0';
+	do {
+		*--at = (char)('0' + generation % 10);
+		generation /= 10;
+	} while (generation > 0);
+	*--at = ',';
+	shmb_name_encode(name, out);
+	out = stpcpy(stpcpy(out + strlen(out), at), part_suffix[part]);
+	if (part == PART_AREA) {
+		*out++ = (char)('0' + area);
+		*out = '\0';
+	}
 }
 
 int part_parse(const char *file, struct part_name *out)

@@ -165,7 +165,7 @@ int store_open(struct store *store, const char *path, uint32_t area_count, char 
 	mode_t old_umask;
 	int r;
 
-	*store = (struct store){ .dir_fd = -1, .lock_fd = -1, .area_count = area_count };
+	*store = (struct store){ .dir_fd = -1, .lock_fd = -1, .area_count = area_count, .uid = geteuid() };
 	why[0] = '\0';
 	if (strlen(path) >= sizeof(store->path)) {
 		say(why, "the path of the directory for segments is longer than %zu bytes", sizeof(store->path) - 1);
@@ -247,7 +247,7 @@ int store_open_file(struct store *store, const char *file, int flags)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EBADMSG;
-	if (st.st_uid != geteuid())
+	if (st.st_uid != store->uid)
 		return -EPERM;
 	return cleanup_steal(&fd);
 }

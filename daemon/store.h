@@ -27,6 +27,7 @@ struct store {
 	int dir_fd;
 	int lock_fd;
 	uint32_t area_count; /* reader areas given to a new segment: 4, or 0 where other uids can connect (areas must be sealed there) */
+	uid_t uid;	     /* whose files these are: ours */
 	uint8_t boot_id[SHMB_BOOT_ID_BYTES];
 	char path[256];
 	struct kept_list *kept; /* mappings (kept.h) */

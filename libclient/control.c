@@ -97,6 +97,8 @@ static ssize_t receive_packet(struct shmb *broker, struct answer *answer, uint64
 	struct iovec part = { .iov_base = broker->packet, .iov_len = sizeof(broker->packet) };
 
 	for (;;) {
+		/* First wait: the answer to what was just sent is not there yet. */
+		bool is_late = wait_ready(broker->fd, POLLIN, deadline_ns) < 0;
 		struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
 		ssize_t length = recvmsg(broker->fd, &message, MSG_CMSG_CLOEXEC);
 		int r;
@@ -111,7 +113,7 @@ static ssize_t receive_packet(struct shmb *broker, struct answer *answer, uint64
 		}
 		if (errno != EAGAIN && errno != EINTR)
 			return errno == EPIPE || errno == ENOTCONN ? -ECONNRESET : -errno;
-		if (wait_ready(broker->fd, POLLIN, deadline_ns) < 0)
+		if (is_late)
 			return -ETIMEDOUT;
 	}
 }
