@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "adopt.h"
+#include "config.h"
 #include "liveness.h"
 #include "log.h"
 #include "notify.h"
@@ -35,6 +36,12 @@ static void on_signal(int number, void *user)
 	log_notice("%s: ending; the %u segments stay in %s for the next start", number == SIGINT ? "SIGINT" : "SIGTERM",
 		   broker->registry.count, broker->store.path);
 	loop_stop(broker->loop);
+}
+
+static void on_hangup(int number, void *user)
+{
+	(void)number;
+	reload_now(user, NULL, NULL); /* events say what came of it */
 }
 
 static void on_connection(int fd, void *user)
@@ -91,32 +98,35 @@ static int init(struct broker *broker, const struct options *options)
 	if (r < 0)
 		return r;
 	notify_init(broker->loop);
-	r = policy_set_new_default(&broker->policies, options->linger_ns);
-	if (r < 0)
-		return r;
 	process_table_init(&broker->processes, broker->loop, liveness_process_died, broker);
-	r = reaper_init(&broker->reaper, broker, options->linger_ns);
-	if (r < 0)
-		return r;
+	broker->reaper.broker = broker;
 	signal(SIGPIPE, SIG_IGN);
 	r = loop_signal(broker->loop, SIGTERM, on_signal, broker);
-	return r < 0 ? r : loop_signal(broker->loop, SIGINT, on_signal, broker);
+	if (r == 0)
+		r = loop_signal(broker->loop, SIGINT, on_signal, broker);
+	return r < 0 ? r : loop_signal(broker->loop, SIGHUP, on_hangup, broker);
 }
 
 int broker_start(struct broker *broker, const struct options *options)
 {
 	char why[LISTENER_WHY_MAX] = "";
+	char config_why[CONFIG_WHY_MAX];
 	int r = init(broker, options);
 
 	if (r < 0) {
 		log_error("cannot start: %s", strerror(-r));
 		goto fail;
 	}
+	r = reload_start(broker, config_why);
+	if (r < 0) {
+		log_error("the configuration is refused: %s", config_why);
+		goto fail;
+	}
 	r = listener_claim(&broker->listener, options, why);
 	if (r < 0)
 		goto fail_why;
 	/* Reader areas are named files, which their readers could make shorter: only where no other user gets in. */
-	r = store_open(&broker->store, options->shm_dir, broker->listener.is_private ? policy_find(broker->policies, "")->areas : 0, why);
+	r = store_open(&broker->store, options->shm_dir, broker->listener.is_private ? SHMB_AREAS_MAX : 0, why);
 	if (r < 0) {
 		broker->store.dir_fd = -1;
 		goto fail_why;
@@ -132,6 +142,7 @@ int broker_start(struct broker *broker, const struct options *options)
 	if (r < 0)
 		goto fail_why;
 	SHMB_STEP("start.listening");
+	strays_follow(broker);
 	old_pages_bump(broker);
 	log_notice("ready on %s, segments in %s%s", broker->listener.path, broker->store.path,
 		   broker->listener.is_private ? "" : ", open to every user");
@@ -177,15 +188,17 @@ void broker_stop(struct broker *broker)
 		while (!LIST_EMPTY(&segment->attachments))
 			attachment_free(LIST_FIRST(&segment->attachments));
 		stale_end(segment);
+		reaper_forget(segment);
 		registry_remove(&broker->registry, segment);
 		segment_free(segment);
 	}
 	registry_deinit(&broker->registry);
 	process_table_deinit(&broker->processes);
-	reaper_deinit(&broker->reaper);
 	if (broker->store.dir_fd >= 0)
 		store_close(&broker->store);
-	broker->policies = policy_set_free(broker->policies);
 	notify_deinit();
+	strays_deinit(&broker->strays);
+	broker->config = config_free(broker->config);
+	broker->policies = NULL;
 	broker->loop = loop_free(broker->loop);
 }

@@ -18,9 +18,12 @@
 #include "process.h"
 #include "reaper.h"
 #include "registry.h"
+#include "reload.h"
 #include "reply.h"
 #include "store.h"
+#include "strays.h"
 
+struct config;
 struct old_page;
 struct peer;
 struct policy_set;
@@ -35,7 +38,10 @@ struct broker {
 	struct reaper reaper;
 	struct closer closer;
 	struct interest_list interests;
-	struct policy_set *policies;
+	struct config *config;
+	struct policy_set *policies; /* the configuration's */
+	struct reload reload;
+	struct strays strays;
 
 	LIST_HEAD(, old_page) old_pages; /* liveness.h */
 	LIST_HEAD(, peer) peers;

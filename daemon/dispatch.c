@@ -6,8 +6,11 @@
 #include <stdio.h>
 
 #include "figures.h"
+#include "explain.h"
+#include "gc.h"
 #include "open.h"
 #include "query.h"
+#include "reload.h"
 #include "session.h"
 
 #define IN_CONNECTED (1u << PEER_CONNECTED)
@@ -26,6 +29,9 @@ static const struct dispatch_entry table[SHMB_OP_COUNT] = {
 	[SHMB_OP_STATUS] = { "STATUS", IN_ACTIVE, query_status },
 	[SHMB_OP_REMOVE] = { "REMOVE", IN_ACTIVE, query_remove },
 	[SHMB_OP_FIGURES] = { "FIGURES", IN_ACTIVE, figures_list },
+	[SHMB_OP_RELOAD] = { "RELOAD", IN_ACTIVE, reload_request },
+	[SHMB_OP_POLICY] = { "POLICY", IN_ACTIVE, explain_policy },
+	[SHMB_OP_GC] = { "GC", IN_ACTIVE, gc_request },
 };
 
 const struct dispatch_entry *dispatch_find(uint16_t opcode)

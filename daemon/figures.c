@@ -3,16 +3,17 @@
 #include "figures.h"
 
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "attachment.h"
 #include "broker.h"
 #include "cleanup.h"
 #include "parts.h"
 #include "peer.h"
+#include "policy.h"
 
 /* Part of a part. False where it cannot be had: the file is gone, or its writer made it shorter. */
 static bool read_part(struct store *store, const struct segment *segment, enum part part, uint32_t area, size_t offset, void *out,
@@ -115,7 +116,9 @@ void figures_list(struct peer *peer, const union shmb_msg_request *request, cons
 	for (; segment != NULL; segment = TAILQ_NEXT(segment, order_link)) {
 		struct shmb_msg_figure *record;
 
-		if (figures->pattern[0] != '\0' && fnmatch(figures->pattern, segment->name, 0) != 0)
+		if (figures->pattern[0] != '\0' && !policy_match(figures->pattern, segment->name))
+			continue;
+		if (!access_sees(peer, segment))
 			continue;
 		record = reply_tail(reply, sizeof(*record));
 		if (record == NULL)

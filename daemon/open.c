@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "broker.h"
 #include "liveness.h"
 #include "log.h"
@@ -149,11 +150,6 @@ static bool check_existing(struct peer *peer, struct segment *segment, const str
 	char text[SHMB_TEXT_MAX];
 	int r;
 
-	if (peer->holder.uid != segment->owner_uid && peer->holder.uid != 0) {
-		reply_error(reply, &open->head, -EPERM, "%s belongs to uid %u, this process has uid %u: only its owner and root write it",
-			    segment->name, segment->owner_uid, peer->holder.uid);
-		return false;
-	}
 	if (segment->schema_hash != open->schema_hash) {
 		reply_error(reply, &open->head, -EPROTOTYPE,
 			    "%s holds another type, %s of %" PRIu64 " bytes: use that, another name, or remove it first (shmbctl remove)",
@@ -265,6 +261,7 @@ static struct segment *make_segment(struct peer *peer, const struct shmb_msg_ope
 		.request = match_request(open),
 		.owner_uid = peer->holder.uid,
 		.owner_gid = peer->gid,
+		.policy = policy_find(broker->policies, open->name),
 	};
 	struct segment *segment;
 	const char *why = NULL;
@@ -301,10 +298,12 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 	if (!has_room(peer, &open->head, reply) || !check_schema(open, tail, reply))
 		return;
 	segment = registry_find(&broker->registry, open->name);
+	if (!access_check(peer, ACCESS_WRITE, open->name, segment, &open->head, reply))
+		return;
 	if (segment != NULL && !check_existing(peer, segment, open, reply))
 		return;
 	if (segment == NULL) {
-		segment = make_segment(peer, open, tail, reply);
+		segment = access_check_size(peer, open, reply) ? make_segment(peer, open, tail, reply) : NULL;
 		if (segment == NULL)
 			return;
 		is_new = true;
@@ -417,6 +416,8 @@ void open_reader(struct peer *peer, const union shmb_msg_request *request, const
 		return;
 	}
 	segment = registry_find(&broker->registry, open->name);
+	if (!access_check(peer, ACCESS_READ, open->name, segment, &open->head, reply))
+		return;
 	if (segment == NULL) {
 		reply_error(reply, &open->head, -ENOENT, "there is no segment %s: it appears when its writer opens it", open->name);
 		want(peer, &open->head, open->open_flags, open->name, reply);

@@ -25,13 +25,18 @@ void options_help(FILE *out)
 	      "                     and served by one daemon only\n"
 	      "                     default: /dev/shm/shmbroker for root, else /dev/shm/shmbroker-UID\n"
 	      "  --linger TIME      remove a segment when nobody has written or read it for so long:\n"
-	      "                     500ms, 10s, 2min, 1h, 0, infinity\n"
+	      "                     500ms, 10s, 2min, 1h, 0, infinity; instead of [broker] linger\n"
 	      "                     default: 10s\n"
+	      "  --config FILE      the configuration, with drop-ins FILE.d/*.conf; '' for none\n"
+	      "                     default: /etc/shmbroker/shmbrokerd.conf for root and for services,\n"
+	      "                     else $XDG_CONFIG_HOME/shmbroker/shmbrokerd.conf; may be missing\n"
+	      "  --check-config     read the configuration, say what is wrong with it, and end with 0 or 1\n"
 	      "  --help             show this and end\n"
 	      "  --version          show the version and end\n"
 	      "\n"
 	      "It stays in the foreground, logs to stderr, and takes its socket from systemd where that\n"
-	      "passes one. SIGTERM ends it in order; segments stay for the next start.\n"
+	      "passes one. SIGTERM ends it in order; segments stay for the next start. SIGHUP reads the\n"
+	      "configuration again; a file with a mistake is refused whole, and the old one stays.\n"
 	      "\n"
 	      "Example: a private broker for a test, in a directory of its own\n"
 	      "  shmbrokerd --runtime-dir /tmp/mytest --shm-dir /dev/shm/mytest --linger 500ms &\n"
@@ -87,6 +92,28 @@ static bool set_path(char *field, const char *option, const char *value, size_t 
 	return true;
 }
 
+/*
+ * Which configuration. That of the host for root and for the services of other users, who have no runtime directory of a login; else the
+ * user's own; none where no home is known.
+ */
+static bool set_config(struct options *options, const struct options_surroundings *surroundings, char *message)
+{
+	const char *runtime = surroundings->xdg_runtime_dir;
+	const char *config = surroundings->xdg_config_home;
+	const char *home = surroundings->home;
+	char path[2 * OPTIONS_PATH_MAX] = "";
+
+	if (options->config_given)
+		return true;
+	if (surroundings->uid == 0 || runtime == NULL || runtime[0] == '\0')
+		snprintf(path, sizeof(path), "%s", OPTIONS_SYSTEM_CONFIG);
+	else if (config != NULL && config[0] == '/')
+		snprintf(path, sizeof(path), "%s/shmbroker/shmbrokerd.conf", config);
+	else if (home != NULL && home[0] == '/')
+		snprintf(path, sizeof(path), "%s/.config/shmbroker/shmbrokerd.conf", home);
+	return path[0] == '\0' || set_path(options->config, "the user's configuration", path, OPTIONS_PATH_MAX, message);
+}
+
 /* What was not given on the command line. */
 static bool set_defaults(struct options *options, const struct options_surroundings *surroundings, char *message)
 {
@@ -123,16 +150,19 @@ static bool set_defaults(struct options *options, const struct options_surroundi
 enum options_verdict options_parse(struct options *options, int argc, char **argv, const struct options_surroundings *surroundings,
 				   char *message)
 {
-	enum { RUNTIME_DIR = 256, SOCKET, SHM_DIR, LINGER, HELP, VERSION };
+	enum { RUNTIME_DIR = 256, SOCKET, SHM_DIR, LINGER, CONFIG, CHECK_CONFIG, HELP, VERSION };
 	static const struct option known[] = {
 		{ "runtime-dir", required_argument, NULL, RUNTIME_DIR },
 		{ "socket", required_argument, NULL, SOCKET },
 		{ "shm-dir", required_argument, NULL, SHM_DIR },
 		{ "linger", required_argument, NULL, LINGER },
+		{ "config", required_argument, NULL, CONFIG },
+		{ "check-config", no_argument, NULL, CHECK_CONFIG },
 		{ "help", no_argument, NULL, HELP },
 		{ "version", no_argument, NULL, VERSION },
 		{ NULL, 0, NULL, 0 },
 	};
+	bool check = false;
 	int option;
 
 	*options = (struct options){ .linger_ns = OPTIONS_LINGER_DEFAULT };
@@ -158,6 +188,16 @@ enum options_verdict options_parse(struct options *options, int argc, char **arg
 					 "--linger: '%.100s' is no time; write it like 500ms, 10s, 2min, 1h, 0 or infinity", optarg);
 				return OPTIONS_BAD;
 			}
+			options->linger_given = true;
+			break;
+		case CONFIG:
+			options->config[0] = '\0';
+			if (optarg[0] != '\0' && !set_path(options->config, "--config", optarg, OPTIONS_PATH_MAX, message))
+				return OPTIONS_BAD;
+			options->config_given = true;
+			break;
+		case CHECK_CONFIG:
+			check = true;
 			break;
 		case HELP:
 			return OPTIONS_HELP;
@@ -175,9 +215,20 @@ enum options_verdict options_parse(struct options *options, int argc, char **arg
 			return OPTIONS_BAD;
 		}
 	}
+	/* `--check-config FILE` is what people type. */
+	if (check && optind == argc - 1 && !options->config_given) {
+		if (!set_path(options->config, "--check-config", argv[optind], OPTIONS_PATH_MAX, message))
+			return OPTIONS_BAD;
+		options->config_given = true;
+		optind++;
+	}
 	if (optind < argc) {
 		snprintf(message, OPTIONS_MESSAGE_MAX, "'%.100s' is no option", argv[optind]);
 		return OPTIONS_BAD;
 	}
+	if (!set_config(options, surroundings, message))
+		return OPTIONS_BAD;
+	if (check)
+		return OPTIONS_CHECK;
 	return set_defaults(options, surroundings, message) ? OPTIONS_RUN : OPTIONS_BAD;
 }

@@ -161,6 +161,7 @@ static struct peer *end(struct peer *peer, bool unlink_page)
 		LIST_REMOVE(peer, process_link);
 		process_unref(peer->process);
 	}
+	free(peer->groups);
 	free(peer);
 	listener_resume(&broker->listener);
 	return NULL;

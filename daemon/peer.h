@@ -40,6 +40,9 @@ struct peer {
 	struct process *process; /* referenced; NULL when the connection is refused */
 	struct holder holder;	 /* cookie valid after HELLO */
 	gid_t gid;
+	uint32_t *groups; /* all of them; access.c looks them up when it first needs them */
+	size_t group_count;
+	bool groups_known;
 	struct event_page *page; /* after HELLO */
 	LIST_HEAD(, attachment) attachments;
 	uint32_t attachment_count;

@@ -6,11 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "broker.h"
 #include "figures.h"
 #include "liveness.h"
 #include "log.h"
 #include "peer.h"
+#include "policy.h"
 
 static void fill_segment(const struct segment *segment, struct shmb_msg_segment *out)
 {
@@ -48,6 +50,10 @@ void query_list(struct peer *peer, const union shmb_msg_request *request, const 
 
 	(void)tail;
 	while (segment != NULL) {
+		if (!access_sees(peer, segment)) {
+			segment = TAILQ_NEXT(segment, order_link);
+			continue;
+		}
 		record = reply_tail(reply, sizeof(*record));
 		if (record == NULL)
 			break;
@@ -97,6 +103,8 @@ void query_info(struct peer *peer, const union shmb_msg_request *request, const 
 	int r;
 
 	(void)tail;
+	if (!access_check(peer, ACCESS_READ, request->name.name, segment, &request->name.head, reply))
+		return;
 	if (segment == NULL) {
 		reply_missing(&request->name, reply);
 		return;
@@ -140,9 +148,10 @@ void query_status(struct peer *peer, const union shmb_msg_request *request, cons
 	answer->clients = count_clients(broker);
 	answer->protocol_version = SHMB_PROTOCOL_VERSION;
 	answer->layout_version = SHMB_LAYOUT_VERSION;
-	answer->linger_ns = broker->options->linger_ns;
+	answer->linger_ns = broker->policies->builtin.linger_ns;
 	shmb_text_set(answer->version, sizeof(answer->version), SHMBROKERD_VERSION);
 	shmb_text_set(answer->shm_dir, sizeof(answer->shm_dir), broker->store.path);
+	reload_status(broker, reply);
 }
 
 void query_remove(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)
@@ -155,11 +164,13 @@ void query_remove(struct peer *peer, const union shmb_msg_request *request, cons
 	int r;
 
 	(void)tail;
+	if (!access_check(peer, ACCESS_READ, request->name.name, segment, head, reply))
+		return;
 	if (segment == NULL) {
 		reply_missing(&request->name, reply);
 		return;
 	}
-	if (peer->holder.uid != segment->owner_uid && peer->holder.uid != 0) {
+	if (peer->holder.uid != segment->owner_uid && !access_is_operator(peer)) {
 		reply_error(reply, head, -EPERM, "%s belongs to uid %u, this process has uid %u: only its owner and root remove it",
 			    segment->name, segment->owner_uid, peer->holder.uid);
 		return;

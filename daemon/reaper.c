@@ -1,88 +1,183 @@
 /* SPDX-License-Identifier: MIT */
-/* Reaping of what no one needs. */
+/*
+ * Reaping of what no one needs (reaper.h).
+ *
+ * Between the timer and the removal nothing can come: requests and ends of processes are handled by the same loop, each of them looks at the
+ * segment again, and the timer looks once more. A name that was made again is another segment with files of its own; the removal
+ * looks at the identity in the card before it takes a file away (segment.h).
+ */
 #include "reaper.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "attachment.h"
 #include "broker.h"
+#include "cleanup.h"
+#include "event.h"
 #include "log.h"
+#include "parts.h"
+#include "setting.h"
 #include "stale.h"
 
-static bool is_needed(const struct segment *segment)
+struct reap {
+	struct reaper *reaper;
+	struct segment *segment;
+	struct loop_timer *timer;
+};
+
+/* ---- what becomes of it ---- */
+
+static void fate_say(struct reaper_fate *fate, bool goes, const char *reason, enum policy_setting setting)
 {
-	return segment->state == SHMB_STATE_HELD || segment->state == SHMB_STATE_GIVEN_UP || attachment_readers(segment) > 0;
+	*fate = (struct reaper_fate){ .goes = goes, .reason = reason, .setting = setting, .is_said = true };
 }
 
-static void arm(struct reaper *reaper)
+/* By the writer's own account; once it has, it has. A segment whose files are damaged was in use. */
+static bool was_published(struct broker *broker, struct segment *segment)
 {
-	const struct segment *oldest = TAILQ_FIRST(&reaper->idle);
-	uint64_t now = loop_now_ns();
-	uint64_t due;
+	auto_close int fd = -1;
+	uint64_t counter;
 
-	if (oldest == NULL) {
-		loop_timer_stop(reaper->timer);
-		reaper->armed = false;
+	if (segment->was_published || segment->geometry.kind == SHMB_KIND_BLOCK)
+		return true;
+	fd = part_open(&broker->store, segment, PART_DATA, 0, O_RDONLY);
+	if (fd < 0 || pread(fd, &counter, sizeof(counter), offsetof(struct shmb_shm_data, counter)) != sizeof(counter))
+		return true;
+	segment->was_published = counter != segment->geometry.base;
+	return segment->was_published;
+}
+
+void reaper_judge(struct reaper *reaper, struct segment *segment, struct reaper_fate *fate)
+{
+	const struct policy *policy = segment->policy;
+	bool is_held = segment->state == SHMB_STATE_HELD || segment->state == SHMB_STATE_GIVEN_UP;
+	bool hangs = segment->state == SHMB_STATE_HELD && segment->writer == SHMB_WRITER_HUNG && policy->on_hang == POLICY_REAP;
+
+	*fate = (struct reaper_fate){ .reason = "written" };
+	if (is_held && !hangs)
+		return;
+	if (attachment_sharer(segment) != NULL) {
+		fate->reason = "shared";
 		return;
 	}
-	if (reaper->armed || reaper->linger_ns == UINT64_MAX)
-		return; /* it may fire for a segment that is in use again: it then looks and sets itself anew */
-	due = oldest->idle_since_ns + reaper->linger_ns;
-	loop_timer_set(reaper->timer, due > now ? due - now : 0);
-	reaper->armed = true;
+	if (attachment_readers(segment) > 0 && policy->keep_while_read) {
+		fate_say(fate, false, "read", SETTING_KEEP_WHILE_READ);
+		return;
+	}
+	if (hangs)
+		fate_say(fate, true, "writer-hung", SETTING_ON_HANG);
+	else if (policy->on_never != policy->on_exit && !was_published(reaper->broker, segment))
+		fate_say(fate, policy->on_never == POLICY_REAP, "never-published", SETTING_ON_NEVER);
+	else
+		fate_say(fate, policy->on_exit == POLICY_REAP, "unused", SETTING_ON_EXIT);
+}
+
+/* ---- when ---- */
+
+void reaper_forget(struct segment *segment)
+{
+	if (segment->reap != NULL)
+		loop_timer_free(segment->reap->timer);
+	free(segment->reap);
+	segment->reap = NULL;
+	segment->idle_since_ns = 0;
+}
+
+uint64_t reaper_due_in(const struct segment *segment)
+{
+	uint64_t linger = segment->policy->linger_ns;
+	uint64_t now = loop_now_ns();
+
+	if (linger == UINT64_MAX)
+		return UINT64_MAX;
+	return segment->idle_since_ns + linger > now ? segment->idle_since_ns + linger - now : 0;
 }
 
 static void on_timer(void *user)
 {
-	struct reaper *reaper = user;
-	struct segment *segment = TAILQ_FIRST(&reaper->idle);
+	struct reap *reap = user;
+	struct segment *segment = reap->segment;
 
-	reaper->armed = false;
-	while (segment != NULL && segment->idle_since_ns + reaper->linger_ns <= loop_now_ns()) {
-		struct segment *next = TAILQ_NEXT(segment, idle_link);
-		char name[sizeof(segment->name)];
-		int r;
-
-		memcpy(name, segment->name, sizeof(name));
-		r = reaper_remove(reaper->broker, segment);
-		if (r == 0) {
-			reaper->broker->reaps++;
-			log_notice("%s: removed: nobody has written or read it for %.3g s", name, (double)reaper->linger_ns / 1e9);
-		}
-		segment = next;
-	}
-	arm(reaper);
+	if (reaper_due_in(segment) > 0 || reaper_reap(reap->reaper, segment) == -EBUSY)
+		reaper_look(reap->reaper, segment);
 }
 
-int reaper_init(struct reaper *reaper, struct broker *broker, uint64_t linger_ns)
+static int reap_new(struct reaper *reaper, struct segment *segment)
 {
-	*reaper = (struct reaper){ .broker = broker, .linger_ns = linger_ns };
-	TAILQ_INIT(&reaper->idle);
-	return loop_timer_new(broker->loop, on_timer, reaper, &reaper->timer);
-}
+	struct reap *reap = calloc(1, sizeof(*reap));
+	int r;
 
-void reaper_deinit(struct reaper *reaper)
-{
-	reaper->timer = loop_timer_free(reaper->timer);
-}
-
-static void set_busy(struct reaper *reaper, struct segment *segment)
-{
-	if (segment->idle_since_ns == 0)
-		return;
-	segment->idle_since_ns = 0;
-	TAILQ_REMOVE(&reaper->idle, segment, idle_link);
+	if (reap == NULL)
+		return -ENOMEM;
+	reap->reaper = reaper;
+	reap->segment = segment;
+	r = loop_timer_new(reaper->broker->loop, on_timer, reap, &reap->timer);
+	if (r < 0)
+		free(reap);
+	else
+		segment->reap = reap;
+	return r;
 }
 
 void reaper_look(struct reaper *reaper, struct segment *segment)
 {
-	if (is_needed(segment)) {
-		set_busy(reaper, segment);
-	} else if (segment->idle_since_ns == 0) {
-		segment->idle_since_ns = loop_now_ns();
-		TAILQ_INSERT_TAIL(&reaper->idle, segment, idle_link);
+	struct reaper_fate fate;
+
+	reaper_judge(reaper, segment, &fate);
+	if (!fate.goes) {
+		reaper_forget(segment);
+		return;
 	}
-	arm(reaper);
+	if (segment->idle_since_ns == 0)
+		segment->idle_since_ns = loop_now_ns();
+	if (segment->reap == NULL && reap_new(reaper, segment) < 0) {
+		log_error("%s: no memory to watch over its linger time: it stays until the next change", segment->name);
+		return;
+	}
+	if (segment->policy->linger_ns == UINT64_MAX)
+		loop_timer_stop(segment->reap->timer);
+	else
+		loop_timer_set(segment->reap->timer, reaper_due_in(segment));
+}
+
+/* ---- removing ---- */
+
+int reaper_reap(struct reaper *reaper, struct segment *segment)
+{
+	struct broker *broker = reaper->broker;
+	const struct policy *policy = segment->policy;
+	char name[sizeof(segment->name)];
+	char rule[SETTING_VALUE_MAX];
+	char linger[SETTING_VALUE_MAX];
+	char source[POLICY_SOURCE_MAX];
+	struct reaper_fate fate;
+	int32_t pid = segment->lease.pid;
+	uint32_t uid = segment->owner_uid;
+	int r;
+
+	reaper_judge(reaper, segment, &fate);
+	if (!fate.goes)
+		return -EBUSY;
+	memcpy(name, segment->name, sizeof(name));
+	setting_format(fate.setting, policy, rule);
+	setting_format_time(policy->linger_ns, linger);
+	policy_origin_text(&policy->at[fate.setting], source);
+	r = reaper_remove(broker, segment);
+	if (r == 0) {
+		broker->reaps++;
+		event_tell(broker, &(struct event){ .kind = EVENT_REAPED, .segment = name, .pid = pid, .uid = uid, .reason = fate.reason },
+			   "%s: removed: %s; %s = %s, linger = %s (%s)", name,
+			   fate.setting == SETTING_ON_HANG    ? "its writer hangs"
+			   : fate.setting == SETTING_ON_NEVER ? "nothing was ever published"
+							      : "nobody has written or read it",
+			   setting_name(fate.setting), rule, linger, source);
+	}
+	return r;
 }
 
 int reaper_remove(struct broker *broker, struct segment *segment)
@@ -92,8 +187,8 @@ int reaper_remove(struct broker *broker, struct segment *segment)
 
 	memcpy(name, segment->name, sizeof(name));
 	registry_remove(&broker->registry, segment);
-	set_busy(&broker->reaper, segment);
 	stale_end(segment);
+	reaper_forget(segment);
 	while (!LIST_EMPTY(&segment->attachments))
 		attachment_free(LIST_FIRST(&segment->attachments));
 	r = segment_remove(&broker->store, segment);
@@ -101,6 +196,5 @@ int reaper_remove(struct broker *broker, struct segment *segment)
 		log_error("%s: forgotten, but not all of its files could be removed: %s", name, strerror(-r));
 	/* Who waits for the lease can make it anew. */
 	interest_tell(&broker->interests, name);
-	arm(&broker->reaper);
 	return r;
 }

@@ -3,30 +3,46 @@
 #define SHMB_DAEMON_REAPER_H
 
 /*
- * Removes segments that nobody writes and nobody reads, after a linger time. One timer for all, set for the segment that has been idle
- * longest; not running while none is idle.
+ * Removes segments that their policy lets go.
+ *
+ *   in use    somebody writes or shares it, or (keep-while-read) reads it. A writer that hangs does not count where on-hang = reap.
+ *   kept      nobody uses it, but what has become of its writer says keep: on-exit; on-never where nothing was ever published
+ *   goes      nobody uses it and nothing keeps it: removed after its linger time
+ *
+ * Each segment that goes has a timer of its own; those that stay have none. libev keeps timers in a heap, so an event costs as much with ten
+ * thousand of them as with ten (its logarithm apart).
  */
 
 #include <stdbool.h>
-#include <sys/queue.h>
+#include <stdint.h>
 
-#include "segment.h"
+#include "policy.h"
 
 struct broker;
-struct loop_timer;
+struct segment;
 
 struct reaper {
 	struct broker *broker;
-	struct loop_timer *timer;
-	bool armed;
-	uint64_t linger_ns;	    /* UINT64_MAX: for ever */
-	TAILQ_HEAD(, segment) idle; /* longest first */
 };
 
-int reaper_init(struct reaper *reaper, struct broker *broker, uint64_t linger_ns);
-void reaper_deinit(struct reaper *reaper);
-/* After any change of who holds the segment. */
+/* What becomes of a segment. */
+struct reaper_fate {
+	bool goes;
+	const char *reason;	     /* a word, for programs: "writer-hung", "read", ... */
+	enum policy_setting setting; /* that decided, where `is_said` */
+	bool is_said;
+};
+
+void reaper_judge(struct reaper *reaper, struct segment *segment, struct reaper_fate *fate);
+
+/* After any change of who holds the segment, of what is known of its writer, or of its policy. */
 void reaper_look(struct reaper *reaper, struct segment *segment);
+/* Ends its timer: it goes, or the daemon ends. */
+void reaper_forget(struct segment *segment);
+/* How long until it goes; UINT64_MAX: never by itself. Of one that goes. */
+uint64_t reaper_due_in(const struct segment *segment);
+/* Removes it as policy, now. 0, -EBUSY: it is in use or kept after all, or what removing it ended with. */
+int reaper_reap(struct reaper *reaper, struct segment *segment);
 
 /*
  * Removes a segment: attachments, registry, files; its readers are woken. It is gone from here in any case; an errno when files stay

@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "parts.h"
+#include "policy.h"
 #include "proto/name.h"
 #include "proto/step.h"
 #include "repair.h"
@@ -245,6 +246,7 @@ static const char *create_why(int error)
 int segment_create(struct store *store, const struct segment_spec *spec, struct segment **out, const char **why)
 {
 	auto_free struct segment *segment = calloc(1, sizeof(*segment));
+	uint32_t area_count = store->area_count;
 	uint64_t id = 0;
 	int r;
 
@@ -258,7 +260,9 @@ int segment_create(struct store *store, const struct segment_spec *spec, struct 
 		return fail(-EINVAL, why, "the type's name is empty or too long");
 	if (spec->schema_length == 0 || spec->schema_length > SHMB_SCHEMA_MAX)
 		return fail(-EINVAL, why, "the schema is empty or longer than 60 KiB");
-	r = shmb_geometry_plan(&spec->request, store->area_count, &segment->geometry, why);
+	if (spec->policy != NULL && spec->policy->areas < area_count)
+		area_count = spec->policy->areas;
+	r = shmb_geometry_plan(&spec->request, area_count, &segment->geometry, why);
 	if (r < 0)
 		return r;
 	while (id == 0) {

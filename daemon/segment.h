@@ -32,6 +32,7 @@ struct holder {
 struct attachment; /* attachment.h */
 struct policy;	   /* policy.h */
 struct stale;	   /* stale.h */
+struct reap;	   /* reaper.c */
 
 /* Roles that own a cell of the card's table, and so keep the segment alive and are found again after a restart. */
 static inline bool role_has_cell(unsigned role)
@@ -81,9 +82,10 @@ struct segment {
 	const struct policy *policy;	     /* of the broker's set; set when the registry takes it, and at a reload */
 	struct stale *stale;		     /* NULL: its writer is not looked at */
 	LIST_HEAD(, attachment) attachments; /* handles open on it; the supervision side's */
-	uint64_t idle_since_ns;		     /* CLOCK_MONOTONIC since when nobody writes or reads it, 0 in use; the reaper's */
-	TAILQ_ENTRY(segment) idle_link;
-	TAILQ_ENTRY(segment) order_link; /* the registry's */
+	uint64_t idle_since_ns;		     /* CLOCK_MONOTONIC since when its policy lets it go, 0: it stays; the reaper's */
+	struct reap *reap;		     /* the reaper's */
+	bool was_published;		     /* something, in this generation: seen once by the reaper */
+	TAILQ_ENTRY(segment) order_link;     /* the registry's */
 };
 
 /* What a new segment shall be. `schema` is borrowed. */
@@ -96,6 +98,7 @@ struct segment_spec {
 	struct shmb_request request;
 	uint32_t owner_uid;
 	uint32_t owner_gid;
+	const struct policy *policy; /* NULL: as many areas as the store gives, no wishes */
 };
 
 /*

@@ -212,7 +212,8 @@ static void on_timer(void *user)
 
 static uint64_t stale_time(const struct segment *segment)
 {
-	if (segment->state != SHMB_STATE_HELD || segment->policy == NULL || segment->policy->stale_ns > STALE_NEVER_NS)
+	if (segment->state != SHMB_STATE_HELD || segment->policy == NULL || segment->policy->stale_ns > STALE_NEVER_NS ||
+	    segment->policy->on_hang == POLICY_KEEP)
 		return 0;
 	return segment->policy->stale_ns > STALE_MIN_NS ? segment->policy->stale_ns : STALE_MIN_NS;
 }

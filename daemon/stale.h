@@ -7,7 +7,8 @@
  * says of its process - stopped, traced, dumping core - or else hung, and alive again when it goes on.
  *
  * Each watched segment is looked at once a stale time; those of the same stale time at the same moment, so that any number of them costs
- * one wake-up. No segment with a stale time and a writer: no timer.
+ * one wake-up. No segment with a stale time and a writer: no timer. Where
+ * a hang has no consequence at all (on-hang = keep) nobody looks.
  */
 
 #include <stdbool.h>

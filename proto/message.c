@@ -31,6 +31,9 @@ static const struct {
 	[SHMB_OP_STATUS] = { sizeof(struct shmb_msg_status), sizeof(struct shmb_msg_status_answer) },
 	[SHMB_OP_REMOVE] = { sizeof(struct shmb_msg_name), sizeof(struct shmb_msg_answer) },
 	[SHMB_OP_FIGURES] = { sizeof(struct shmb_msg_figures), sizeof(struct shmb_msg_figures_answer) },
+	[SHMB_OP_RELOAD] = { sizeof(struct shmb_msg_reload), sizeof(struct shmb_msg_reload_answer) },
+	[SHMB_OP_POLICY] = { sizeof(struct shmb_msg_policy), sizeof(struct shmb_msg_policy_answer) },
+	[SHMB_OP_GC] = { sizeof(struct shmb_msg_gc), sizeof(struct shmb_msg_gc_answer) },
 };
 
 size_t shmb_request_size(uint16_t opcode)
@@ -180,6 +183,24 @@ static int close_check(const struct shmb_msg_close *close, const char **why)
 	return 0;
 }
 
+static int policy_check(const struct shmb_msg_policy *policy, const char **why)
+{
+	if (policy->gid_count > SHMB_GROUPS_MAX)
+		return fail(-EINVAL, why, "more groups than a request can have");
+	if (!is_zero(&policy->gids[policy->gid_count], (SHMB_GROUPS_MAX - policy->gid_count) * sizeof(policy->gids[0])))
+		return fail(-EINVAL, why, "there are groups behind the last one");
+	return name_check(policy->name, sizeof(policy->name), why);
+}
+
+static int gc_check(const struct shmb_msg_gc *gc, const char **why)
+{
+	if ((gc->flags & ~(uint32_t)SHMB_GC_FLAGS_KNOWN) != 0)
+		return fail(-EINVAL, why, "unknown flags");
+	if (gc->reserved != 0)
+		return fail(-EINVAL, why, "reserved bytes are not zero");
+	return 0;
+}
+
 static int request_check(const union shmb_msg_request *request, const char **why)
 {
 	if (request->head.reserved != 0)
@@ -204,9 +225,14 @@ static int request_check(const union shmb_msg_request *request, const char **why
 		return name_check(request->name.name, sizeof(request->name.name), why);
 	case SHMB_OP_FIGURES:
 		return text_check(request->figures.pattern, sizeof(request->figures.pattern), why);
+	case SHMB_OP_POLICY:
+		return policy_check(&request->policy, why);
+	case SHMB_OP_GC:
+		return gc_check(&request->gc, why);
 	case SHMB_OP_READY:
 	case SHMB_OP_LIST:
 	case SHMB_OP_STATUS:
+	case SHMB_OP_RELOAD:
 	case SHMB_OP_COUNT:
 		break;
 	}
@@ -310,6 +336,50 @@ static int hello_answer_is_sound(const struct shmb_msg_hello_answer *hello)
 	return hello->version >= SHMB_PROTOCOL_OLDEST && hello->version <= SHMB_PROTOCOL_VERSION && hello->head.tail_bytes == 0;
 }
 
+/* Whole lines. */
+static int text_tail_is_sound(const struct shmb_msg_head *head, const char *tail)
+{
+	return head->tail_bytes == 0 || (memchr(tail, '\0', head->tail_bytes) == NULL && tail[head->tail_bytes - 1] == '\n');
+}
+
+static int policy_tail_is_sound(const struct shmb_msg_policy_answer *policy, const char *tail)
+{
+	uint64_t patterns = (uint64_t)policy->pattern_count * sizeof(struct shmb_msg_policy_pattern);
+
+	if (policy->head.tail_bytes != patterns + (uint64_t)policy->setting_count * sizeof(struct shmb_msg_policy_setting))
+		return 0;
+	for (uint32_t i = 0; i < policy->pattern_count; i++) {
+		struct shmb_msg_policy_pattern pattern;
+
+		memcpy(&pattern, tail + i * sizeof(pattern), sizeof(pattern));
+		if (!is_terminated(pattern.pattern, sizeof(pattern.pattern)) || !is_terminated(pattern.source, sizeof(pattern.source)))
+			return 0;
+	}
+	for (uint32_t i = 0; i < policy->setting_count; i++) {
+		struct shmb_msg_policy_setting setting;
+
+		memcpy(&setting, tail + patterns + i * sizeof(setting), sizeof(setting));
+		if (!is_terminated(setting.name, sizeof(setting.name)) || !is_terminated(setting.value, sizeof(setting.value)) ||
+		    !is_terminated(setting.source, sizeof(setting.source)))
+			return 0;
+	}
+	return 1;
+}
+
+static int gc_tail_is_sound(const struct shmb_msg_gc_answer *gc, const char *tail)
+{
+	if (gc->head.tail_bytes != (uint64_t)gc->count * sizeof(struct shmb_msg_gc_item))
+		return 0;
+	for (uint32_t i = 0; i < gc->count; i++) {
+		struct shmb_msg_gc_item item;
+
+		memcpy(&item, tail + i * sizeof(item), sizeof(item));
+		if (!is_terminated(item.name, sizeof(item.name)) || !is_terminated(item.reason, sizeof(item.reason)))
+			return 0;
+	}
+	return 1;
+}
+
 static void answer_terminate(struct shmb_msg_answer *answer)
 {
 	terminate(answer->holder_comm, sizeof(answer->holder_comm));
@@ -342,8 +412,19 @@ static int answer_check(uint16_t opcode, void *out, const char *tail)
 
 		terminate(status->version, sizeof(status->version));
 		terminate(status->shm_dir, sizeof(status->shm_dir));
-		return status->head.tail_bytes == 0;
+		return text_tail_is_sound(&status->head, tail);
 	}
+	case SHMB_OP_RELOAD:
+		return text_tail_is_sound(out, tail);
+	case SHMB_OP_POLICY: {
+		struct shmb_msg_policy_answer *policy = out;
+
+		terminate(policy->read_why, sizeof(policy->read_why));
+		terminate(policy->write_why, sizeof(policy->write_why));
+		return policy_tail_is_sound(policy, tail);
+	}
+	case SHMB_OP_GC:
+		return gc_tail_is_sound(out, tail);
 	case SHMB_OP_RESUME:
 	case SHMB_OP_READY:
 	case SHMB_OP_CLOSE:

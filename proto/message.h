@@ -26,6 +26,9 @@ enum {
 	SHMB_TEXT_MAX = 240,		   /* explanation in an answer, with its NUL */
 	SHMB_FDS_MAX = 2 + SHMB_AREAS_MAX, /* card, data, areas */
 	SHMB_COMM_MAX = 16,
+	SHMB_SOURCE_MAX = 288, /* "FILE:LINE", with its NUL */
+	SHMB_VALUE_MAX = 384,  /* a setting's value as text, with its NUL */
+	SHMB_GROUPS_MAX = 64,  /* groups of a user asked about */
 };
 
 enum shmb_opcode {
@@ -39,6 +42,9 @@ enum shmb_opcode {
 	SHMB_OP_INFO = 8,
 	SHMB_OP_STATUS = 9,
 	SHMB_OP_REMOVE = 10,
+	SHMB_OP_RELOAD = 13,
+	SHMB_OP_POLICY = 14,
+	SHMB_OP_GC = 17,
 	SHMB_OP_FIGURES = 18,
 	SHMB_OP_COUNT = 19, /* one more than the last; the numbers between that are not here are unknown requests */
 };
@@ -152,11 +158,39 @@ struct shmb_msg_status {
 	struct shmb_msg_head head;
 };
 
+/* RELOAD: reads the configuration again. */
+struct shmb_msg_reload {
+	struct shmb_msg_head head;
+};
+
+/* POLICY: what holds for a name and why, and what a user may do with it. */
+struct shmb_msg_policy {
+	struct shmb_msg_head head;
+	uint32_t uid; /* UINT32_MAX: whoever asks */
+	uint32_t gid_count;
+	uint32_t gids[SHMB_GROUPS_MAX]; /* all groups of that uid, the rest 0 */
+	char name[SHMB_NAME_MAX + 8];
+};
+
+enum shmb_gc_flags {
+	SHMB_GC_DRY_RUN = 1u << 0, /* only tell */
+	SHMB_GC_FOREIGN = 1u << 1, /* instead of segments: files of other programs that have safe-shm's header */
+	SHMB_GC_FLAGS_KNOWN = SHMB_GC_DRY_RUN | SHMB_GC_FOREIGN,
+};
+
+/* GC: removes what policy lets go, without waiting for the rest of its linger time. */
+struct shmb_msg_gc {
+	struct shmb_msg_head head;
+	uint32_t flags;
+	uint32_t reserved;
+	uint64_t after; /* `next` of the answer before; 0 from the start */
+};
+
 /* FIGURES: what changes all the time, of many segments in one request: as many as fit one packet, in the order of LIST, after `after`. */
 struct shmb_msg_figures {
 	struct shmb_msg_head head;
 	uint64_t after;
-	char pattern[SHMB_NAME_MAX + 8]; /* of names, as fnmatch(3) has it, where * and ? match '/' too; empty: all */
+	char pattern[SHMB_NAME_MAX + 8]; /* of names: * matches any bytes, ? one, '/' too; empty: all */
 };
 
 /* ---- answers ---- */
@@ -272,6 +306,7 @@ struct shmb_msg_info_answer { /* tail: `reader_count` struct shmb_msg_reader, th
 	struct shmb_msg_segment segment;
 };
 
+/* Tail: text. Its first line says why the configuration was refused at the last attempt (empty: it was not), the others are its files. */
 struct shmb_msg_status_answer {
 	struct shmb_msg_head head;
 	uint64_t broker_id;
@@ -289,6 +324,64 @@ struct shmb_msg_status_answer {
 	uint64_t linger_ns;
 	char version[32]; /* of the program */
 	char shm_dir[256];
+};
+
+struct shmb_msg_reload_answer { /* tail: a line of text for each change that does not reach a segment, as many as fit */
+	struct shmb_msg_head head;
+	uint32_t segments; /* looked at */
+	uint32_t not_applied;
+	uint32_t files;
+	uint32_t patterns;
+};
+
+struct shmb_msg_policy_answer { /* tail: the patterns, then the settings */
+	struct shmb_msg_head head;
+	uint32_t pattern_count; /* that match, most specific first */
+	uint32_t setting_count;
+	uint32_t uid; /* the one explained */
+	uint8_t may_read;
+	uint8_t may_write;
+	uint8_t is_there; /* there is a segment of this name */
+	uint8_t reserved;
+	char read_why[SHMB_TEXT_MAX];
+	char write_why[SHMB_TEXT_MAX];
+};
+
+struct shmb_msg_policy_pattern {
+	char pattern[SHMB_NAME_MAX + 8];
+	char source[SHMB_SOURCE_MAX];
+};
+
+struct shmb_msg_policy_setting {
+	char name[24];
+	char value[SHMB_VALUE_MAX];
+	char source[SHMB_SOURCE_MAX];
+};
+
+struct shmb_msg_gc_answer { /* tail: `count` struct shmb_msg_gc_item */
+	struct shmb_msg_head head;
+	uint32_t count;
+	uint32_t reserved;
+	uint64_t next; /* the `after` of the next request; 0: that was all */
+};
+
+enum shmb_gc_verdict {
+	SHMB_GC_STAYS = 0,   /* foreign files only */
+	SHMB_GC_GOES = 1,    /* would be removed by this request without SHMB_GC_DRY_RUN */
+	SHMB_GC_REMOVED = 2, /* was */
+	SHMB_GC_FAILED = 3,  /* could not be; `reason` says why */
+};
+
+struct shmb_msg_gc_item {
+	uint64_t bytes;
+	uint64_t due_ns; /* until it goes by itself; UINT64_MAX never */
+	uint32_t uid;	 /* its owner's */
+	int32_t pid;	 /* foreign: of its writer, as it says; 0 none */
+	uint8_t verdict;
+	uint8_t is_foreign;
+	uint8_t reserved[6];
+	char name[256];
+	char reason[SHMB_TEXT_MAX];
 };
 
 _Static_assert(sizeof(struct shmb_msg_head) == 16, "head");
@@ -312,6 +405,16 @@ _Static_assert(sizeof(struct shmb_msg_reader) == 40, "reader");
 _Static_assert(sizeof(struct shmb_msg_info_answer) == 392, "info_answer");
 _Static_assert(sizeof(struct shmb_msg_status_answer) == 384, "status_answer");
 
+_Static_assert(sizeof(struct shmb_msg_reload) == 16, "reload");
+_Static_assert(sizeof(struct shmb_msg_policy) == 488, "policy");
+_Static_assert(sizeof(struct shmb_msg_gc) == 32, "gc");
+_Static_assert(sizeof(struct shmb_msg_reload_answer) == 32, "reload_answer");
+_Static_assert(sizeof(struct shmb_msg_policy_answer) == 512, "policy_answer");
+_Static_assert(sizeof(struct shmb_msg_policy_pattern) == 496, "policy_pattern");
+_Static_assert(sizeof(struct shmb_msg_policy_setting) == 696, "policy_setting");
+_Static_assert(sizeof(struct shmb_msg_gc_answer) == 32, "gc_answer");
+_Static_assert(sizeof(struct shmb_msg_gc_item) == 528, "gc_item");
+
 union shmb_msg_request {
 	struct shmb_msg_head head;
 	struct shmb_msg_hello hello;
@@ -324,6 +427,9 @@ union shmb_msg_request {
 	struct shmb_msg_name name;
 	struct shmb_msg_status status;
 	struct shmb_msg_figures figures;
+	struct shmb_msg_reload reload;
+	struct shmb_msg_policy policy;
+	struct shmb_msg_gc gc;
 };
 
 /* Bytes of the fixed struct of a request / a successful answer; 0 for an unknown opcode. */

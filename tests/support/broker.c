@@ -58,6 +58,7 @@ void broker_wait_log(struct broker *broker, const char *text)
 static void daemon_start(struct broker *broker)
 {
 	const char *linger = broker->options.linger != NULL ? broker->options.linger : "infinity";
+	const char *config = broker->options.config != NULL ? broker->config : "";
 	const char *step = broker->started_once ? NULL : broker->options.step_at;
 	const char *environment[] = { "SHMB_STEP_AT", "SHMB_STEP_DO", "SHMBROKER_SOCKET", "NOTIFY_SOCKET", NULL };
 	char *before = broker_log(broker);
@@ -81,7 +82,8 @@ static void daemon_start(struct broker *broker)
 	}
 	program_start(&broker->daemon, &options,
 		      ARGV(broker->options.steps ? path_daemon_steps() : path_daemon(), "--runtime-dir", broker->runtime, "--shm-dir",
-			   broker->shm, "--linger", linger));
+			   broker->shm, "--config", config,
+			   broker->options.config == NULL || broker->options.linger != NULL ? "--linger" : NULL, linger));
 	close(log);
 	broker->started_once = true;
 	while (!broker->options.not_ready) {
@@ -131,6 +133,9 @@ void broker_start(struct broker *broker, const struct broker_options *options)
 	snprintf(broker->socket, sizeof(broker->socket), "%s/control.sock", broker->runtime);
 	snprintf(broker->environment, sizeof(broker->environment), "SHMBROKER_SOCKET=%s", broker->socket);
 	snprintf(broker->log, sizeof(broker->log), "%s/daemon.log", broker->dir);
+	snprintf(broker->config, sizeof(broker->config), "%s/shmbrokerd.conf", broker->dir);
+	if (broker->options.config != NULL)
+		broker_configure(broker, broker->options.config);
 	if (broker->options.shm != NULL) {
 		snprintf(broker->shm, sizeof(broker->shm), "%s", broker->options.shm);
 	} else {
@@ -148,6 +153,16 @@ void broker_start(struct broker *broker, const struct broker_options *options)
 		broker->fds = fds_at_rest(broker->daemon.pid);
 		broker->files = dir_names(broker->shm);
 	}
+}
+
+void broker_configure(struct broker *broker, const char *text)
+{
+	FILE *out = fopen(broker->config, "w");
+
+	ck_assert_ptr_nonnull(out);
+	ck_assert_int_ge(fputs(text, out), 0);
+	ck_assert_int_eq(fclose(out), 0);
+	ck_assert_int_eq(chmod(broker->config, 0644), 0);
 }
 
 void broker_restart(struct broker *broker)

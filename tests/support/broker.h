@@ -20,7 +20,8 @@ struct broker_options {
 	const char *shm;     /* a directory given by the test; default one under /dev/shm */
 	uid_t uid;	     /* runs as; 0: ours */
 	int umask;
-	bool not_ready; /* do not wait for the ready line: it will not come */
+	const char *config; /* text of its configuration, written to the file broker.config; NULL: none */
+	bool not_ready;	    /* do not wait for the ready line: it will not come */
 };
 
 struct broker {
@@ -31,6 +32,7 @@ struct broker {
 	char socket[192];
 	char shm[256];
 	char log[160];
+	char config[160];
 	char environment[256]; /* "SHMBROKER_SOCKET=..." for programs */
 	int fds;	       /* the daemon's before its first client; -1 not yet looked */
 	char *files;	       /* of the shm directory, likewise */
@@ -39,6 +41,8 @@ struct broker {
 
 /* Starts a daemon on new directories and waits for its ready line. */
 void broker_start(struct broker *broker, const struct broker_options *options);
+/* Writes another configuration; the daemon reads it when it is told to. */
+void broker_configure(struct broker *broker, const char *text);
 /* Starts it again on the same directories. */
 void broker_restart(struct broker *broker);
 /* SIGKILL. */

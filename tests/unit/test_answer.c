@@ -21,6 +21,8 @@ static union {
 	struct shmb_msg_open_answer open;
 	struct shmb_msg_list_answer list;
 	struct shmb_msg_info_answer info;
+	struct shmb_msg_policy_answer policy;
+	struct shmb_msg_gc_answer gc;
 	struct shmb_msg_status_answer status;
 	struct shmb_msg_figures_answer figures;
 	char bytes[SHMB_MESSAGE_MAX + 64];
@@ -318,6 +320,12 @@ START_TEST(random_answers)
 			sent.list.count = extra / sizeof(struct shmb_msg_segment);
 		if (opcode == SHMB_OP_FIGURES)
 			sent.figures.count = extra / sizeof(struct shmb_msg_figure);
+		if (opcode == SHMB_OP_GC)
+			sent.gc.count = extra / sizeof(struct shmb_msg_gc_item);
+		if (opcode == SHMB_OP_POLICY) {
+			sent.policy.pattern_count = extra == 496;
+			sent.policy.setting_count = extra == 696;
+		}
 		if (opcode == SHMB_OP_INFO) {
 			sent.info.reader_count %= 8;
 			sent.info.schema_bytes = extra - sent.info.reader_count * (uint32_t)sizeof(struct shmb_msg_reader);

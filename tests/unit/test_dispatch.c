@@ -2,8 +2,11 @@
 /* The table of requests: every state with every opcode, and opcodes that are none. */
 #include "daemon/dispatch.h"
 #include "daemon/figures.h"
+#include "daemon/explain.h"
+#include "daemon/gc.h"
 #include "daemon/open.h"
 #include "daemon/query.h"
+#include "daemon/reload.h"
 #include "daemon/session.h"
 #include "tests/support/unit.h"
 
@@ -21,7 +24,8 @@ static const struct {
 	{ SHMB_OP_OPEN_READER, PEER_ACTIVE, open_reader }, { SHMB_OP_CLOSE, PEER_ACTIVE, open_close },
 	{ SHMB_OP_LIST, PEER_ACTIVE, query_list },	   { SHMB_OP_INFO, PEER_ACTIVE, query_info },
 	{ SHMB_OP_STATUS, PEER_ACTIVE, query_status },	   { SHMB_OP_REMOVE, PEER_ACTIVE, query_remove },
-	{ SHMB_OP_FIGURES, PEER_ACTIVE, figures_list },
+	{ SHMB_OP_FIGURES, PEER_ACTIVE, figures_list },	   { SHMB_OP_RELOAD, PEER_ACTIVE, reload_request },
+	{ SHMB_OP_POLICY, PEER_ACTIVE, explain_policy },   { SHMB_OP_GC, PEER_ACTIVE, gc_request },
 };
 
 START_TEST(every_request_is_known)

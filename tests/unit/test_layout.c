@@ -159,6 +159,43 @@ static struct known_field fields[] = {
 	STRUCT(shmb_msg_info_answer),
 	OF(head), OF(reader_count), OF(schema_bytes), OF(segment),
 #undef OF
+#define OF(field) FIELD(shmb_msg_reload, field)
+	STRUCT(shmb_msg_reload),
+	OF(head),
+#undef OF
+#define OF(field) FIELD(shmb_msg_reload_answer, field)
+	STRUCT(shmb_msg_reload_answer),
+	OF(head), OF(segments), OF(not_applied), OF(files), OF(patterns),
+#undef OF
+#define OF(field) FIELD(shmb_msg_policy, field)
+	STRUCT(shmb_msg_policy),
+	OF(head), OF(uid), OF(gid_count), OF(gids), OF(name),
+#undef OF
+#define OF(field) FIELD(shmb_msg_policy_answer, field)
+	STRUCT(shmb_msg_policy_answer),
+	OF(head), OF(pattern_count), OF(setting_count), OF(uid), OF(may_read), OF(may_write), OF(is_there), OF(reserved),
+	OF(read_why), OF(write_why),
+#undef OF
+#define OF(field) FIELD(shmb_msg_policy_pattern, field)
+	STRUCT(shmb_msg_policy_pattern),
+	OF(pattern), OF(source),
+#undef OF
+#define OF(field) FIELD(shmb_msg_policy_setting, field)
+	STRUCT(shmb_msg_policy_setting),
+	OF(name), OF(value), OF(source),
+#undef OF
+#define OF(field) FIELD(shmb_msg_gc, field)
+	STRUCT(shmb_msg_gc),
+	OF(head), OF(flags), OF(reserved), OF(after),
+#undef OF
+#define OF(field) FIELD(shmb_msg_gc_answer, field)
+	STRUCT(shmb_msg_gc_answer),
+	OF(head), OF(count), OF(reserved), OF(next),
+#undef OF
+#define OF(field) FIELD(shmb_msg_gc_item, field)
+	STRUCT(shmb_msg_gc_item),
+	OF(bytes), OF(due_ns), OF(uid), OF(pid), OF(verdict), OF(is_foreign), OF(reserved), OF(name), OF(reason),
+#undef OF
 #define OF(field) FIELD(shmb_msg_status_answer, field)
 	STRUCT(shmb_msg_status_answer),
 	OF(head), OF(broker_id), OF(started_ns), OF(bytes), OF(deaths), OF(repairs), OF(reaps), OF(adopted), OF(pid),
@@ -190,7 +227,10 @@ static struct known_constant constants[] = {
 	CONSTANT(SHMB_OP_INFO), CONSTANT(SHMB_OP_STATUS), CONSTANT(SHMB_OP_REMOVE), CONSTANT(SHMB_OP_FIGURES), CONSTANT(SHMB_OP_COUNT),
 	CONSTANT(SHMB_ROLE_WRITER), CONSTANT(SHMB_ROLE_READER), CONSTANT(SHMB_ROLE_OBSERVER),
 	CONSTANT(SHMB_ROLE_CONSUMER), CONSTANT(SHMB_ROLE_SHARER), CONSTANT(SHMB_OPEN_NOTIFY),
-	CONSTANT(SHMB_OPEN_FLAGS_KNOWN),
+	CONSTANT(SHMB_OPEN_FLAGS_KNOWN), CONSTANT(SHMB_SOURCE_MAX), CONSTANT(SHMB_VALUE_MAX), CONSTANT(SHMB_GROUPS_MAX),
+	CONSTANT(SHMB_OP_RELOAD), CONSTANT(SHMB_OP_POLICY), CONSTANT(SHMB_OP_GC), CONSTANT(SHMB_GC_DRY_RUN),
+	CONSTANT(SHMB_GC_FOREIGN), CONSTANT(SHMB_GC_FLAGS_KNOWN), CONSTANT(SHMB_GC_STAYS), CONSTANT(SHMB_GC_GOES),
+	CONSTANT(SHMB_GC_REMOVED), CONSTANT(SHMB_GC_FAILED),
 };
 /* clang-format on */
 

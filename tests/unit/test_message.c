@@ -83,6 +83,17 @@ static struct packet request_of(uint16_t opcode)
 	case SHMB_OP_REMOVE:
 		shmb_text_set(p.fixed.name.name, sizeof(p.fixed.name.name), "imu/main");
 		break;
+	case SHMB_OP_POLICY:
+		p.fixed.policy.uid = 1000;
+		p.fixed.policy.gid_count = 2;
+		p.fixed.policy.gids[0] = 1000;
+		p.fixed.policy.gids[1] = 44;
+		shmb_text_set(p.fixed.policy.name, sizeof(p.fixed.policy.name), "imu/main");
+		break;
+	case SHMB_OP_GC:
+		p.fixed.gc.flags = SHMB_GC_DRY_RUN | SHMB_GC_FOREIGN;
+		p.fixed.gc.after = 5;
+		break;
 	default:
 		break;
 	}
@@ -250,6 +261,20 @@ START_TEST(heads)
 		REFUSED(opcode, head.result, 1, -EINVAL);
 		REFUSED(opcode, head.result, -1, -EINVAL);
 	}
+}
+END_TEST
+
+START_TEST(operators_requests)
+{
+	REFUSED(SHMB_OP_POLICY, policy.gid_count, SHMB_GROUPS_MAX + 1, -EINVAL);
+	REFUSED(SHMB_OP_POLICY, policy.gid_count, 1, -EINVAL);
+	REFUSED(SHMB_OP_POLICY, policy.gid_count, UINT32_MAX, -EINVAL);
+	TAKEN(SHMB_OP_POLICY, policy.gid_count, SHMB_GROUPS_MAX);
+	REFUSED(SHMB_OP_POLICY, policy.name[0], '/', -EINVAL);
+	REFUSED(SHMB_OP_POLICY, policy.name[0], '*', -EINVAL);
+	REFUSED(SHMB_OP_GC, gc.flags, 4, -EINVAL);
+	REFUSED(SHMB_OP_GC, gc.reserved, 1, -EINVAL);
+	TAKEN(SHMB_OP_GC, gc.flags, 0);
 }
 END_TEST
 
@@ -523,6 +548,7 @@ int main(void)
 	unit_add(suite, tails, 5);
 	unit_add(suite, unknown_opcodes, 5);
 	unit_add(suite, heads, 5);
+	unit_add(suite, operators_requests, 5);
 	unit_add(suite, hellos, 5);
 	unit_add(suite, hellos_of_other_versions, 5);
 	unit_add(suite, resumes, 5);

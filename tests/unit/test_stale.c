@@ -96,7 +96,6 @@ struct bench {
 	struct fixture fixture;
 	struct broker broker;
 	struct policy policies[1];
-	struct policy_set set;
 	struct segment *segment;
 	struct shmb_shm_card *card;
 	struct shmb_shm_data *data;
@@ -128,11 +127,9 @@ static void bench_open(struct bench *bench, uint64_t stale_ns)
 	fixture_open(&bench->fixture);
 	ck_assert_int_eq(loop_new(&bench->broker.loop), 0);
 	bench->broker.store = bench->fixture.store;
-	bench->policies[0] = (struct policy){ .pattern = "*", .stale_ns = stale_ns };
-	bench->set = (struct policy_set){ .policies = bench->policies, .count = 1 };
-	bench->broker.policies = &bench->set;
+	bench->policies[0] = (struct policy){ .pattern = "*", .stale_ns = stale_ns, .on_hang = POLICY_MARK };
 	LIST_INIT(&bench->broker.interests);
-	ck_assert_int_eq(reaper_init(&bench->broker.reaper, &bench->broker, UINT64_MAX), 0);
+	bench->broker.reaper.broker = &bench->broker;
 	process_table_init(&bench->broker.processes, bench->broker.loop, on_death, bench);
 	bench->segment = fixture_segment(&bench->fixture, "hangs");
 	bench->segment->policy = bench->policies;
@@ -159,7 +156,6 @@ static void bench_close(struct bench *bench)
 		attachment_free(LIST_FIRST(&bench->segment->attachments));
 	ck_assert_int_eq(segment_remove(&bench->fixture.store, bench->segment), 0);
 	process_table_deinit(&bench->broker.processes);
-	reaper_deinit(&bench->broker.reaper);
 	loop_free(bench->broker.loop);
 	fixture_close(&bench->fixture);
 }

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* Who may read and write what (access.h). */
+#include "access.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "log.h"
+#include "match.h"
+#include "parts.h"
+#include "peer.h"
+
+static bool is_all_powerful(const struct access_who *who)
+{
+	return who->uid == 0 || who->uid == who->daemon_uid;
+}
+
+/* "writers = 1000 @44 (/etc/shmbroker/shmbrokerd.conf:12)" */
+static void rule_text(const struct policy *policy, enum policy_setting setting, char *out, size_t size)
+{
+	char value[SETTING_VALUE_MAX];
+	char source[POLICY_SOURCE_MAX];
+
+	snprintf(out, size, "%s = %.60s%s (%s)", setting_name(setting), setting_format(setting, policy, value),
+		 strlen(value) > 60 ? "..." : "", policy_origin_text(&policy->at[setting], source));
+}
+
+bool access_judge(const struct policy *policy, enum access_right right, uint32_t owner_uid, const struct access_who *who, char *why)
+{
+	bool in_writers = policy_who_has(&policy->writers, who->uid, who->gids, who->gid_count);
+	bool in_readers = policy_who_has(&policy->readers, who->uid, who->gids, who->gid_count);
+	bool is_owner = owner_uid != ACCESS_NO_OWNER && owner_uid == who->uid;
+	enum policy_setting setting = right == ACCESS_WRITE ? SETTING_WRITERS : SETTING_READERS;
+	bool may;
+
+	if (is_all_powerful(who)) {
+		snprintf(why, SHMB_TEXT_MAX, "uid %u is root or the daemon's own", who->uid);
+		return true;
+	}
+	if (right == ACCESS_WRITE && !policy->writers.is_set) {
+		may = is_owner || owner_uid == ACCESS_NO_OWNER;
+		if (owner_uid == ACCESS_NO_OWNER)
+			snprintf(why, SHMB_TEXT_MAX, "it is not there yet: who makes it owns it");
+		else if (may)
+			snprintf(why, SHMB_TEXT_MAX, "it belongs to uid %u", owner_uid);
+		else
+			snprintf(why, SHMB_TEXT_MAX, "it belongs to uid %u, this process has uid %u: only its owner and root write it",
+				 owner_uid, who->uid);
+		return may;
+	}
+	may = right == ACCESS_WRITE ? in_writers : in_writers || in_readers || is_owner || !policy->readers.is_set;
+	if (right == ACCESS_READ && is_owner)
+		snprintf(why, SHMB_TEXT_MAX, "it belongs to uid %u", who->uid);
+	else if (right == ACCESS_READ && !policy->readers.is_set)
+		snprintf(why, SHMB_TEXT_MAX, "who may connect may read it");
+	else
+		rule_text(policy, right == ACCESS_READ && in_writers ? SETTING_WRITERS : setting, why, SHMB_TEXT_MAX);
+	return may;
+}
+
+/* The groups the kernel noted when the client connected. Without them it has none: that takes rights away and gives none. */
+static void groups_get(struct peer *peer)
+{
+	socklen_t bytes = 0;
+	gid_t *groups = NULL;
+
+	peer->groups_known = true;
+	if (getsockopt(peer->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &bytes) < 0 && errno != ERANGE)
+		bytes = 0;
+	groups = malloc(bytes + sizeof(*groups));
+	if (groups == NULL)
+		return;
+	if (bytes > 0 && getsockopt(peer->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &bytes) < 0)
+		bytes = 0;
+	peer->group_count = bytes / sizeof(*groups);
+	groups[peer->group_count++] = peer->gid;
+	peer->groups = groups;
+}
+
+_Static_assert(sizeof(gid_t) == sizeof(uint32_t), "groups are compared as they come");
+
+void access_who_of(struct peer *peer, struct access_who *who)
+{
+	if (!peer->groups_known)
+		groups_get(peer);
+	*who = (struct access_who){
+		.uid = peer->holder.uid, .gids = peer->groups, .gid_count = peer->group_count, .daemon_uid = geteuid()
+	};
+}
+
+static bool judge(struct peer *peer, enum access_right right, const char *name, const struct segment *segment, char *why)
+{
+	struct policy policy;
+	struct access_who who;
+
+	access_who_of(peer, &who);
+	if (segment != NULL)
+		return access_judge(segment->policy, right, segment->owner_uid, &who, why);
+	policy_explain(peer->broker->policies, name, &policy, NULL);
+	return access_judge(&policy, right, ACCESS_NO_OWNER, &who, why);
+}
+
+bool access_check(struct peer *peer, enum access_right right, const char *name, const struct segment *segment,
+		  const struct shmb_msg_head *head, struct reply *reply)
+{
+	char why[SHMB_TEXT_MAX];
+
+	if (judge(peer, right, name, segment, why))
+		return true;
+	if (right == ACCESS_WRITE && segment != NULL && !segment->policy->writers.is_set)
+		reply_error(reply, head, -EPERM, "%s: %s", name, why);
+	else
+		reply_error(reply, head, -EACCES, "%s is not for uid %u to %s: %s", name, peer->holder.uid,
+			    right == ACCESS_WRITE ? "write" : "read", why);
+	return false;
+}
+
+bool access_sees(struct peer *peer, const struct segment *segment)
+{
+	char why[SHMB_TEXT_MAX];
+
+	return judge(peer, ACCESS_READ, segment->name, segment, why);
+}
+
+bool access_is_operator(const struct peer *peer)
+{
+	return peer->holder.uid == 0 || peer->holder.uid == geteuid();
+}
+
+bool access_check_size(struct peer *peer, const struct shmb_msg_open_writer *open, struct reply *reply)
+{
+	struct shmb_request request = match_request(open);
+	struct shmb_geometry geometry;
+	struct policy policy;
+	char rule[POLICY_SOURCE_MAX + SETTING_VALUE_MAX];
+	const char *why;
+	uint64_t bytes;
+
+	policy_explain(peer->broker->policies, open->name, &policy, NULL);
+	if (shmb_geometry_plan(&request, policy.areas, &geometry, &why) < 0)
+		return true; /* making it will say what is wrong */
+	bytes = parts_bytes(&geometry, open->head.tail_bytes);
+	if (bytes > policy.bytes_max) {
+		rule_text(&policy, SETTING_BYTES_MAX, rule, sizeof(rule));
+		reply_error(reply, &open->head, -EFBIG, "%s would take %" PRIu64 " bytes: %s", open->name, bytes, rule);
+		return false;
+	}
+	if (geometry.slot_count > policy.capacity_max) {
+		rule_text(&policy, SETTING_CAPACITY_MAX, rule, sizeof(rule));
+		reply_error(reply, &open->head, -EFBIG, "%s would have %u slots: %s", open->name, geometry.slot_count, rule);
+		return false;
+	}
+	return true;
+}
