@@ -41,6 +41,15 @@ int command_fail(const char *subject, int error)
 	}
 }
 
+int command_ended(const char *name, int error)
+{
+	if (error != -ESTALE)
+		return command_fail(name, error);
+	fflush(stdout);
+	fprintf(stderr, "shmbctl: the segment was removed\n");
+	return COMMAND_NO_SEGMENT;
+}
+
 const char *command_writer_word(enum shmb_writer_condition condition)
 {
 	switch (condition) {

@@ -26,8 +26,18 @@ struct command_options {
 	bool json;
 	bool no_legend;
 	bool full;
-	uint64_t count; /* echo: samples to print, 0 without end */
-	double rate;	/* echo: at most so many a second, 0 all */
+	uint64_t count;	      /* echo: samples to print; hz, bw, delay, top: reports; pub: elements; 0 without end */
+	double rate;	      /* echo: at most so many a second, 0 all; pub: so many a second, 0 at once */
+	uint64_t interval_ns; /* hz, bw, delay, top, plot: between two reports; 0 the verb's own */
+	const char *kind;     /* pub */
+	const char *schema;
+	const char *type;
+	uint64_t capacity;
+	bool stamped;
+	bool hold;
+	const char *field; /* delay: of the payload, instead of the stamp */
+	const char *sort;  /* top */
+	int error;	   /* doctor: why there is no connection; the others are not run then */
 	int name_count;
 	char **names;
 };
@@ -35,12 +45,24 @@ struct command_options {
 int command_list(struct shmb *broker, const struct command_options *options);
 int command_info(struct shmb *broker, const struct command_options *options);
 int command_echo(struct shmb *broker, const struct command_options *options);
+int command_hz(struct shmb *broker, const struct command_options *options);
+int command_bw(struct shmb *broker, const struct command_options *options);
+int command_delay(struct shmb *broker, const struct command_options *options);
+int command_pub(struct shmb *broker, const struct command_options *options);
+int command_tree(struct shmb *broker, const struct command_options *options);
+int command_snap(struct shmb *broker, const struct command_options *options);
+int command_plot(struct shmb *broker, const struct command_options *options);
+int command_top(struct shmb *broker, const struct command_options *options);
+int command_doctor(struct shmb *broker, const struct command_options *options);
 int command_status(struct shmb *broker, const struct command_options *options);
 int command_remove(struct shmb *broker, const struct command_options *options);
 
 /* Says on stderr what failed and why (`error` a negative errno of the library, with shmb_text() still that of the failed call; `subject` a
  * segment's name or NULL) and returns the exit status for it. */
 int command_fail(const char *subject, int error);
+
+/* The same for what ended a reading in the middle (`error` of a read or a wait): a removed segment is not a failed request. */
+int command_ended(const char *name, int error);
 
 /* "alive", "dead", ...: also the values of the JSON key "condition", so they never change. */
 const char *command_writer_word(enum shmb_writer_condition condition);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `shmbctl echo NAME`: prints what is written to a segment, decoded by its schema, until --count, Ctrl-C, a closed pipe or the removal of
- * the segment. It observes: takes no cell, wakes nobody, keeps nothing alive. When the writer closes or dies that is said and the next
+ * the segment. Of a frame it prints the fields that were committed, of a picture its header. It observes: takes no cell, wakes nobody, keeps nothing alive. When the writer closes or dies that is said and the next
  * writer is waited for. With --rate it sleeps until the next line is due and then takes the newest, so that `missed` counts what lies between.
  */
 
@@ -9,80 +9,20 @@
 #include "json.h"
 #include "output.h"
 #include "payload.h"
+#include "source.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-/* How long one wait lasts before the signal and the pipe are looked at again: short for a person, rare for a processor. */
-#define ECHO_SLICE_NS UINT64_C(100000000)
-
-static volatile sig_atomic_t echo_is_interrupted;
-
-static void echo_interrupt(int signal)
-{
-	(void)signal;
-	echo_is_interrupted = 1;
-}
-
-/* A ring or a value; exactly one of them is open. */
 struct echo {
 	const struct command_options *options;
 	const char *name;
-	struct shmb_ring_reader *ring;
-	struct shmb_value_reader *value;
-	const struct shmb_type *type;
+	struct source source;
 	struct payload *payload;
-	void *bytes;
 	uint64_t printed;
 };
-
-static int echo_open(struct echo *echo, struct shmb *broker)
-{
-	int r = shmb_ring_observe(&echo->ring, broker, echo->name);
-
-	if (r == -EMEDIUMTYPE)
-		r = shmb_value_observe(&echo->value, broker, echo->name);
-	if (r < 0)
-		return r;
-	echo->type = echo->ring ? shmb_ring_type(echo->ring) : shmb_value_type(echo->value);
-	echo->bytes = malloc(echo->type->size);
-	if (!echo->bytes)
-		return -ENOMEM;
-	return payload_new(&echo->payload, echo->type);
-}
-
-static void echo_close(struct echo *echo)
-{
-	shmb_ring_reader_close(echo->ring);
-	shmb_value_reader_close(echo->value);
-	payload_free(echo->payload);
-	free(echo->bytes);
-}
-
-static int echo_wait(struct echo *echo)
-{
-	uint64_t deadline = shmb_now_ns() + ECHO_SLICE_NS;
-
-	return echo->ring ? shmb_ring_wait(echo->ring, deadline) : shmb_value_wait(echo->value, deadline);
-}
-
-static int echo_read(struct echo *echo, struct shmb_sample *sample)
-{
-	if (!echo->ring)
-		return shmb_value_load(echo->value, echo->bytes, sample);
-	if (echo->options->rate > 0)
-		return shmb_ring_latest(echo->ring, echo->bytes, sample);
-	return shmb_ring_read_next(echo->ring, echo->bytes, sample);
-}
-
-static int echo_status(struct echo *echo, struct shmb_segment_status *status)
-{
-	return echo->ring ? shmb_ring_status(echo->ring, status) : shmb_value_status(echo->value, status);
-}
 
 static int echo_print_json(const struct echo *echo, const struct shmb_sample *sample, uint64_t age)
 {
@@ -97,7 +37,7 @@ static int echo_print_json(const struct echo *echo, const struct shmb_sample *sa
 		return -ENOMEM;
 	printf("{%s,\"data\":", inside);
 	free(inside);
-	payload_print_json(echo->payload, echo->bytes);
+	payload_print_json(echo->payload, echo->source.bytes, echo->source.length, echo->options->full);
 	puts("}");
 	return 0;
 }
@@ -123,7 +63,7 @@ static int echo_print(struct echo *echo, const struct shmb_sample *sample)
 				printf("  %s%" PRIu64 " missed%s", output_on(OUTPUT_WARN), sample->missed, output_off(OUTPUT_WARN));
 			putchar('\n');
 		}
-		payload_print_text(echo->payload, echo->bytes, echo->options->full);
+		payload_print_text(echo->payload, echo->source.bytes, echo->source.length, echo->options->full);
 	}
 	echo->printed++;
 	return output_flush();
@@ -133,7 +73,7 @@ static int echo_print(struct echo *echo, const struct shmb_sample *sample)
 static int echo_report(struct echo *echo, const char *event, const char *sentence)
 {
 	struct shmb_segment_status status = { 0 };
-	int r = echo_status(echo, &status);
+	int r = source_status(&echo->source, &status);
 
 	if (r < 0)
 		return r;
@@ -147,35 +87,23 @@ static int echo_report(struct echo *echo, const char *event, const char *sentenc
 /* Prints all that can be read now. */
 static int echo_drain(struct echo *echo)
 {
+	/* a value has no other */
+	bool latest = echo->source.value || echo->options->rate > 0;
 	struct shmb_sample sample;
 	int r = 0;
 
-	while (r == 0 && !echo_is_interrupted) {
-		r = echo_read(echo, &sample);
+	while (r == 0 && !source_is_interrupted()) {
+		r = latest ? source_newest(&echo->source, &sample) : source_next(&echo->source, &sample);
 		if (r == -ENODATA || r == -EAGAIN)
 			return 0;
 		if (r == 0)
 			r = echo_print(echo, &sample);
 		if (echo->options->count && echo->printed == echo->options->count)
 			return r;
-		if (!echo->ring || echo->options->rate > 0) /* load and latest give the same again */
+		if (latest) /* gives the same again */
 			return r;
 	}
 	return r;
-}
-
-/* Sleeps until the next line is due, in slices, for the sake of Ctrl-C and the pipe. */
-static void echo_pace(uint64_t due)
-{
-	while (!echo_is_interrupted && !output_is_closed()) {
-		uint64_t now = shmb_now_ns();
-		uint64_t until = due < now + ECHO_SLICE_NS ? due : now + ECHO_SLICE_NS;
-		struct timespec at = { .tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000) };
-
-		if (now >= due)
-			return;
-		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
-	}
 }
 
 static int echo_run(struct echo *echo)
@@ -185,17 +113,17 @@ static int echo_run(struct echo *echo)
 	uint64_t due = shmb_now_ns();
 	int r = 0;
 
-	while (r == 0 && !echo_is_interrupted && !(options->count && echo->printed == options->count)) {
+	while (r == 0 && !source_is_interrupted() && !(options->count && echo->printed == options->count)) {
 		uint64_t before = echo->printed;
 
-		r = echo_wait(echo);
+		r = source_wait(&echo->source, shmb_now_ns() + SOURCE_SLICE_NS);
 		if (r == 0) {
 			r = echo_drain(echo);
 			if (r == 0 && period && echo->printed != before) {
 				/* after a pause in the data the rhythm starts anew instead of catching up */
 				due = due + period > shmb_now_ns() ? due + period : shmb_now_ns() + period;
 				if (!options->count || echo->printed < options->count)
-					echo_pace(due);
+					source_sleep_until(due);
 			}
 		} else if (r == -EOWNERDEAD) {
 			r = echo_report(echo, "writer_dead", "the writer died; waiting for the next");
@@ -212,25 +140,23 @@ static int echo_run(struct echo *echo)
 
 int command_echo(struct shmb *broker, const struct command_options *options)
 {
-	struct sigaction action = { .sa_handler = echo_interrupt };
 	struct echo echo = { .options = options, .name = options->names[0] };
 	int r;
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	r = echo_open(&echo, broker);
-	if (r < 0) {
+	source_catch_signals();
+	r = source_open(&echo.source, broker, echo.name, SOURCE_OBSERVER);
+	if (r == 0)
+		r = payload_new(&echo.payload, echo.source.type);
+	if (r == -EMEDIUMTYPE) {
+		r = COMMAND_FAILED;
+	} else if (r < 0) {
 		r = command_fail(echo.name, r);
 	} else {
 		r = echo_run(&echo);
-		if (r == -ESTALE) {
-			fflush(stdout);
-			fprintf(stderr, "shmbctl: the segment was removed\n");
-			r = COMMAND_NO_SEGMENT;
-		} else if (r < 0) {
-			r = command_fail(echo.name, r);
-		}
+		if (r < 0)
+			r = command_ended(echo.name, r);
 	}
-	echo_close(&echo);
+	source_close(&echo.source);
+	payload_free(echo.payload);
 	return r;
 }

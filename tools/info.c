@@ -25,17 +25,18 @@ static int info_observe(struct shmb *broker, const char *name, struct shmb_segme
 {
 	struct shmb_ring_reader *ring = NULL;
 	struct shmb_value_reader *value = NULL;
+	struct shmb_frame_reader *frame = NULL;
 	int r = shmb_ring_observe(&ring, broker, name);
 
-	if (r == 0) {
-		r = shmb_ring_status(ring, out);
-	} else if (r == -EMEDIUMTYPE) {
+	if (r == -EMEDIUMTYPE)
 		r = shmb_value_observe(&value, broker, name);
-		if (r == 0)
-			r = shmb_value_status(value, out);
-	}
+	if (r == -EMEDIUMTYPE)
+		r = shmb_frame_observe(&frame, broker, name);
+	if (r == 0)
+		r = ring ? shmb_ring_status(ring, out) : value ? shmb_value_status(value, out) : shmb_frame_status(frame, out);
 	shmb_ring_reader_close(ring);
 	shmb_value_reader_close(value);
+	shmb_frame_reader_close(frame);
 	return r;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shmbctl: looks at what the broker holds. One table of verbs says which options each takes, how many names, and its help; the verbs
+ * shmbctl: looks at what the broker holds, and publishes. One table of verbs says which options each takes, how many names, and its help; the verbs
  * themselves lie in files of their own. Errors go to stderr as one line; the exit status tells the kinds apart (command.h).
  */
 
@@ -20,6 +20,11 @@ enum option_bits {
 	OPTION_RATE = 1u << 1,
 	OPTION_FULL = 1u << 2,
 	OPTION_LEGEND = 1u << 3,
+	OPTION_INTERVAL = 1u << 4,
+	OPTION_PUB = 1u << 5, /* --kind, --schema, --type, --capacity, --stamped, --hold */
+	OPTION_FIELD = 1u << 6,
+	OPTION_SORT = 1u << 7,
+	VERB_ALONE = 1u << 31, /* no option: runs without a daemon too */
 };
 
 struct verb {
@@ -46,6 +51,14 @@ static const struct verb verbs[] = {
 	  "examples:\n"
 	  "  shmbctl list\n"
 	  "  shmbctl list --json | jq -r 'select(.writer.condition == \"dead\").name'\n" },
+	{ "tree", 0, 0, OPTION_LEGEND, command_tree, "tree", "all segments, by the parts of their names",
+	  "Prints the segments as a tree: what stands before a / in their names are the branches.\n"
+	  "\n"
+	  "  --json       one object: segments [{name (the part), segment (null, or the keys of `list`), children [...]}]\n"
+	  "  --no-legend  silent when there is none\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl tree\n" },
 	{ "info", 1, 1, 0, command_info, "info NAME", "one segment: writer, readers, numbers, schema",
 	  "Prints everything about one segment.\n"
 	  "\n"
@@ -62,7 +75,7 @@ static const struct verb verbs[] = {
 	  "\n"
 	  "  --count N    end after N elements\n"
 	  "  --rate HZ    at most so many a second, always the newest; `missed` then counts what was passed over as well\n"
-	  "  --full       all elements of long arrays\n"
+	  "  --full       all elements of long arrays; without it JSON has null for those of more than 4096\n"
 	  "  --no-legend  only the fields, without number and time\n"
 	  "  --json       one object a line: name, number, stamp_ns (CLOCK_MONOTONIC) and age_ns (null unless the segment is stamped),\n"
 	  "               missed, data {field: value}; NaN and infinities are null. The writer's end is a line too: name, event\n"
@@ -71,6 +84,106 @@ static const struct verb verbs[] = {
 	  "examples:\n"
 	  "  shmbctl echo host/cpu --rate 2\n"
 	  "  shmbctl echo host/memory --json --count 100 | jq .data.available_bytes\n" },
+	{ "hz", 1, 1, OPTION_COUNT | OPTION_INTERVAL, command_hz, "hz NAME", "how often it is written",
+	  "Prints the rate of writes each second until Ctrl-C. Where the segment is stamped, also the shortest and longest interval "
+	  "between two\n"
+	  "writes and the standard deviation. Observes only.\n"
+	  "\n"
+	  "  --interval TIME  between two reports: 500ms, 10s, 1min; default 1s\n"
+	  "  --count N        end after N reports\n"
+	  "  --json           one object a line: name, hz, writes, interval_min_ns, interval_max_ns, interval_deviation_ns (null unless\n"
+	  "                   stamped), seen (elements looked at)\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl hz imu/main\n"
+	  "  shmbctl hz imu/main --interval 10s --count 1 --json | jq .hz\n" },
+	{ "bw", 1, 1, OPTION_COUNT | OPTION_INTERVAL, command_bw, "bw NAME", "how many bytes are written",
+	  "Prints the bytes written a second until Ctrl-C, and the size of the elements. Observes only.\n"
+	  "\n"
+	  "  --interval TIME  between two reports: 500ms, 10s, 1min; default 1s\n"
+	  "  --count N        end after N reports\n"
+	  "  --json           one object a line: name, bytes_per_s, writes, bytes_mean, bytes_min, bytes_max (of the elements looked\n"
+	  "                   at; null: none), seen\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl bw camera/front\n" },
+	{ "delay", 1, 1, OPTION_COUNT | OPTION_INTERVAL | OPTION_FIELD, command_delay, "delay NAME", "how long from publishing to reading",
+	  "Prints, each second until Ctrl-C, how long elements took from their stamp until a woken reader had them. Counts as a reader.\n"
+	  "\n"
+	  "  --field FIELD    the payload's field that holds the time (CLOCK_MONOTONIC, ns), instead of the segment's stamp\n"
+	  "  --interval TIME  between two reports: 500ms, 10s, 1min; default 1s\n"
+	  "  --count N        end after N reports\n"
+	  "  --json           one object a line: name, samples, missed, p50_ns, p99_ns, p999_ns, max_ns (null: nothing was published)\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl delay imu/main\n"
+	  "  shmbctl delay imu/main --field stamp_ns --interval 10s\n" },
+	{ "pub", 1, 1024, OPTION_COUNT | OPTION_RATE | OPTION_LEGEND | OPTION_PUB, command_pub, "pub NAME [FIELD=VALUE...]", "publishes",
+	  "Publishes an element made of the arguments, or, without any, one for each line of standard input: JSON objects, or CSV whose "
+	  "first\n"
+	  "line names the fields. Fields that are not named are 0 in the first element and stay as they were in the next ones. Values: "
+	  "1.5,\n"
+	  "-3, 0xff, true, now (CLOCK_MONOTONIC ns, for 64 bits), [1, 2, 3] for arrays, text for arrays of char; FIELD[2]=VALUE sets one\n"
+	  "element. It is the segment's writer while it runs; where there is no such segment it makes one.\n"
+	  "\n"
+	  "  --schema TEXT    what a new segment holds: ROS 2 fields, separated by ; or new lines; @FILE reads them from a file\n"
+	  "  --type NAME      name of that type; default shmbctl\n"
+	  "  --kind KIND      value (default), ring, queue or frame\n"
+	  "  --capacity N     elements of a new ring or queue\n"
+	  "  --stamped        each element carries the time of its write\n"
+	  "  --rate HZ        so many a second; with arguments and without --count until Ctrl-C\n"
+	  "  --count N        end after N elements\n"
+	  "  --hold           stay the writer after the last one, until Ctrl-C\n"
+	  "  --no-legend      silent when all went well\n"
+	  "  --json           one object at the end: name, published\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl pub motor/target speed=1.5 enabled=true\n"
+	  "  shmbctl pub test/point --schema 'uint64 stamp_ns;float64[3] p' --kind ring stamp_ns=now 'p=[1, 2, 3]' --rate 10\n"
+	  "  shmbctl echo imu/main --json --count 100 | jq -c .data | shmbctl pub imu/copy --schema @imu.msg --kind ring\n" },
+#ifdef SHMBCTL_WITH_PNG
+	{ "snap", 2, 2, OPTION_LEGEND, command_snap, "snap NAME FILE.png", "the newest image as a picture",
+	  "Writes the newest image of a frame, value or ring as a PNG: RGB8, BGR8, RGBA8, MONO8, MONO16, NV12, YUYV, bayer. FILE - is "
+	  "standard\n"
+	  "output. Observes only.\n"
+	  "\n"
+	  "  --no-legend  silent when all went well\n"
+	  "  --json       one object: name, file, width, height, format, number, stamp_ns\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl snap camera/front front.png\n" },
+#endif
+#ifdef SHMBCTL_WITH_NCURSES
+	{ "plot", 2, 2, OPTION_COUNT | OPTION_INTERVAL, command_plot, "plot NAME FIELD", "a number over time, as a chart",
+	  "Draws a number of each element over time in the terminal. FIELD is a field, or FIELD[INDEX] an element of an array. Observes "
+	  "only.\n"
+	  "Keys: + and - the span shown, space pause, q quit.\n"
+	  "\n"
+	  "  --interval TIME  the span shown: 1s to 1h; default 10s\n"
+	  "  --json           no chart but one object a line: name, number, stamp_ns, value (null: not finite)\n"
+	  "  --count N        with --json: end after N\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl plot imu/main 'gyro[2]'\n" },
+#endif
+#ifdef SHMBCTL_WITH_NCURSES
+	{ "top", 0, 0, OPTION_COUNT | OPTION_INTERVAL | OPTION_SORT, command_top, "top", "what flows, live",
+	  "Shows all segments with their rates, readers, lag and losses on a screen that is renewed each second; h there lists the keys. "
+	  "Goes on\n"
+	  "through a restart of the daemon.\n"
+	  "\n"
+	  "  --sort COLUMN    name (default), rate, bytes, lag, lost, readers or memory\n"
+	  "  --interval TIME  between two looks: 500ms, 10s, 1min; default 1s\n"
+	  "  --json           no screen but one object a line for each look: time_ns (CLOCK_MONOTONIC), clients, daemon_pid, segments "
+	  "[{name,\n"
+	  "                   kind, per_s, bytes_per_s, next, readers, lag, lost, lost_per_s, bytes, condition, writer_pid}]; null: not "
+	  "known\n"
+	  "  --count N        with --json: end after N looks\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl top --sort bytes\n"
+	  "  shmbctl top --json --count 1 | jq '.segments[] | select(.lost_per_s > 0)'\n" },
+#endif
 	{ "status", 0, 0, 0, command_status, "status", "the daemon",
 	  "Prints what the daemon says of itself.\n"
 	  "\n"
@@ -80,6 +193,16 @@ static const struct verb verbs[] = {
 	  "examples:\n"
 	  "  shmbctl status\n"
 	  "  shmbctl status --json | jq .segments\n" },
+	{ "doctor", 0, 0, VERB_ALONE, command_doctor, "doctor", "what is wrong on this host, and what to do",
+	  "Checks the daemon, versions, segments, space, logind's RemoveIPC, leftovers, limits and the kernel. Changes nothing. The exit "
+	  "status is 1\n"
+	  "where something fails.\n"
+	  "\n"
+	  "  --json       one object a line: check, state (ok, warn, fail), found, advice (null: nothing to do)\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl doctor\n"
+	  "  shmbctl doctor --json | jq -r 'select(.state != \"ok\").advice'\n" },
 	{ "remove", 1, 1024, OPTION_LEGEND, command_remove, "remove NAME...", "removes segments that nobody writes",
 	  "Removes segments. Refused while a writer lives. Readers keep what they have open and are told at their next wait.\n"
 	  "\n"
@@ -109,7 +232,7 @@ static void main_help(const struct verb *verb)
 	}
 	puts("usage: shmbctl VERB [NAME] [options]\n\nShows the shared-memory segments of shmbrokerd.\n\nverbs:");
 	for (int i = 0; i < VERB_COUNT; i++)
-		printf("  %-15s  %s\n", verbs[i].usage, verbs[i].summary);
+		printf("  %-26s  %s\n", verbs[i].usage, verbs[i].summary);
 	printf("\noptions:\n%s\n`shmbctl VERB --help` tells more, with examples.\n", common_help);
 }
 
@@ -142,6 +265,27 @@ static int main_count(const char *text, uint64_t *out)
 	return errno || *end || *text < '0' || *text > '9' || *out == 0 ? -EINVAL : 0;
 }
 
+/* "500ms", "10s", "1min": from 10 ms to a day. */
+static int main_time(const char *text, uint64_t *out_ns)
+{
+	static const struct {
+		const char *name;
+		double ns;
+	} units[] = { { "ms", 1e6 }, { "s", 1e9 }, { "min", 60e9 }, { "h", 3600e9 } };
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *text < '0' || *text > '9')
+		return -EINVAL;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(end, units[i].name) == 0 && value * units[i].ns >= 1e7 && value * units[i].ns <= 86400e9) {
+			*out_ns = (uint64_t)(value * units[i].ns);
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 /* From one in an hour to more than there will ever be. */
 static int main_rate(const char *text, double *out)
 {
@@ -163,9 +307,12 @@ static int main_finish(int status)
 }
 
 static const struct option long_options[] = {
-	{ "socket", required_argument, NULL, 's' }, { "json", no_argument, NULL, 'j' },	      { "no-legend", no_argument, NULL, 'l' },
-	{ "count", required_argument, NULL, 'c' },  { "rate", required_argument, NULL, 'r' }, { "full", no_argument, NULL, 'f' },
-	{ "help", no_argument, NULL, 'h' },	    { "version", no_argument, NULL, 'V' },    { NULL, 0, NULL, 0 },
+	{ "socket", required_argument, NULL, 's' },   { "json", no_argument, NULL, 'j' },	  { "no-legend", no_argument, NULL, 'l' },
+	{ "count", required_argument, NULL, 'c' },    { "rate", required_argument, NULL, 'r' },	  { "full", no_argument, NULL, 'f' },
+	{ "interval", required_argument, NULL, 'i' }, { "field", required_argument, NULL, 'F' },  { "sort", required_argument, NULL, 'o' },
+	{ "kind", required_argument, NULL, 'k' },     { "schema", required_argument, NULL, 'S' }, { "type", required_argument, NULL, 't' },
+	{ "capacity", required_argument, NULL, 'C' }, { "stamped", no_argument, NULL, 'm' },	  { "hold", no_argument, NULL, 'H' },
+	{ "help", no_argument, NULL, 'h' },	      { "version", no_argument, NULL, 'V' },	  { NULL, 0, NULL, 0 },
 };
 
 int main(int argc, char **argv)
@@ -206,6 +353,44 @@ int main(int argc, char **argv)
 			options.full = true;
 			used |= OPTION_FULL;
 			break;
+		case 'i':
+			if (main_time(optarg, &options.interval_ns) < 0)
+				return main_usage("--interval takes a time from 10ms to 24h such as 500ms, 10s or 1min, not '%s'", optarg);
+			used |= OPTION_INTERVAL;
+			break;
+		case 'F':
+			options.field = optarg;
+			used |= OPTION_FIELD;
+			break;
+		case 'o':
+			options.sort = optarg;
+			used |= OPTION_SORT;
+			break;
+		case 'k':
+			options.kind = optarg;
+			used |= OPTION_PUB;
+			break;
+		case 'S':
+			options.schema = optarg;
+			used |= OPTION_PUB;
+			break;
+		case 't':
+			options.type = optarg;
+			used |= OPTION_PUB;
+			break;
+		case 'C':
+			if (main_count(optarg, &options.capacity) < 0 || options.capacity > UINT32_MAX)
+				return main_usage("--capacity takes a number from 2 to 1048576, not '%s'", optarg);
+			used |= OPTION_PUB;
+			break;
+		case 'm':
+			options.stamped = true;
+			used |= OPTION_PUB;
+			break;
+		case 'H':
+			options.hold = true;
+			used |= OPTION_PUB;
+			break;
 		case 'h':
 			help = true;
 			break;
@@ -240,8 +425,9 @@ int main(int argc, char **argv)
 								       : "too many arguments: shmbctl %s",
 				  verb->usage);
 	r = shmb_connect(&broker, options.socket);
-	if (r < 0)
+	if (r < 0 && (verb->options & VERB_ALONE) == 0)
 		return command_fail(NULL, r);
+	options.error = r;
 	r = verb->run(broker, &options);
 	shmb_disconnect(broker);
 	return main_finish(r);

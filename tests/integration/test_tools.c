@@ -1,0 +1,767 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The verbs of the command that publish and measure, and those that draw: published values come back, rates and delays are what was published,
+ * pictures have the pixels that were written, and the screens, in a real terminal (tmux), show them.
+ */
+#include "../support/client.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <png.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+SHMB_TYPE(point, (uint64, stamp_ns)(float64, p, 3)(char, who, 8)(int16, k)(bool, on));
+
+#define POINT_SCHEMA "uint64 stamp_ns;float64[3] p;char[8] who;int16 k;bool on"
+
+static const struct program_options *plain(const struct broker *b)
+{
+	static const char *environment[4];
+	static struct program_options options;
+
+	environment[0] = b->environment;
+	environment[1] = "NO_COLOR=1";
+	environment[2] = NULL;
+	options.environment = environment;
+	return &options;
+}
+
+#define SHMBCTL(result, b, ...) program_run(result, plain(b), ARGV(path_shmbctl(), __VA_ARGS__))
+
+/* Runs; its exit status, and a word on stderr (NULL: nothing there). */
+static void expect(struct broker *b, int status, const char *word, const char *const argv[])
+{
+	struct program_result result;
+
+	program_run(&result, plain(b), argv);
+	ck_assert_msg(result.status == status, "%s %s: exit status %d, not %d: %s", argv[1], argv[2], result.status, status, result.err);
+	ck_assert_msg(word == NULL ? result.err[0] == '\0' : strstr(result.err, word) != NULL, "not '%s': %s", word, result.err);
+	program_result_deinit(&result);
+}
+
+#define EXPECT(b, status, word, ...) expect(b, status, word, ARGV(path_shmbctl(), __VA_ARGS__))
+
+static json_t *object(const char *line)
+{
+	json_error_t error;
+	json_t *json = json_loads(line, JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &error);
+
+	ck_assert_msg(json_is_object(json), "no JSON object: %s: %s", error.text, line);
+	return json;
+}
+
+/* One line of JSON from the command. */
+static json_t *ask(struct broker *b, const char *const argv[])
+{
+	struct program_result result;
+	json_t *json;
+
+	program_run(&result, plain(b), argv);
+	ck_assert_msg(result.status == 0, "%s: exit status %d: %s", argv[1], result.status, result.err);
+	json = object(result.out);
+	program_result_deinit(&result);
+	return json;
+}
+
+#define ASK(b, ...) ask(b, ARGV(path_shmbctl(), __VA_ARGS__))
+
+static double number_of(const json_t *json, const char *key)
+{
+	const json_t *value = json_object_get(json, key);
+
+	ck_assert_msg(json_is_number(value), "%s is no number", key);
+	return json_number_value(value);
+}
+
+/* ---- pub -------------------------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(arguments_are_published)
+{
+	struct shmb_value_reader *reader = NULL;
+	struct point point;
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	EXPECT(&b, 4, "--schema", "pub", "new", "k=1");
+	EXPECT(&b, 2, "block", "pub", "new", "--schema", POINT_SCHEMA, "--kind", "block", "k=1");
+	EXPECT(&b, 2, "line 1", "pub", "new", "--schema", "float65 x", "x=1");
+	EXPECT(&b, 0, NULL, "pub", "new", "--schema", POINT_SCHEMA, "--type", "point", "stamp_ns=now", "p=[1, 2.5, -3e3]", "who=robot",
+	       "k=-0x10", "on=true");
+	ASSERT_OK(shmb_value_reader_open(&reader, client, "new", &point_type, SHMB_NO_WAIT));
+	ASSERT_OK(shmb_value_load(reader, &point, NULL));
+	ck_assert_uint_le(point.stamp_ns, shmb_now_ns());
+	ck_assert_uint_gt(point.stamp_ns + UINT64_C(60000000000), shmb_now_ns());
+	ck_assert(point.p[0] == 1 && point.p[1] == 2.5 && point.p[2] == -3000);
+	ck_assert_str_eq((const char *)point.who, "robot");
+	ck_assert_int_eq(point.k, -16);
+	ck_assert(point.on);
+
+	/* What is there already needs no schema; what does not fit is refused and nothing is written. */
+	EXPECT(&b, 0, NULL, "pub", "new", "p[1]=7", "k=32767", "--no-legend");
+	ASSERT_OK(shmb_value_load(reader, &point, NULL));
+	ck_assert(point.p[0] == 0 && point.p[1] == 7 && point.k == 32767 && !point.on);
+	EXPECT(&b, 2, "does not fit", "pub", "new", "k=32768");
+	EXPECT(&b, 2, "does not fit", "pub", "new", "stamp_ns=-1");
+	EXPECT(&b, 2, "does not fit", "pub", "new", "on=2");
+	EXPECT(&b, 2, "whole number", "pub", "new", "k=1.5");
+	EXPECT(&b, 2, "no number", "pub", "new", "p[0]=x");
+	EXPECT(&b, 2, "more elements", "pub", "new", "p=[1,2,3,4]");
+	EXPECT(&b, 2, "no list", "pub", "new", "p=1");
+	EXPECT(&b, 2, "no element", "pub", "new", "p[3]=1");
+	EXPECT(&b, 2, "no array", "pub", "new", "k[0]=1");
+	EXPECT(&b, 2, "more characters", "pub", "new", "who=ninechars");
+	EXPECT(&b, 2, "no field", "pub", "new", "zz=1");
+	EXPECT(&b, 2, "FIELD=VALUE", "pub", "new", "k");
+	ASSERT_OK(shmb_value_load(reader, &point, NULL));
+	ck_assert_int_eq(point.k, 32767);
+	shmb_value_reader_close(reader);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* Feeds standard input to `pub`; its exit status. */
+static int feed(struct broker *b, const char *name, const char *kind, const char *input)
+{
+	struct program pub;
+
+	program_start(&pub, plain(b),
+		      ARGV(path_shmbctl(), "pub", name, "--kind", kind, "--schema", POINT_SCHEMA, "--type", "point", "--no-legend"));
+	program_send(&pub, "%s", input);
+	close(pub.in);
+	pub.in = -1;
+	return program_wait(&pub);
+}
+
+START_TEST(lines_are_published)
+{
+	struct shmb_queue_consumer *queue = NULL;
+	struct shmb_ring_reader *ring = NULL;
+	struct point points[4];
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	ck_assert_int_eq(
+		feed(&b, "json", "ring", "{\"k\": 1, \"p\": [0.5, 1], \"who\": \"a\"}\n\n{\"k\": 2, \"on\": true}\n{\"k\": null}\n"), 0);
+	ASSERT_OK(shmb_ring_reader_open(&ring, client, "json", &point_type, SHMB_NO_WAIT));
+	ASSERT_OK(shmb_ring_seek_oldest(ring));
+	for (int i = 0; i < 3; i++)
+		ASSERT_OK(shmb_ring_read_next(ring, &points[i], NULL));
+	ASSERT_ERROR(shmb_ring_read_next(ring, &points[3], NULL), ENODATA);
+	ck_assert(points[0].k == 1 && points[0].p[0] == 0.5 && points[0].p[1] == 1 && !points[0].on);
+	/* What a line does not name stays. */
+	ck_assert(points[1].k == 2 && points[1].p[0] == 0.5 && points[1].on && points[2].k == 2 && strcmp((char *)points[2].who, "a") == 0);
+	shmb_ring_reader_close(ring);
+
+	ck_assert_int_eq(feed(&b, "csv", "queue", "k, p[2],who\r\n1,0.25,\"a,\"\"b\"\n2,,c\n"), 0);
+	ASSERT_OK(shmb_queue_consumer_open(&queue, client, "csv", &point_type, SHMB_NO_WAIT));
+	ASSERT_OK(shmb_queue_pop(queue, &points[0], NULL));
+	ASSERT_OK(shmb_queue_pop(queue, &points[1], NULL));
+	ASSERT_ERROR(shmb_queue_pop(queue, &points[2], NULL), ENODATA);
+	ck_assert(points[0].k == 1 && points[0].p[2] == 0.25 && strcmp((char *)points[0].who, "a,\"b") == 0);
+	ck_assert(points[1].k == 2 && points[1].p[2] == 0.25 && strcmp((char *)points[1].who, "c") == 0);
+	shmb_queue_consumer_close(queue);
+
+	ck_assert_int_eq(feed(&b, "bad", "value", "{\"k\": \"x\"}\n"), 2);
+	ck_assert_int_eq(feed(&b, "bad", "value", "{\"k\": 1\n"), 2);
+	ck_assert_int_eq(feed(&b, "bad", "value", "k,zz\n1,2\n"), 2);
+	ck_assert_int_eq(feed(&b, "bad", "value", "k\n1,2\n"), 2);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* ---- hz, bw, delay, tree ------------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(rates_and_delays_are_those_of_the_writer)
+{
+	struct shmb_segment_status before, after;
+	struct shmb_ring_reader *reader = NULL;
+	struct program pub;
+	struct shmb *client;
+	struct broker b;
+	uint64_t begin, end;
+	json_t *json;
+	double hz;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	program_start(&pub, plain(&b),
+		      ARGV(path_shmbctl(), "pub", "r", "--kind", "ring", "--schema", POINT_SCHEMA, "--stamped", "--capacity", "64",
+			   "--rate", "100", "stamp_ns=now"));
+	ASSERT_OK(shmb_ring_reader_open(&reader, client, "r", NULL, deadline_in(SUITE_PATIENCE_MS)));
+	ASSERT_OK(shmb_ring_status(reader, &before));
+	begin = shmb_now_ns();
+	json = ASK(&b, "hz", "r", "--count", "1", "--interval", "500ms", "--json");
+	end = shmb_now_ns();
+	ASSERT_OK(shmb_ring_status(reader, &after));
+	hz = number_of(json, "hz");
+	/* It saw no more than we did around it, and counted them in its own time. */
+	ck_assert(number_of(json, "writes") <= (double)(after.next - before.next) && hz > 0);
+	ck_assert_msg(hz <= (double)(after.next - before.next) / 0.5, "%f Hz", hz);
+	ck_assert((double)(end - begin) >= 5e8);
+	ck_assert(number_of(json, "interval_min_ns") <= number_of(json, "interval_max_ns"));
+	json_decref(json);
+
+	json = ASK(&b, "bw", "r", "--count", "1", "--interval", "300ms", "--json");
+	ck_assert(number_of(json, "bytes_mean") == sizeof(struct point) && number_of(json, "bytes_min") == sizeof(struct point));
+	ck_assert(fabs(number_of(json, "bytes_per_s") / sizeof(struct point) * 0.3 / number_of(json, "writes") - 1) < 0.5);
+	json_decref(json);
+
+	json = ASK(&b, "delay", "r", "--count", "1", "--interval", "500ms", "--json");
+	ck_assert(number_of(json, "samples") > 0 && number_of(json, "p50_ns") > 0);
+	ck_assert(number_of(json, "p50_ns") <= number_of(json, "p99_ns") && number_of(json, "p999_ns") <= number_of(json, "max_ns"));
+	json_decref(json);
+	json = ASK(&b, "delay", "r", "--count", "1", "--interval", "500ms", "--field", "stamp_ns", "--json");
+	ck_assert(number_of(json, "p50_ns") > 0);
+	json_decref(json);
+	EXPECT(&b, 2, "no field of 64 bits", "delay", "r", "--field", "k");
+	EXPECT(&b, 2, "interval", "hz", "r", "--interval", "5");
+
+	json = ASK(&b, "tree", "--json");
+	ck_assert_uint_eq(json_array_size(json_object_get(json, "segments")), 1);
+	json_decref(json);
+	shmb_ring_reader_close(reader);
+	program_signal(&pub, SIGINT);
+	ck_assert_int_eq(program_wait(&pub), 0);
+	EXPECT(&b, 0, NULL, "pub", "a/b/c", "--schema", "uint8 x", "x=1");
+	EXPECT(&b, 0, NULL, "pub", "a/b", "--schema", "uint8 x", "x=1");
+	EXPECT(&b, 0, NULL, "pub", "a-c", "--schema", "uint8 x", "x=1");
+	{
+		struct program_result result;
+
+		SHMBCTL(&result, &b, "tree");
+		ck_assert_msg(strncmp(result.out, "|-- a\n|   `-- b  value", 22) == 0 &&
+				      strstr(result.out, "\n|       `-- c  value") != NULL &&
+				      strstr(result.out, "\n|-- a-c  value") != NULL && strstr(result.out, "\n`-- r  ring") != NULL,
+			      "%s", result.out);
+		program_result_deinit(&result);
+	}
+	EXPECT(&b, 2, "no field of 64 bits", "delay", "a/b", "--field", "x");
+	EXPECT(&b, 1, "not stamped", "delay", "a/b");
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* ---- snap ---------------------------------------------------------------------------------------------------------------------------------- */
+
+struct shot {
+	enum shmb_image_format format;
+	uint8_t pixel[4]; /* bytes of one pixel, pair or square, repeated */
+	uint8_t rgba[4];  /* what it must look like */
+};
+
+/* Known colours: BT.601's own for red, by its table of coefficients. */
+static const struct shot shots[] = {
+	{ SHMB_IMAGE_RGB8, { 200, 100, 50 }, { 200, 100, 50, 255 } },
+	{ SHMB_IMAGE_BGR8, { 50, 100, 200 }, { 200, 100, 50, 255 } },
+	{ SHMB_IMAGE_RGBA8, { 200, 100, 50, 128 }, { 200, 100, 50, 128 } },
+	{ SHMB_IMAGE_MONO8, { 77 }, { 77, 77, 77, 255 } },
+	{ SHMB_IMAGE_NV12, { 81, 90, 240 }, { 255, 0, 0, 255 } },
+	{ SHMB_IMAGE_YUYV, { 81, 90, 81, 240 }, { 255, 0, 0, 255 } },
+	{ SHMB_IMAGE_BAYER_RGGB8, { 200, 100, 100, 50 }, { 200, 100, 50, 255 } },
+	{ SHMB_IMAGE_BAYER_BGGR8, { 50, 100, 100, 200 }, { 200, 100, 50, 255 } },
+	{ SHMB_IMAGE_BAYER_GRBG8, { 100, 200, 50, 100 }, { 200, 100, 50, 255 } },
+	{ SHMB_IMAGE_BAYER_GBRG8, { 100, 50, 200, 100 }, { 200, 100, 50, 255 } },
+};
+
+enum { SHOT_WIDTH = 6, SHOT_HEIGHT = 4 };
+
+static void shot_fill(const struct shot *shot, const struct shmb_image_layout *layout, uint8_t *data)
+{
+	for (uint32_t y = 0; y < layout->height; y++) {
+		uint8_t *row = data + (size_t)y * layout->stride;
+
+		for (uint32_t x = 0; x < layout->width; x++) {
+			switch (shot->format) {
+			case SHMB_IMAGE_RGB8:
+			case SHMB_IMAGE_BGR8:
+				memcpy(row + 3 * (size_t)x, shot->pixel, 3);
+				break;
+			case SHMB_IMAGE_RGBA8:
+				memcpy(row + 4 * (size_t)x, shot->pixel, 4);
+				break;
+			case SHMB_IMAGE_MONO8:
+			case SHMB_IMAGE_NV12:
+				row[x] = shot->pixel[0];
+				break;
+			case SHMB_IMAGE_YUYV:
+				memcpy(row + 2 * (size_t)x, shot->pixel + 2 * (x % 2), 2);
+				break;
+			default:
+				row[x] = shot->pixel[2 * (y % 2) + x % 2];
+				break;
+			}
+		}
+	}
+	if (shot->format == SHMB_IMAGE_NV12)
+		for (size_t i = (size_t)layout->stride * layout->height; i < layout->data_bytes; i++)
+			data[i] = shot->pixel[1 + i % 2];
+}
+
+/* Decodes by libpng's own simple interface. */
+static void shot_check(const char *path, const struct shot *shot)
+{
+	uint8_t pixels[SHOT_WIDTH * SHOT_HEIGHT * 4];
+	png_image image = { .version = PNG_IMAGE_VERSION };
+
+	ck_assert_msg(png_image_begin_read_from_file(&image, path) != 0, "%s", image.message);
+	image.format = PNG_FORMAT_RGBA;
+	ck_assert_uint_eq(image.width, SHOT_WIDTH);
+	ck_assert_uint_eq(image.height, SHOT_HEIGHT);
+	ck_assert_msg(png_image_finish_read(&image, NULL, pixels, 0, NULL) != 0, "%s", image.message);
+	for (int i = 0; i < SHOT_WIDTH * SHOT_HEIGHT; i++)
+		for (int c = 0; c < 4; c++) /* the conversion of YUV rounds */
+			ck_assert_msg(abs(pixels[4 * i + c] - shot->rgba[c]) <= (shot->rgba[c] == 255 || shot->rgba[c] == 0 ? 2 : 0),
+				      "format %d, pixel %d, channel %d: %d, not %d", shot->format, i, c, pixels[4 * i + c], shot->rgba[c]);
+}
+
+START_TEST(pictures_have_the_pixels_that_were_written)
+{
+	char path[256];
+	char part[300];
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	snprintf(path, sizeof(path), "%s/shot.png", b.dir);
+	for (size_t i = 0; i < sizeof(shots) / sizeof(shots[0]); i++) {
+		struct shmb_frame_writer *writer = NULL;
+		struct shmb_image_layout layout;
+		struct shmb_type *type = NULL;
+		struct shmb_image *image;
+		char name[32];
+		void *payload;
+		size_t capacity;
+
+		snprintf(name, sizeof(name), "camera%zu", i);
+		/* rows with padding, for all but the first */
+		ASSERT_OK(shmb_image_layout(&layout, SHOT_WIDTH, SHOT_HEIGHT, i == 0 ? 0 : 32, shots[i].format));
+		ASSERT_OK(shmb_image_type(&type, &layout));
+		ASSERT_OK(shmb_frame_writer_open(&writer, client, name, type, NULL));
+		EXPECT(&b, 1, "nothing has been written", "snap", name, path);
+		ASSERT_OK(shmb_frame_loan(writer, &payload, &capacity));
+		image = shmb_image_init(payload, &layout, 9, 7);
+		shot_fill(&shots[i], &layout, shmb_image_data(image));
+		ASSERT_OK(shmb_frame_commit(writer, layout.payload_bytes));
+		EXPECT(&b, 0, NULL, "snap", name, path);
+		shot_check(path, &shots[i]);
+		shmb_frame_writer_close(writer);
+		shmb_type_free(type);
+	}
+	snprintf(part, sizeof(part), "%s.part", path);
+	ck_assert_int_eq(access(part, F_OK), -1);
+	EXPECT(&b, 1, "cannot be written", "snap", "camera0", "/nonexistent/x.png");
+	EXPECT(&b, 0, NULL, "pub", "other", "--schema", "uint64 x", "x=1");
+	EXPECT(&b, 1, "no image", "snap", "other", path);
+	EXPECT(&b, 4, "nowhere", "snap", "nowhere", path);
+	EXPECT(&b, 2, "missing", "snap", "other");
+	unlink(path);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+START_TEST(sixteen_bits_of_gray_stay)
+{
+	struct shmb_frame_writer *writer = NULL;
+	struct shmb_image_layout layout;
+	struct shmb_type *type = NULL;
+	struct shmb_image *image;
+	uint16_t pixels[SHOT_WIDTH * SHOT_HEIGHT];
+	png_image png = { .version = PNG_IMAGE_VERSION };
+	struct program_result result;
+	struct shmb *client;
+	struct broker b;
+	char path[256];
+	void *payload;
+	size_t capacity;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	ASSERT_OK(shmb_image_layout(&layout, SHOT_WIDTH, SHOT_HEIGHT, 0, SHMB_IMAGE_MONO16));
+	ASSERT_OK(shmb_image_type(&type, &layout));
+	ASSERT_OK(shmb_frame_writer_open(&writer, client, "depth", type, NULL));
+	ASSERT_OK(shmb_frame_loan(writer, &payload, &capacity));
+	image = shmb_image_init(payload, &layout, 9, 7);
+	for (unsigned i = 0; i < SHOT_WIDTH * SHOT_HEIGHT; i++) {
+		pixels[i] = (uint16_t)(i * 2621 + 258);
+		memcpy(shmb_image_data(image) + 2 * (size_t)i, &pixels[i], 2);
+	}
+	ASSERT_OK(shmb_frame_commit(writer, layout.payload_bytes));
+	snprintf(path, sizeof(path), "%s/depth.png", b.dir);
+	SHMBCTL(&result, &b, "snap", "depth", path, "--json");
+	ck_assert_msg(result.status == 0 && strstr(result.out, "\"format\":\"mono16\"") != NULL, "%s%s", result.out, result.err);
+	program_result_deinit(&result);
+	ck_assert(png_image_begin_read_from_file(&png, path) != 0);
+	/* Bytes as they lie in the file, for the simple interface would change the scale: a row is 2 * width, big-endian. */
+	ck_assert_uint_eq(png.format & PNG_FORMAT_FLAG_LINEAR, PNG_FORMAT_FLAG_LINEAR);
+	png_image_free(&png);
+	{
+		FILE *file = fopen(path, "re");
+		png_structp reader = png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+		png_infop info = png_create_info_struct(reader);
+		uint8_t row[2 * SHOT_WIDTH];
+
+		png_init_io(reader, file);
+		png_read_info(reader, info);
+		ck_assert_int_eq(png_get_bit_depth(reader, info), 16);
+		for (unsigned y = 0; y < SHOT_HEIGHT; y++) {
+			png_read_row(reader, row, NULL);
+			for (unsigned x = 0; x < SHOT_WIDTH; x++)
+				ck_assert_uint_eq((unsigned)row[2 * x] << 8 | row[2 * x + 1], pixels[y * SHOT_WIDTH + x]);
+		}
+		png_destroy_read_struct(&reader, &info, NULL);
+		fclose(file);
+	}
+	unlink(path);
+	shmb_frame_writer_close(writer);
+	shmb_type_free(type);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* ---- doctor ----------------------------------------------------------------------------------------------------------------------------------- */
+
+/* The state of a check, by its name; "" where it was not made. */
+static void checked(const char *out, const char *check, char state[8])
+{
+	state[0] = '\0';
+	for (const char *line = out; *line != '\0'; line = strchr(line, '\n') + 1) {
+		json_t *json = object(line);
+
+		if (strcmp(json_string_value(json_object_get(json, "check")), check) == 0)
+			snprintf(state, 8, "%s", json_string_value(json_object_get(json, "state")));
+		json_decref(json);
+		if (strchr(line, '\n') == NULL)
+			break;
+	}
+}
+
+START_TEST(the_doctor_finds_what_is_wrong)
+{
+	struct program_result result;
+	struct program writer;
+	char missing[256];
+	char stale[64];
+	char state[8];
+	/* safe-shm's header, of a writer whose pid cannot be: above the kernel's largest */
+	const uint32_t header[8] = { 0x53484d48, 1, 1, 0, 0x7ffffff0, 0, 0, 0 };
+	struct broker b;
+
+	broker_start(&b, NULL);
+	SHMBCTL(&result, &b, "doctor", "--json");
+	ck_assert_msg(result.status == 0, "%s%s", result.out, result.err);
+	checked(result.out, "daemon", state);
+	ck_assert_str_eq(state, "ok");
+	checked(result.out, "versions", state);
+	ck_assert_str_eq(state, "ok");
+	checked(result.out, "segments", state);
+	ck_assert_str_eq(state, "ok");
+	checked(result.out, "space", state);
+	ck_assert(strcmp(state, "ok") == 0 || strcmp(state, "warn") == 0);
+	program_result_deinit(&result);
+
+	worker_start(&writer, &b, "writer", false);
+	worker_must(&writer, "writer name=abandoned bytes=8");
+	program_kill(&writer);
+	broker_wait_log(&b, "abandoned: writer");
+	snprintf(stale, sizeof(stale), "/dev/shm/shmb-test-stale-%d", (int)getpid());
+	file_write(stale, header, sizeof(header));
+	SHMBCTL(&result, &b, "doctor", "--json");
+	unlink(stale);
+	ck_assert_int_eq(result.status, 0);
+	checked(result.out, "segments", state);
+	ck_assert_str_eq(state, "warn");
+	checked(result.out, "leftovers", state);
+	ck_assert_str_eq(state, "warn");
+	program_result_deinit(&result);
+
+	snprintf(missing, sizeof(missing), "%s/nowhere.sock", b.dir);
+	SHMBCTL(&result, &b, "doctor", "--socket", missing);
+	ck_assert_int_eq(result.status, 1);
+	ck_assert_msg(strncmp(result.out, "fail  daemon", 12) == 0 && strstr(result.out, "-> start it") != NULL, "%s", result.out);
+	program_result_deinit(&result);
+	broker_finish(&b);
+}
+END_TEST
+
+/* ---- screens -------------------------------------------------------------------------------------------------------------------------------- */
+
+static char tmux_name[32];
+/* The server, and the program it runs: each becomes our child when who started it has gone. */
+static pid_t tmux_server;
+static pid_t tmux_program;
+
+/* Runs tmux on a server of this test's own; false where there is no tmux. */
+static bool tmux(const struct broker *b, struct program_result *result, const char *const words[])
+{
+	const char *argv[24] = { "/usr/bin/tmux", "-f", "/dev/null", "-L", tmux_name };
+	const char *environment[] = { b->environment, "NO_COLOR=1", "TERM=xterm", "LC_ALL=C.UTF-8", "TMUX_TMPDIR=/tmp", NULL };
+	struct program_options options = { .environment = environment, .without_wrapper = true };
+	size_t count = 5;
+
+	while (*words != NULL)
+		argv[count++] = *words++;
+	argv[count] = NULL;
+	if (access(argv[0], X_OK) < 0)
+		return false;
+	program_run(result, &options, argv);
+	return true;
+}
+
+static void tmux_do(const struct broker *b, const char *const words[])
+{
+	struct program_result result;
+
+	tmux(b, &result, words);
+	ck_assert_msg(result.status == 0, "tmux %s: %s", words[0], result.err);
+	program_result_deinit(&result);
+}
+
+#define TMUX(b, ...) tmux_do(b, ARGV(__VA_ARGS__))
+
+/* Waits until the screen shows the text; returns the screen. The caller frees it. */
+static char *tmux_see(const struct broker *b, const char *text)
+{
+	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+	struct program_result result;
+	char *out;
+
+	for (;;) {
+		tmux(b, &result, ARGV("capture-pane", "-p"));
+		if (strstr(result.out, text) != NULL)
+			break;
+		ck_assert_msg(suite_pause(deadline), "the screen does not show '%s':\n%s", text, result.out);
+		program_result_deinit(&result);
+	}
+	out = strdup(result.out);
+	program_result_deinit(&result);
+	return out;
+}
+
+static void tmux_start(struct broker *b, const char *command)
+{
+	struct program_result result;
+	char line[512];
+
+	snprintf(tmux_name, sizeof(tmux_name), "shmb-%d", (int)getpid());
+	snprintf(line, sizeof(line), "%s %s", path_shmbctl(), command);
+	TMUX(b, "new-session", "-d", "-x", "120", "-y", "20", line);
+	tmux(b, &result, ARGV("display-message", "-p", "#{pid} #{pane_pid}"));
+	ck_assert_int_eq(sscanf(result.out, "%d %d", &tmux_server, &tmux_program), 2);
+	program_result_deinit(&result);
+}
+
+/* Waits until the program, and with it tmux, has ended. */
+static void tmux_ended(void)
+{
+	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+
+	while (kill(tmux_server, 0) == 0 || kill(tmux_program, 0) == 0) {
+		waitpid(tmux_server, NULL, WNOHANG);
+		waitpid(tmux_program, NULL, WNOHANG);
+		ck_assert_msg(suite_pause(deadline), "tmux has not ended: the program still runs");
+	}
+}
+
+/* The line of the screen that begins with this text. */
+static const char *line_of(const char *screen, const char *text)
+{
+	static char line[512];
+	const char *at = strncmp(screen, text, strlen(text)) == 0 ? screen : NULL;
+
+	for (const char *newline = screen; at == NULL && (newline = strchr(newline, '\n')) != NULL; newline++)
+		at = strncmp(newline + 1, text, strlen(text)) == 0 ? newline + 1 : NULL;
+	ck_assert_msg(at != NULL, "no line %s in\n%s", text, screen);
+	snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "\n"), at);
+	return line;
+}
+
+START_TEST(top_shows_what_flows)
+{
+	struct program pub;
+	struct broker b;
+	char expected[64];
+	char *screen;
+
+	if (access("/usr/bin/tmux", X_OK) < 0)
+		TEST_SKIP("there is no tmux");
+	if (getenv("SHMB_TEST_WRAPPER") != NULL)
+		TEST_SKIP("tmux starts the command itself, without the wrapper");
+	broker_start(&b, NULL);
+	EXPECT(&b, 0, NULL, "pub", "quiet/one", "--schema", "uint64 x", "x=1", "--no-legend");
+	tmux_start(&b, "top --interval 200ms");
+	free(tmux_see(&b, "quiet/one"));
+	program_start(&pub, plain(&b),
+		      ARGV(path_shmbctl(), "pub", "busy/one", "--kind", "ring", "--schema", "float64[100] x", "--rate", "50", "x[0]=1"));
+	snprintf(expected, sizeof(expected), "alive %d shmbctl", (int)pub.pid);
+	free(tmux_see(&b, expected));
+	screen = tmux_see(&b, "2 segments");
+	ck_assert_ptr_nonnull(strstr(line_of(screen, "quiet/one"), "closed"));
+	ck_assert_ptr_nonnull(strstr(line_of(screen, "busy/one"), "ring"));
+	ck_assert_msg(strstr(screen, "busy/one") < strstr(screen, "quiet/one"), "not by name:\n%s", screen);
+	free(screen);
+
+	/* Sorted, filtered, helped, made smaller. */
+	TMUX(&b, "send-keys", "n", "i");
+	screen = tmux_see(&b, "reversed");
+	ck_assert_msg(strstr(screen, "busy/one") > strstr(screen, "quiet/one"), "not reversed:\n%s", screen);
+	free(screen);
+	TMUX(&b, "send-keys", "i", "r");
+	free(tmux_see(&b, "sort: rate "));
+	TMUX(&b, "send-keys", "/", "q", "u", "i");
+	screen = tmux_see(&b, "names with: qui_");
+	free(screen);
+	screen = tmux_see(&b, "1 segment,");
+	ck_assert_ptr_null(strstr(screen, "busy/one"));
+	free(screen);
+	TMUX(&b, "send-keys", "Escape");
+	free(tmux_see(&b, "busy/one"));
+	TMUX(&b, "send-keys", "h");
+	free(tmux_see(&b, "Page Down"));
+	TMUX(&b, "send-keys", "h");
+	TMUX(&b, "resize-window", "-x", "70", "-y", "10");
+	free(tmux_see(&b, "busy/one"));
+	TMUX(&b, "resize-window", "-x", "120", "-y", "20");
+
+	/* The daemon goes and comes. */
+	broker_kill(&b);
+	free(tmux_see(&b, "does not answer"));
+	broker_restart(&b);
+	free(tmux_see(&b, expected));
+	{
+		uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+
+		for (;;) {
+			screen = tmux_see(&b, "busy/one");
+			if (strstr(screen, "does not answer") == NULL)
+				break;
+			ck_assert_msg(suite_pause(deadline), "still no answer:\n%s", screen);
+			free(screen);
+		}
+		free(screen);
+	}
+	TMUX(&b, "send-keys", "q");
+	tmux_ended();
+	program_signal(&pub, SIGINT);
+	ck_assert_int_eq(program_wait(&pub), 0);
+	broker_finish(&b);
+}
+END_TEST
+
+START_TEST(top_counts_as_the_writer_does)
+{
+	struct shmb_ring_writer *writer = NULL;
+	struct point point = { 0 };
+	struct shmb *client;
+	struct program top;
+	struct broker b;
+	json_t *json;
+	json_t *row;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	ASSERT_OK(shmb_ring_writer_open(&writer, client, "r", &point_type, NULL));
+	for (int i = 0; i < 7; i++)
+		ASSERT_OK(shmb_ring_insert(writer, &point));
+	program_start(&top, plain(&b), ARGV(path_shmbctl(), "top", "--json", "--count", "2", "--interval", "200ms"));
+	json = object(program_line(&top, SUITE_PATIENCE_MS));
+	row = json_array_get(json_object_get(json, "segments"), 0);
+	ck_assert_str_eq(json_string_value(json_object_get(row, "name")), "r");
+	ck_assert(number_of(row, "next") == 7 && number_of(row, "per_s") == 0);
+	ck_assert(number_of(row, "writer_pid") == getpid());
+	json_decref(json);
+	for (int i = 0; i < 5; i++)
+		ASSERT_OK(shmb_ring_insert(writer, &point));
+	json = object(program_line(&top, SUITE_PATIENCE_MS));
+	row = json_array_get(json_object_get(json, "segments"), 0);
+	ck_assert(number_of(row, "next") == 12 && number_of(row, "per_s") > 0);
+	ck_assert(number_of(row, "per_s") <= 25.1 && fabs(number_of(row, "bytes_per_s") / number_of(row, "per_s") - sizeof(point)) < 1e-6);
+	json_decref(json);
+	ck_assert_int_eq(program_wait(&top), 0);
+	EXPECT(&b, 2, "--sort", "top", "--sort", "colour", "--json");
+	EXPECT(&b, 1, "terminal", "top");
+	shmb_ring_writer_close(writer);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+START_TEST(plot_draws_the_published_values)
+{
+	struct shmb_ring_writer *writer = NULL;
+	struct point point = { .p = { 0, -5, 0 } };
+	struct shmb *client;
+	struct broker b;
+	char *screen;
+
+	if (access("/usr/bin/tmux", X_OK) < 0)
+		TEST_SKIP("there is no tmux");
+	if (getenv("SHMB_TEST_WRAPPER") != NULL)
+		TEST_SKIP("tmux starts the command itself, without the wrapper");
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	ASSERT_OK(shmb_ring_writer_open(&writer, client, "r", &point_type, NULL));
+	EXPECT(&b, 2, "no field", "plot", "r", "zz");
+	EXPECT(&b, 2, "FIELD[INDEX]", "plot", "r", "p");
+	EXPECT(&b, 1, "terminal", "plot", "r", "k");
+	ASSERT_OK(shmb_ring_insert(writer, &point));
+	tmux_start(&b, "plot r 'p[1]'");
+	free(tmux_see(&b, "#0  -5"));
+	for (int i = 0; i < 5; i++) {
+		sleep_ms(60);
+		point.p[1] = i == 4 ? 20 : 10 * i;
+		ASSERT_OK(shmb_ring_insert(writer, &point));
+	}
+	screen = tmux_see(&b, "#5  20");
+	/* the range of all that was written, and dots */
+	ck_assert_int_eq(atoi(line_of(screen, "        30") + 8), 30);
+	ck_assert_int_eq(atoi(line_of(screen, "        -5") + 8), -5);
+	ck_assert_ptr_nonnull(strstr(screen, "\xe2\xa0"));
+	free(screen);
+	TMUX(&b, "resize-window", "-x", "60", "-y", "12");
+	screen = tmux_see(&b, "\xe2\xa0");
+	free(screen);
+	TMUX(&b, "send-keys", "-");
+	free(tmux_see(&b, "last 20.0 s"));
+	TMUX(&b, "send-keys", "+", "+", " ");
+	free(tmux_see(&b, "paused"));
+	shmb_ring_writer_close(writer);
+	free(tmux_see(&b, "the writer closed"));
+	TMUX(&b, "send-keys", "q");
+	tmux_ended();
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("tools");
+
+	suite_add(suite, arguments_are_published, 60);
+	suite_add(suite, lines_are_published, 60);
+	suite_add(suite, rates_and_delays_are_those_of_the_writer, 60);
+	suite_add(suite, pictures_have_the_pixels_that_were_written, 60);
+	suite_add(suite, sixteen_bits_of_gray_stay, 60);
+	suite_add(suite, the_doctor_finds_what_is_wrong, 60);
+	suite_add(suite, top_shows_what_flows, 120);
+	suite_add(suite, top_counts_as_the_writer_does, 60);
+	suite_add(suite, plot_draws_the_published_values, 120);
+	return suite_run(suite);
+}
