@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""What the tests share: a private daemon for each, real processes beside it, and a look at what is left afterwards.
+
+$SHMB_DAEMON is the daemon under test.
+"""
+
+import gc
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+
+import pytest
+import shmbroker
+
+PATIENCE = 30.0
+
+
+class Daemon:
+    """shmbrokerd in directories of its own."""
+
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"shmb-test-py-{os.getpid()}-"))
+        self.shm = pathlib.Path(tempfile.mkdtemp(prefix=f"shmb-test-py-{os.getpid()}-", dir="/dev/shm"))
+        (self.dir / "run").mkdir(mode=0o700)
+        self.socket = str(self.dir / "run" / "control.sock")
+        self.log = self.dir / "daemon.log"
+        self.process = None
+        self.programs = []
+        self.start()
+
+    def start(self):
+        before = self.log.read_text().count("ready") if self.log.exists() else 0
+        environment = {k: v for k, v in os.environ.items() if k not in ("SHMBROKER_SOCKET", "NOTIFY_SOCKET")}
+        with open(self.log, "a", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [os.environ["SHMB_DAEMON"], "--runtime-dir", str(self.dir / "run"), "--shm-dir", str(self.shm), "--linger", "infinity"],
+                stderr=log, env=environment)
+        until(lambda: self.log.read_text().count("ready") > before)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def program(self, text, *arguments):
+        """Another Python process: `broker` is its connection. What it prints is read with say()."""
+        body = "import os, sys, time, numpy as np, shmbroker\nbroker = shmbroker.connect()\n" + textwrap.dedent(text)
+        program = subprocess.Popen([sys.executable, "-c", body, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                   env={**os.environ, "SHMBROKER_SOCKET": self.socket})
+        self.programs.append(program)
+        return program
+
+    def finish(self):
+        for program in self.programs:
+            if program.poll() is None:
+                program.kill()
+            program.communicate()
+        self.process.terminate()
+        try:
+            assert self.process.wait(PATIENCE) == 0, self.log.read_text()
+        finally:
+            self.process.kill()
+            shutil.rmtree(self.dir)
+            shutil.rmtree(self.shm)
+
+
+def until(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never happens"
+        time.sleep(0.005)
+
+
+def line_of(program):
+    """The next line that a program prints."""
+    line = program.stdout.readline()
+    assert line, "the program has ended"
+    return line.strip()
+
+
+@pytest.fixture
+def daemon():
+    started = Daemon()
+    before = started.fds()
+    yield started
+    gc.collect()
+    for program in started.programs:
+        if program.poll() is None:
+            program.kill()
+        program.wait()
+    if started.process.poll() is None:
+        until(lambda: started.fds() <= before)
+    started.finish()
+
+
+@pytest.fixture
+def broker(daemon):
+    with shmbroker.connect(daemon.socket) as connection:
+        yield connection
