@@ -4,7 +4,7 @@
 
 usage: totals.py build/meson-logs/testlog.json
 
-A program on the check library prints "100%: Checks: 12, Failures: 0, Errors: 0": each check counts. One that prints no such line
+A program on the check library prints "100%: Checks: 12, Failures: 0, Errors: 0": each check counts, and so does each test of pytest. One that prints no such line
 counts as a single test by meson's verdict, and so does the end of a program whose checks all passed but which ended badly (a crash, a
 leak found at exit, a time-out). A line "skipped: NAME: REASON" says that a test which check counts as passed tested nothing.
 
@@ -17,6 +17,7 @@ import re
 import sys
 
 CHECKS = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)\s*$", re.M)
+PYTEST = re.compile(r"^(?:=+ )?((?:\d+ \w+(?:, )?)+) in [\d.]+s", re.M)
 BROKEN = re.compile(r"^\S+:\d+:[FE]:.*$", re.M)
 SKIPPED = re.compile(r"^skipped: (.+)$", re.M)
 
@@ -33,6 +34,10 @@ def main(path):
         name, result = run["name"].rpartition(" / ")[2], run["result"]
         out = run.get("stdout") or ""
         sums = [[int(n) for n in found] for found in CHECKS.findall(out)]
+        for line in PYTEST.findall(out):
+            words = {word.rstrip("s"): int(n) for n, word in re.findall(r"(\d+) (\w+)", line)}
+            sums.append([sum(words.get(w, 0) for w in ("passed", "failed", "error")), words.get("failed", 0), words.get("error", 0)])
+            skipped += words.get("skipped", 0)
         checks = sum(s[0] for s in sums)
         bad = sum(s[1] + s[2] for s in sums)
         skips = SKIPPED.findall(out)
