@@ -54,9 +54,14 @@ enum {
 #define SHMB_EVENT_MAGIC UINT32_C(0x45424d53) /* "SMBE" */
 
 enum {
+#ifdef SHMB_TEST_LAYOUT_VERSION /* a test's build of these sources that stands for another version, which neither reads the other's */
+	SHMB_LAYOUT_VERSION = SHMB_TEST_LAYOUT_VERSION,
+	SHMB_LAYOUT_OLDEST = SHMB_TEST_LAYOUT_VERSION,
+#else
 	SHMB_LAYOUT_VERSION = 1, /* of card, data and areas together */
 	SHMB_LAYOUT_OLDEST = 1,	 /* oldest reader that understands what this version writes */
-	SHMB_DATA_VERSION = 1,	 /* ShmHeader.version */
+#endif
+	SHMB_DATA_VERSION = 1, /* ShmHeader.version */
 };
 
 /* What the data path does in a segment. Kinds without an implementation are refused, never guessed at. */
