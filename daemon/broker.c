@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -80,7 +81,7 @@ static int init(struct broker *broker, const struct options *options)
 {
 	int r;
 
-	memset(broker, 0, sizeof(*broker));
+	memset(broker, 0, offsetof(struct broker, packet)); /* the buffers behind it cost memory only where they are used */
 	broker->options = options;
 	broker->listener.fd = -1;
 	broker->listener.lock_fd = -1;

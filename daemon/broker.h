@@ -57,8 +57,9 @@ struct broker {
 	uint64_t reaps;
 	uint64_t adopted;
 
+	/* Not cleared at the start: */
 	unsigned char packet[SHMB_MESSAGE_MAX]; /* the request being read; one at a time */
-	struct reply reply;
+	struct reply reply;			/* reply_init() */
 };
 
 /* Opens directory and socket, takes over what is there, begins to serve. Returns 0, or logs one line and returns a negative errno. */
