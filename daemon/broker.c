@@ -17,6 +17,7 @@
 
 #include "adopt.h"
 #include "config.h"
+#include "inherited.h"
 #include "liveness.h"
 #include "log.h"
 #include "notify.h"
@@ -50,24 +51,38 @@ static void on_connection(int fd, void *user)
 	peer_new(user, fd);
 }
 
-/* Raises the limit of descriptors as far as it goes and works out how many connections it allows. */
-static uint32_t connections_allowed(void)
+/* Raises the limit of descriptors as far as it goes. */
+static rlim_t descriptors_allowed(void)
 {
 	struct rlimit limit;
-	rlim_t allowed;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return 1;
+		return 0;
 	if (limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 		getrlimit(RLIMIT_NOFILE, &limit);
 	}
-	allowed = limit.rlim_cur > FDS_RESERVED ? (limit.rlim_cur - FDS_RESERVED) / FDS_FOR_EACH_PEER : 0;
-	if (allowed < 1)
-		allowed = 1;
-	return allowed < PEERS_MAX ? (uint32_t)allowed : PEERS_MAX;
+	return limit.rlim_cur;
 }
+
+/* How many connections and, at most half of all, how many sealed parts they allow. */
+static void descriptors_divide(struct broker *broker)
+{
+	rlim_t all = descriptors_allowed();
+	rlim_t sealed = all / 2 < SEALED_MAX ? all / 2 : SEALED_MAX;
+	rlim_t rest;
+
+	broker->store.sealed_max = (uint32_t)sealed;
+	/* In a private directory only what a policy asks for is sealed. */
+	rest = all - (broker->store.seals_areas ? sealed : 0);
+	rest = rest > FDS_RESERVED ? (rest - FDS_RESERVED) / FDS_FOR_EACH_PEER : 0;
+	if (rest < 1)
+		rest = 1;
+	broker->peers_max = rest < PEERS_MAX ? (uint32_t)rest : PEERS_MAX;
+}
+
+static const struct store_keeper keeper = { .keep = notify_store, .drop = notify_unstore };
 
 static uint64_t realtime_ns(void)
 {
@@ -91,7 +106,6 @@ static int init(struct broker *broker, const struct options *options)
 	LIST_INIT(&broker->interests);
 	registry_init(&broker->registry);
 	closer_init(&broker->closer);
-	broker->peers_max = connections_allowed();
 	broker->started_ns = realtime_ns();
 	if (getrandom(&broker->broker_id, sizeof(broker->broker_id), 0) != (ssize_t)sizeof(broker->broker_id))
 		return -errno;
@@ -110,6 +124,7 @@ static int init(struct broker *broker, const struct options *options)
 
 int broker_start(struct broker *broker, const struct options *options)
 {
+	struct inherited inherited = { 0 };
 	char why[LISTENER_WHY_MAX] = "";
 	char config_why[CONFIG_WHY_MAX];
 	int r = init(broker, options);
@@ -123,15 +138,22 @@ int broker_start(struct broker *broker, const struct options *options)
 		log_error("the configuration is refused: %s", config_why);
 		goto fail;
 	}
-	r = listener_claim(&broker->listener, options, why);
+	r = inherited_take(&inherited, why);
+	if (r == 0)
+		r = listener_claim(&broker->listener, options, &inherited, why);
 	if (r < 0)
 		goto fail_why;
-	/* Reader areas are named files, which their readers could make shorter: only where no other user gets in. */
-	r = store_open(&broker->store, options->shm_dir, broker->listener.is_private ? SHMB_AREAS_MAX : 0, why);
+	r = store_open(&broker->store, options->shm_dir, SHMB_AREAS_MAX, why);
 	if (r < 0) {
 		broker->store.dir_fd = -1;
 		goto fail_why;
 	}
+	/* Reader areas that were named files could be made shorter by their readers: only where no other user gets in. */
+	broker->store.seals_areas = !broker->listener.is_private;
+	broker->store.keeper = &keeper;
+	broker->store.vault = inherited.vault;
+	inherited.vault = NULL;
+	descriptors_divide(broker);
 	SHMB_STEP("start.locked");
 	r = adopt_all(broker);
 	if (r < 0) {
@@ -155,6 +177,7 @@ int broker_start(struct broker *broker, const struct options *options)
 fail_why:
 	log_error("%s", why);
 fail:
+	inherited.vault = vault_free(inherited.vault, &broker->store, false);
 	broker_stop(broker);
 	return r;
 }
@@ -195,6 +218,8 @@ void broker_stop(struct broker *broker)
 	}
 	registry_deinit(&broker->registry);
 	process_table_deinit(&broker->processes);
+	/* Not scanned to the end: what was kept goes on being kept. */
+	broker->store.vault = vault_free(broker->store.vault, &broker->store, false);
 	if (broker->store.dir_fd >= 0)
 		store_close(&broker->store);
 	notify_deinit();

@@ -70,7 +70,7 @@ static int cell_choose_consumer(struct cell_work *work)
 	uint64_t bound = atomic_load_explicit(&card->bound_areas, memory_order_relaxed);
 	uint32_t area = SHMB_QUEUE_CELL / SHMB_CELLS_PER_AREA;
 
-	if (work->segment->geometry.area_count <= area)
+	if (work->segment->geometry.area_count <= area || work->segment->areas_lost)
 		return -EUSERS;
 	if (atomic_load_explicit(&card->cells[SHMB_QUEUE_CELL].pid, memory_order_relaxed) != 0)
 		return -EBUSY;
@@ -95,7 +95,7 @@ static int cell_choose(void *arg)
 	if (work->role == SHMB_ROLE_CONSUMER)
 		return cell_choose_consumer(work);
 	bound = atomic_load_explicit(&card->bound_areas, memory_order_relaxed);
-	for (int pass = 0; pass < 2; pass++) { /* first the uid's own areas, then free ones */
+	for (int pass = work->segment->areas_lost ? 2 : 0; pass < 2; pass++) { /* first the uid's own areas, then free ones */
 		for (uint32_t i = 0; i < area_count; i++) {
 			bool is_bound = bound >> i & 1;
 			uint32_t begin = i == 0 ? reserved : i * SHMB_CELLS_PER_AREA;

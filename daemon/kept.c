@@ -9,6 +9,7 @@
 
 #include "cleanup.h"
 #include "parts.h"
+#include "sealed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,6 +78,8 @@ static bool kept_is_there(struct store *store, const struct segment *segment, en
 	char file[STORE_FILE_MAX];
 	struct stat st;
 
+	if (part_is_sealed(segment, part)) /* nobody can change it, and the entry is this segment's */
+		return true;
 	part_file(file, segment->name, segment->geometry.generation, part, area);
 	return fstatat(store->dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == kept->device && st.st_ino == kept->inode &&
 	       st.st_size >= 0 && (uint64_t)st.st_size >= kept->map.bytes;

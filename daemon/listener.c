@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "inherited.h"
 #include "log.h"
 #include "loop.h"
 
@@ -80,16 +81,16 @@ static bool directory_is_private(const char *path)
 
 /* ---- claiming ---- */
 
-static int take_activated(struct listener *listener, int count, char *why)
+static int take_activated(struct listener *listener, const struct inherited *inherited, char *why)
 {
 	struct sockaddr_un address;
 	socklen_t length = sizeof(address);
-	int fd = SD_LISTEN_FDS_START;
+	int fd = inherited->socket_fd;
 
-	if (count > 1)
+	if (inherited->socket_count > 1)
 		return fail(-EINVAL, why,
-			    "systemd passed %d sockets, but there is one control socket: have one ListenSequentialPacket= in the unit",
-			    count);
+			    "systemd passed %u sockets, but there is one control socket: have one ListenSequentialPacket= in the unit",
+			    inherited->socket_count);
 	if (sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) <= 0)
 		return fail(-EINVAL, why,
 			    "the socket systemd passed is no listening SOCK_SEQPACKET socket: use ListenSequentialPacket=PATH in the unit");
@@ -156,17 +157,14 @@ static int probe(const char *path, char *why)
 	return 0;
 }
 
-int listener_claim(struct listener *listener, const struct options *options, char *why)
+int listener_claim(struct listener *listener, const struct options *options, const struct inherited *inherited, char *why)
 {
 	struct sockaddr_un address;
-	int count = sd_listen_fds(1);
 	int r;
 
 	*listener = (struct listener){ .fd = -1, .lock_fd = -1 };
-	if (count < 0)
-		return fail(count, why, "systemd passed sockets in a form that cannot be understood: %s", strerror(-count));
-	if (count > 0) {
-		r = take_activated(listener, count, why);
+	if (inherited->socket_count > 0) {
+		r = take_activated(listener, inherited, why);
 		if (r < 0)
 			return r;
 	} else {

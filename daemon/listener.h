@@ -14,6 +14,7 @@
 
 #include "options.h"
 
+struct inherited;
 struct loop;
 struct loop_fd;
 struct loop_timer;
@@ -40,10 +41,10 @@ struct listener {
 enum { LISTENER_WHY_MAX = 512 };
 
 /*
- * Takes the socket systemd passed, or claims the path: makes the runtime directory (0700), locks PATH.lock, makes sure that no daemon
+ * Takes the socket systemd passed (`inherited` has it; it is given), or claims the path: makes the runtime directory (0700), locks PATH.lock, makes sure that no daemon
  * answers there. Logs nothing; `why` (LISTENER_WHY_MAX bytes) says what is wrong and what to do. -EADDRINUSE another daemon serves it.
  */
-int listener_claim(struct listener *listener, const struct options *options, char *why);
+int listener_claim(struct listener *listener, const struct options *options, const struct inherited *inherited, char *why);
 /* Puts the socket in place, replacing a stale one, and accepts. */
 int listener_start(struct listener *listener, struct loop *loop, listener_fn *fn, void *user, char *why);
 /* A descriptor has become free: goes on after a pause. */

@@ -90,12 +90,14 @@ static void reply_repeated(struct peer *peer, const struct attachment *attachmen
 }
 
 /*
- * Areas are named files where the broker that made them lay in a private directory. If it no longer does, they are not for other users, who
- * could make them shorter under the writer's feet.
+ * Areas are named files where the broker that made them lay in a private directory, else sealed. If it no longer does, named ones are not for
+ * other users, who could make them shorter under the writer's feet.
  */
-static bool may_have_area(const struct broker *broker, const struct holder *who)
+static bool may_have_area(const struct broker *broker, const struct segment *segment, const struct holder *who)
 {
-	return broker->listener.is_private || who->uid == geteuid();
+	if (segment->areas_lost)
+		return false;
+	return segment->area_backing == SHMB_BACKING_SEALED || broker->listener.is_private || who->uid == geteuid();
 }
 
 static int take_cell(struct broker *broker, struct attachment *attachment)
@@ -108,7 +110,7 @@ static int take_cell(struct broker *broker, struct attachment *attachment)
 		attachment->area = UINT32_MAX;
 		return r;
 	}
-	if (!may_have_area(broker, &attachment->holder))
+	if (!may_have_area(broker, attachment->segment, &attachment->holder))
 		attachment->area = UINT32_MAX;
 	return 0;
 }
@@ -370,11 +372,12 @@ static bool check_consumer(struct peer *peer, struct segment *segment, const str
 {
 	const struct attachment *consumer = liveness_consumer(peer->broker, segment, peer->process);
 
-	if (segment->geometry.area_count == 0 || !may_have_area(peer->broker, &peer->holder)) {
-		reply_error(reply, &open->head, -EUSERS,
-			    "%s has no reader areas, without which nothing can be consumed: this daemon's socket does not lie in a private "
-			    "directory, or did not when the queue was made",
-			    segment->name);
+	if (segment->geometry.area_count == 0 || !may_have_area(peer->broker, segment, &peer->holder)) {
+		reply_error(
+			reply, &open->head, -EUSERS,
+			"%s has no reader areas for uid %u, without which nothing can be consumed: its policy gave it none, it was made "
+			"where no other user could connect, or they were lost with a daemon that had no descriptor store; remove it",
+			segment->name, peer->holder.uid);
 		return false;
 	}
 	if (consumer == NULL)

@@ -6,6 +6,7 @@
 
 #include "cleanup.h"
 #include "kept.h"
+#include "sealed.h"
 #include "proto/name.h"
 
 #include <errno.h>
@@ -74,6 +75,8 @@ int part_open(struct store *store, const struct segment *segment, enum part part
 {
 	char file[STORE_FILE_MAX];
 
+	if (part_is_sealed(segment, part))
+		return sealed_open(segment, part, area, flags);
 	part_file(file, segment->name, segment->geometry.generation, part, area);
 	return store_open_file(store, file, flags);
 }

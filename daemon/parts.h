@@ -31,7 +31,7 @@ struct part_name {
 /* -EINVAL for what part_file() would not make. */
 int part_parse(const char *file, struct part_name *out);
 
-/* Opens a part of the segment: -ENOENT, -EPERM, -EBADMSG no regular file. */
+/* Opens a part of the segment, a sealed one too: -ENOENT, -EPERM, -EBADMSG no regular file. */
 int part_open(struct store *store, const struct segment *segment, enum part part, uint32_t area, int flags);
 /* Opens and maps it, and lets the descriptor go. -EBADMSG also when the file ends before the range. */
 int part_map(struct store *store, const struct segment *segment, enum part part, uint32_t area, uint64_t offset, size_t bytes,

@@ -18,7 +18,8 @@
  *       36    4 step           of a change that needs more than the order of its stores: 0, none does yet
  *       40   24 reserved0
  *       64   16 lease_cookie   of the connection that holds the lease; counts only while the card's lease_pid is not 0
- *       80  944 reserved1
+ *       80    4 area_backing   enum shmb_backing of the reader areas; 0: named
+ *       84  940 reserved1
  *     1024 5952 cells          SHMB_CELLS_MAX, counting only while the card's cell has a pid
  *     6976 1216 reserved2
  *
@@ -58,7 +59,8 @@ struct shmb_shm_record {
 	uint32_t step;
 	uint8_t reserved0[24];
 	uint8_t lease_cookie[SHMB_COOKIE_BYTES];
-	uint8_t reserved1[944];
+	uint32_t area_backing;
+	uint8_t reserved1[940];
 	struct shmb_shm_record_cell cells[SHMB_CELLS_MAX];
 	uint8_t reserved2[1216];
 };
@@ -67,6 +69,7 @@ SHMB_AT(shmb_shm_record, owner_uid, 24);
 SHMB_AT(shmb_shm_record, policy_class, 32);
 SHMB_AT(shmb_shm_record, step, 36);
 SHMB_AT(shmb_shm_record, lease_cookie, 64);
+SHMB_AT(shmb_shm_record, area_backing, 80);
 SHMB_AT(shmb_shm_record, cells, 1024);
 SHMB_AT(shmb_shm_record_cell, uid, 16);
 SHMB_AT(shmb_shm_record_cell, role, 20);

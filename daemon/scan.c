@@ -8,7 +8,10 @@
  *   card, and all that it names, sound    adopted; what a killed broker left half-changed is settled first
  *   card that says REMOVED, and a record  removed to the end, whatever else of it is missing or damaged
  *   no card, but a record                 begun or removed half-way by us: removed
+ *   sealed data that nobody kept          removed: nothing is left of it to go on with
  *   anything else                         left alone, with a line in the log that says what and why
+ *
+ * Sealed parts are asked for in the vault (vault.h). Reader areas that nobody kept cost no more than themselves: the segment stays readable.
  *
  * Nothing is ever removed that one of our own changes, killed somewhere, cannot have left behind. Every step can be killed and done again.
  */
@@ -16,6 +19,7 @@
 
 #include "cells.h"
 #include "cleanup.h"
+#include "event.h"
 #include "event_page.h"
 #include "lease.h"
 #include "log.h"
@@ -23,6 +27,8 @@
 #include "proto/step.h"
 #include "proto/validate.h"
 #include "repair.h"
+#include "sealed.h"
+#include "vault.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,6 +54,7 @@ struct scan_work {
 	const struct store_scan *scan;
 	struct scan_files parts;
 	struct scan_files pages;
+	unsigned left_alone; /* sets: what they say belongs to them may be in the vault */
 };
 
 static void files_deinit(struct scan_files *files)
@@ -204,6 +211,7 @@ struct set {
 	uint64_t generation;
 	struct shmb_shm_card card;
 	struct shmb_shm_record record;
+	bool data_lost; /* sealed, and not in the vault */
 };
 
 static int refuse(int error, const char **why, const char *text)
@@ -261,13 +269,16 @@ static int card_read(struct store *store, struct set *set, struct shmb_geometry 
 	if (r < 0)
 		return refuse(r, why, "its card cannot be read");
 	r = size_read(store, set, PART_DATA, 0, &data_size);
-	if (r < 0)
+	if (card->backing == SHMB_BACKING_SEALED) {
+		if (r != -ENOENT)
+			return refuse(-EBADMSG, why, "its card is that of a sealed segment, but its data part is a file");
+		data_size = card->data_bytes; /* of what the vault has, if it has it */
+	} else if (r < 0) {
 		return refuse(r, why, "its data part is missing or not ours");
+	}
 	r = shmb_card_check(card, card_size, data_size, geometry, why);
 	if (r < 0)
 		return r;
-	if (card->backing != SHMB_BACKING_NAMED)
-		return refuse(-EOPNOTSUPP, why, "its card is that of a sealed segment");
 	if (strcmp(card->name, set->name) != 0 || card->generation != set->generation)
 		return refuse(-EBADMSG, why, "its card is that of another segment");
 	*why = lease_check(card);
@@ -298,6 +309,36 @@ static int record_read(struct store *store, struct set *set, const char **why)
 		return refuse(-EPROTONOSUPPORT, why, "its record is of another version");
 	if (record->segment_id != set->card.segment_id || record->generation != set->generation)
 		return refuse(-EBADMSG, why, "its record is that of another segment");
+	if (record->area_backing > SHMB_BACKING_SEALED)
+		return refuse(-EBADMSG, why, "its record names a backing that there is not");
+	return 0;
+}
+
+/* Takes a sealed part out of the vault. -ENOENT where it is lost. */
+static int sealed_read(struct store *store, struct segment *segment, enum part part, uint32_t area)
+{
+	int fd = vault_take(store->vault, segment->segment_id, part, area, part == PART_DATA ? segment->geometry.data_bytes : SHMB_PAGE);
+
+	if (fd == -EBADMSG)
+		log_error("%s: what was kept of it is not what it should be, and is not used", segment->name);
+	return fd < 0 ? -ENOENT : sealed_put(store, segment, part, area, fd, false);
+}
+
+static int areas_read(struct store *store, const struct set *set, struct segment *segment, const char **why)
+{
+	for (uint32_t i = 0; i < segment->geometry.area_count; i++) {
+		uint64_t size = 0;
+		int r;
+
+		if (part_is_sealed(segment, PART_AREA)) {
+			r = sealed_read(store, segment, PART_AREA, i);
+			if (r < 0 && r != -ENOENT)
+				return refuse(r, why, "no memory");
+			segment->areas_lost |= r < 0;
+		} else if (size_read(store, set, PART_AREA, i, &size) < 0 || size != SHMB_PAGE) {
+			return refuse(-EBADMSG, why, "a reader area is missing, not ours or has another size");
+		}
+	}
 	return 0;
 }
 
@@ -329,12 +370,6 @@ static int set_read(struct store *store, struct set *set, struct segment *segmen
 
 	if (r == 0)
 		r = record_read(store, set, why);
-	for (uint32_t i = 0; r == 0 && i < segment->geometry.area_count; i++) {
-		uint64_t size = 0;
-
-		if (size_read(store, set, PART_AREA, i, &size) < 0 || size != SHMB_PAGE)
-			r = refuse(-EBADMSG, why, "a reader area is missing, not ours or has another size");
-	}
 	if (r < 0)
 		return r;
 	strcpy(segment->name, set->name);
@@ -346,8 +381,15 @@ static int set_read(struct store *store, struct set *set, struct segment *segmen
 	segment->owner_uid = set->record.owner_uid;
 	segment->owner_gid = set->record.owner_gid;
 	segment->bytes = parts_bytes(&segment->geometry, segment->schema_length);
+	segment->backing = (enum shmb_backing)set->card.backing;
+	segment->area_backing = (enum shmb_backing)set->record.area_backing;
 	LIST_INIT(&segment->attachments);
-	return 0;
+	r = areas_read(store, set, segment, why);
+	if (r < 0 || !part_is_sealed(segment, PART_DATA))
+		return r;
+	r = sealed_read(store, segment, PART_DATA, 0);
+	set->data_lost = r == -ENOENT;
+	return set->data_lost ? 0 : r;
 }
 
 /* ---- settling and handing over ---- */
@@ -441,6 +483,21 @@ static bool set_adopt(struct scan_work *work, const struct set *set, struct segm
 	int r;
 
 	SHMB_STEP("adopt.begin");
+	if (set->data_lost) {
+		event_tell(NULL, &(struct event){ .kind = EVENT_REAPED, .segment = segment->name, .reason = "memory lost" },
+			   "%s: removed: its memory was sealed, and no descriptor store kept it when the daemon before ended",
+			   segment->name);
+		segment->epoch = atomic_load_explicit(&set->card.lease_epoch, memory_order_relaxed);
+		r = segment_remove(work->store, segment);
+		if (r < 0)
+			log_error("%s: cannot be removed: %s", set->name, strerror(-r));
+		return false;
+	}
+	if (segment->areas_lost)
+		log_warning(
+			"%s: its reader areas were not kept when the daemon before ended: new readers sleep in slices, and nothing new is "
+			"pinned or consumed, until its writer is replaced",
+			segment->name);
 	if ((state & 0xff) == SHMB_STATE_REMOVED) {
 		log_notice("%s: its removal is completed", segment->name);
 		segment->epoch = atomic_load_explicit(&set->card.lease_epoch, memory_order_relaxed);
@@ -454,6 +511,7 @@ static bool set_adopt(struct scan_work *work, const struct set *set, struct segm
 		r = other_boot ? boot_settle(work->store, segment) : cells_settle(work->store, segment, &set->card);
 	if (r < 0) {
 		log_error("%s: left alone: what a daemon before left of it cannot be settled: %s", segment->name, strerror(-r));
+		work->left_alone++;
 		segment_free(segment);
 		return false;
 	}
@@ -494,6 +552,7 @@ static int set_judge(struct scan_work *work, const struct scan_file *files, size
 	}
 	if (*adopted) {
 		log_warning("%s: generation %" PRIu64 " left alone: a newer one is served", set.name, set.generation);
+		work->left_alone++;
 		return 0;
 	}
 	segment = calloc(1, sizeof(*segment));
@@ -502,6 +561,7 @@ static int set_judge(struct scan_work *work, const struct scan_file *files, size
 	r = set_is_removed(work->store, &set, segment) ? 0 : set_read(work->store, &set, segment, &why);
 	if (r < 0) {
 		log_warning("%s: generation %" PRIu64 " left alone: %s%s", set.name, set.generation, why, detail(r));
+		work->left_alone++;
 		segment_free(segment);
 		return 0;
 	}
@@ -561,5 +621,7 @@ int store_scan(struct store *store, const struct store_scan *scan)
 		page_judge(&work, work.pages.files[i].file);
 	files_deinit(&work.parts);
 	files_deinit(&work.pages);
+	/* What belongs to no card may belong to one that was left alone, for another version of this daemon. */
+	store->vault = vault_free(store->vault, store, r == 0 && work.left_alone == 0);
 	return r;
 }

@@ -20,6 +20,7 @@
 #include "proto/name.h"
 #include "proto/step.h"
 #include "repair.h"
+#include "sealed.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -45,6 +46,8 @@ static uint64_t realtime_ns(void)
 
 struct segment *segment_free(struct segment *segment)
 {
+	if (segment != NULL)
+		sealed_free(segment);
 	free(segment);
 	return NULL;
 }
@@ -67,6 +70,7 @@ static int record_fill(int fd, const struct segment *segment)
 	record->generation = segment->geometry.generation;
 	record->owner_uid = segment->owner_uid;
 	record->owner_gid = segment->owner_gid;
+	record->area_backing = segment->area_backing;
 	atomic_store_explicit(&record->magic, SHMB_RECORD_MAGIC, memory_order_release);
 	return 0;
 }
@@ -104,7 +108,7 @@ static int card_fill(int fd, const struct segment *segment, const struct store *
 	card->schema_offset = SHMB_PAGE;
 	card->schema_length = segment->schema_length;
 	card->kind = (uint8_t)geometry->kind;
-	card->backing = SHMB_BACKING_NAMED;
+	card->backing = (uint8_t)segment->backing;
 	card->key_type = geometry->key_type;
 	card->schema_hash = segment->schema_hash;
 	card->segment_id = segment->segment_id;
@@ -144,32 +148,62 @@ static int card_fill(int fd, const struct segment *segment, const struct store *
 	return 0;
 }
 
-/* Makes, fills and names one part. */
-static int part_make(struct store *store, const struct segment *segment, enum part part, uint32_t area, const char *schema)
+/* Makes a part without a name. The descriptor, or an error. */
+static int part_new(struct store *store, const struct segment *segment, enum part part)
 {
 	static const uint64_t fixed[] = { [PART_RECORD] = RECORD_BYTES, [PART_AREA] = SHMB_PAGE };
-	char file[STORE_FILE_MAX];
-	auto_close int fd = -1;
 	uint64_t bytes;
-	int r = 0;
 
 	if (part == PART_CARD)
 		bytes = SHMB_PAGE + part_pages(segment->schema_length);
 	else
 		bytes = part == PART_DATA ? segment->geometry.data_bytes : fixed[part];
-	fd = store_make(store, bytes);
-	if (fd < 0)
-		return fd;
+	return part_is_sealed(segment, part) ? sealed_make(store, bytes) : store_make(store, bytes);
+}
+
+/* Fills it and gives it its name, or puts it where sealed ones are kept. */
+static int part_finish(struct store *store, struct segment *segment, enum part part, uint32_t area, const char *schema, int *fd)
+{
+	char file[STORE_FILE_MAX];
+	int r = 0;
+
 	if (part == PART_RECORD)
-		r = record_fill(fd, segment);
+		r = record_fill(*fd, segment);
 	else if (part == PART_DATA)
-		r = data_fill(fd, segment);
+		r = data_fill(*fd, segment);
 	else if (part == PART_CARD)
-		r = card_fill(fd, segment, store, schema); /* an area is all zero: nobody waits, no cell counts */
+		r = card_fill(*fd, segment, store, schema); /* an area is all zero: nobody waits, no cell counts */
 	if (r < 0)
 		return r;
+	if (part_is_sealed(segment, part)) {
+		SHMB_STEP("create.sealed");
+		return sealed_put(store, segment, part, area, cleanup_steal(fd), true);
+	}
 	part_file(file, segment->name, segment->geometry.generation, part, area);
-	return store_link(store, fd, file);
+	return store_link(store, *fd, file);
+}
+
+static int part_make(struct store *store, struct segment *segment, enum part part, uint32_t area, const char *schema)
+{
+	auto_close int fd = part_new(store, segment, part);
+
+	return fd < 0 ? fd : part_finish(store, segment, part, area, schema, &fd);
+}
+
+/* What part_make() did. */
+static void part_unmake(struct store *store, struct segment *segment, enum part part, uint32_t area)
+{
+	char file[STORE_FILE_MAX];
+	int r;
+
+	if (part_is_sealed(segment, part)) {
+		sealed_drop(store, segment, part, area);
+		return;
+	}
+	part_file(file, segment->name, segment->geometry.generation, part, area);
+	r = store_unlink(store, file);
+	if (r < 0)
+		log_error("%s: cannot take it back: %s", file, strerror(-r));
 }
 
 /* The files in the order of their making. */
@@ -187,7 +221,7 @@ static enum part part_at(uint32_t index, uint32_t area_count, uint32_t *area)
 	return PART_CARD;
 }
 
-static int parts_make(struct store *store, const struct segment *segment, const char *schema)
+static int parts_make(struct store *store, struct segment *segment, const char *schema)
 {
 	uint32_t area_count = segment->geometry.area_count;
 	uint32_t made = 0;
@@ -214,13 +248,8 @@ static int parts_make(struct store *store, const struct segment *segment, const 
 	/* Only what was made here is taken back, the record last: a file that was there before (-EEXIST) is not ours. */
 	while (r < 0 && made > 0) {
 		enum part part = part_at(--made, area_count, &area);
-		char file[STORE_FILE_MAX];
-		int undone;
 
-		part_file(file, segment->name, segment->geometry.generation, part, area);
-		undone = store_unlink(store, file);
-		if (undone < 0)
-			log_error("%s: cannot take it back: %s", file, strerror(-undone));
+		part_unmake(store, segment, part, area);
 	}
 	return r;
 }
@@ -232,7 +261,9 @@ static const char *create_why(int error)
 		return "the shared memory's file system is full (df on the daemon's directory tells)";
 	case -EMFILE:
 	case -ENFILE:
-		return "the daemon is out of descriptors";
+		return "the daemon is out of descriptors, of which each sealed part needs one: raise LimitNOFILE=, or give the segments "
+		       "fewer "
+		       "areas or the named backing";
 	case -ENOMEM:
 		return "the host or the daemon's cgroup is out of memory";
 	case -EEXIST:
@@ -245,7 +276,7 @@ static const char *create_why(int error)
 
 int segment_create(struct store *store, const struct segment_spec *spec, struct segment **out, const char **why)
 {
-	auto_free struct segment *segment = calloc(1, sizeof(*segment));
+	auto_segment struct segment *segment = calloc(1, sizeof(*segment));
 	uint32_t area_count = store->area_count;
 	uint64_t id = 0;
 	int r;
@@ -277,6 +308,8 @@ int segment_create(struct store *store, const struct segment_spec *spec, struct 
 	segment->owner_uid = spec->owner_uid;
 	segment->owner_gid = spec->owner_gid;
 	segment->created_ns = realtime_ns();
+	segment->backing = spec->policy != NULL ? spec->policy->backing : SHMB_BACKING_NAMED;
+	segment->area_backing = store->seals_areas ? SHMB_BACKING_SEALED : segment->backing;
 	segment->state = SHMB_STATE_FREE;
 	segment->writer = SHMB_WRITER_NONE;
 	segment->bytes = parts_bytes(&segment->geometry, segment->schema_length);
@@ -368,7 +401,7 @@ static int card_mark_removed(void *arg)
 
 int segment_remove(struct store *store, struct segment *segment)
 {
-	auto_free struct segment *owned = segment;
+	auto_segment struct segment *owned = segment;
 	auto_foreign struct foreign map = { 0 };
 	struct remove_work work = { .segment = owned };
 	auto_close int data_fd = -1;
@@ -398,6 +431,7 @@ int segment_remove(struct store *store, struct segment *segment)
 	if (r < 0 && r != -ENOENT)
 		return r;
 	SHMB_STEP("remove.card");
+	sealed_drop_all(store, owned);
 	r = parts_unlink_rest(store, owned->name, owned->geometry.generation);
 	SHMB_STEP("remove.rest");
 	return first < 0 ? first : r;

@@ -8,7 +8,8 @@
  * This side of the daemon is passive: it knows files and memory, not connections, processes or time. Who holds what is told to it as
  * struct holder and written down so that a broker killed between any two instructions finds, after its restart, either the state before or
  * the state after (segment.c argues the order for each change). Nothing is kept open between calls, and mapped only of the few segments
- * used last (kept.h): an idle segment costs no descriptor.
+ * used last (kept.h): an idle segment costs no descriptor, except that sealed parts cost
+ * one each (sealed.h).
  *
  * Decisions rest on this struct, which was filled from our own request or, at adoption, from the card and record: never on the data part.
  */
@@ -31,6 +32,7 @@ struct holder {
 
 struct attachment; /* attachment.h */
 struct policy;	   /* policy.h */
+struct sealed;	   /* sealed.h */
 struct stale;	   /* stale.h */
 struct reap;	   /* reaper.c */
 
@@ -79,6 +81,11 @@ struct segment {
 	struct holder lease; /* pid 0: free */
 	uint32_t cells_used;
 
+	enum shmb_backing backing;	/* of the data */
+	enum shmb_backing area_backing; /* of the reader areas */
+	struct sealed *sealed;		/* their descriptors; NULL: nothing is sealed */
+	bool areas_lost;		/* reader areas went with a daemon that had no descriptor store: no new reader sleeps in one */
+
 	const struct policy *policy;	     /* of the broker's set; set when the registry takes it, and at a reload */
 	struct stale *stale;		     /* NULL: its writer is not looked at */
 	LIST_HEAD(, attachment) attachments; /* handles open on it; the supervision side's */
@@ -109,6 +116,12 @@ struct segment_spec {
 int segment_create(struct store *store, const struct segment_spec *spec, struct segment **out, const char **why);
 /* Frees the struct, not the files. Returns NULL. */
 struct segment *segment_free(struct segment *segment);
+
+static inline void segment_cleanup(struct segment **segment)
+{
+	segment_free(*segment);
+}
+#define auto_segment __attribute__((cleanup(segment_cleanup)))
 
 /*
  * Gives the free lease to `who` (state FREE -> HELD, epoch + 1, writer ALIVE). The counter must be below SHMB_NUMBER_MAX (-EOVERFLOW).

@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "kept.h"
 #include "log.h"
+#include "sealed.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -165,7 +166,7 @@ int store_open(struct store *store, const char *path, uint32_t area_count, char 
 	mode_t old_umask;
 	int r;
 
-	*store = (struct store){ .dir_fd = -1, .lock_fd = -1, .area_count = area_count, .uid = geteuid() };
+	*store = (struct store){ .dir_fd = -1, .lock_fd = -1, .area_count = area_count, .uid = geteuid(), .sealed_max = SEALED_MAX };
 	why[0] = '\0';
 	if (strlen(path) >= sizeof(store->path)) {
 		say(why, "the path of the directory for segments is longer than %zu bytes", sizeof(store->path) - 1);

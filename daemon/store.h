@@ -13,6 +13,8 @@
  *   NAME,G,data       NAME,G,area0 ...
  *   ,lock             held (OFD lock) by the daemon that serves this directory
  *   ,event,PID,START,RANDOM   event page of a connection
+ *
+ * Sealed parts (sealed.h) are memfds and have no file here.
  */
 
 #include <stdbool.h>
@@ -22,12 +24,19 @@
 #include "proto/layout.h"
 
 struct kept_list;
+struct store_keeper; /* sealed.h */
+struct vault;	     /* vault.h */
 
 struct store {
 	int dir_fd;
 	int lock_fd;
-	uint32_t area_count; /* reader areas given to a new segment: 4, or 0 where other uids can connect (areas must be sealed there) */
+	uint32_t area_count; /* reader areas given to a new segment */
 	uid_t uid;	     /* whose files these are: ours */
+	bool seals_areas;    /* as memfds: where other uids can connect, who could make a named file shorter */
+	uint32_t sealed_max; /* descriptors of sealed parts (sealed.h) that we may keep */
+	uint32_t sealed_count;
+	struct vault *vault;		   /* those of the daemon before, during the scan; NULL none */
+	const struct store_keeper *keeper; /* NULL: nobody keeps them for the daemon after this one */
 	uint8_t boot_id[SHMB_BOOT_ID_BYTES];
 	char path[256];
 	struct kept_list *kept; /* mappings (kept.h) */

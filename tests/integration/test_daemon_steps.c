@@ -492,6 +492,8 @@ static unsigned killed_at(const char *step)
 		options.step_at = "grant.pid";
 	else if (begins(step, "adopt.bits"))
 		options.step_at = "cell.pid";
+	if (begins(step, "create.sealed"))
+		options.runtime_mode = 0755; /* others may connect, so areas are sealed */
 	broker_start(&scene.b, &options);
 	if (begins(step, "adopt.writer") || begins(step, "adopt.state"))
 		adopt_half_granted(&scene, step);

@@ -134,8 +134,8 @@ START_TEST(roles_and_kinds)
 }
 END_TEST
 
-/* Where other users may connect there are no areas: no consumer, but everything else. */
-START_TEST(without_areas)
+/* Where other users may connect, areas are sealed, and all is served as in a private directory. */
+START_TEST(sealed_areas)
 {
 	struct broker_options options = { .runtime_mode = 0755 };
 	struct raw raw = { 0 };
@@ -144,15 +144,21 @@ START_TEST(without_areas)
 	broker_start(&b, &options);
 	ASSERT_OK(raw_start(&raw, b.socket));
 	ASSERT_OK(open_kind(&raw, SHMB_KIND_QUEUE, "queue", 1));
+	ck_assert_uint_eq(answer.fd_count, 2 + 4);
 	raw_answer_deinit(&answer);
-	ck_assert_int_eq(consume(&raw), -EUSERS);
-	ck_assert_ptr_nonnull(strstr(answer.answer.text, "areas"));
+	WAIT_UNTIL(broker_sealed(&b) == 4); /* not at once: those of the answer are closed after it has left */
+	ASSERT_OK(open_role(&raw, SHMB_ROLE_CONSUMER, SHMB_KIND_QUEUE, "queue", 2));
+	ck_assert_uint_eq(answer.open.cell, SHMB_QUEUE_CELL);
+	ck_assert_uint_eq(answer.fd_count, 3);
+	raw_answer_deinit(&answer);
 	ck_assert_int_eq(share(&raw), -EEXIST); /* handle 1 is the queue's */
 	ASSERT_OK(open_kind(&raw, SHMB_KIND_BLOCK, "block", 5));
 	ck_assert_uint_eq(answer.open.cell, 0);
-	ck_assert_uint_eq(answer.open.area, UINT32_MAX);
-	ck_assert_uint_eq(answer.fd_count, 2);
+	ck_assert_uint_eq(answer.open.area, 0);
+	ck_assert_uint_eq(answer.fd_count, 3);
 	raw_answer_deinit(&answer);
+	WAIT_UNTIL(broker_sealed(&b) == 8); /* not at once: those of the answer are closed after it has left */
+	ASSERT_OK(close_handle(&raw, 2));
 	ASSERT_OK(close_handle(&raw, 1));
 	raw_end(&raw);
 	broker_finish(&b);
@@ -397,7 +403,7 @@ int main(void)
 	suite_add(suite, roles_and_kinds, 20);
 	suite_add(suite, lost_connection_keeps_its_cell, 20);
 	suite_add(suite, lost_connection_and_its_lease, 20);
-	suite_add(suite, without_areas, 20);
+	suite_add(suite, sealed_areas, 20);
 	suite_add(suite, many_sharers, 20);
 	suite_add(suite, resumed_after_a_restart, 20);
 	suite_add(suite, what_keeps_them, 20);

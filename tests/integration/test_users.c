@@ -85,7 +85,13 @@ static int child_cannot_write(struct broker *b)
 	for (unsigned i = 0; i < 2; i++)
 		if (try_to_write(answer.fds[i]) != 0)
 			return 1;
-	CHILD_CHECK(answer.open.area == UINT32_MAX && answer.fd_count == 2);
+	/* Its area it may write, but nobody makes it shorter. */
+	CHILD_CHECK(answer.open.area == 0 && answer.fd_count == 3);
+	CHILD_CHECK((fcntl(answer.fds[2], F_GETFL) & O_ACCMODE) == O_RDWR);
+	CHILD_CHECK(ftruncate(answer.fds[2], 0) == -1 && errno == EPERM);
+	CHILD_CHECK(ftruncate(answer.fds[2], 2 * SHMB_PAGE) == -1 && errno == EPERM);
+	CHILD_CHECK(fcntl(answer.fds[2], F_ADD_SEALS, F_SEAL_WRITE) == -1 && errno == EPERM);
+	CHILD_CHECK(fchmod(answer.fds[2], 0666) == -1 && errno == EPERM);
 	raw_answer_deinit(&answer);
 	raw_close(&raw);
 	return 0;
@@ -152,7 +158,6 @@ static int child_reads(struct broker *b)
 	CHILD_CHECK(shmb_ring_reader_open(&reader, client, "shared", NULL, SHMB_NO_WAIT) == 0);
 	CHILD_CHECK(shmb_ring_latest(reader, payload, &sample) == 0);
 	CHILD_CHECK(sample.number == 1 && pattern_check(payload, 64, 1, &salt) && salt == 7);
-	/* without an area its waits are sliced, but they wait */
 	CHILD_CHECK(shmb_ring_wait(reader, shmb_now_ns() + 30000000) == -ETIMEDOUT);
 	shmb_ring_reader_close(reader);
 	shmb_disconnect(client);

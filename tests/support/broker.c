@@ -202,15 +202,24 @@ void broker_drop(struct broker *broker)
 	running--;
 }
 
+int broker_sealed(const struct broker *broker)
+{
+	return fds_count_of(broker->daemon.pid, "/memfd:shmbroker");
+}
+
+static int fds_without_sealed(const struct broker *broker)
+{
+	return fds_count(broker->daemon.pid) - broker_sealed(broker);
+}
+
 void broker_settle(struct broker *broker)
 {
 	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
 
-	while (fds_count(broker->daemon.pid) != broker->fds) {
+	while (fds_without_sealed(broker) != broker->fds) {
 		if (!suite_pause(deadline)) {
 			fds_print(broker->daemon.pid, "the daemon");
-			ck_abort_msg("the daemon has %d descriptors, %d before its first client", fds_count(broker->daemon.pid),
-				     broker->fds);
+			ck_abort_msg("the daemon has %d descriptors, %d before its first client", fds_without_sealed(broker), broker->fds);
 		}
 	}
 }
@@ -266,6 +275,8 @@ void broker_finish(struct broker *broker)
 		}
 	}
 	broker_settle(broker);
+	while (broker_sealed(broker) != 0)
+		ck_assert_msg(suite_pause(deadline), "the daemon keeps %d sealed parts of no segment", broker_sealed(broker));
 	mapped = maps_contain(broker->daemon.pid, broker->shm);
 	ck_assert_msg(!mapped, "the daemon still maps something in %s", broker->shm);
 	broker_stop(broker);

@@ -54,8 +54,10 @@ void broker_stop(struct broker *broker);
  * directory holds what it held before and that the daemon has nothing mapped, stops it and removes its directories.
  */
 void broker_finish(struct broker *broker);
-/* Waits until the daemon has as many descriptors as before its first client: every client's end was noticed. */
+/* Waits until the daemon has as many descriptors as before its first client, but for sealed parts: every client's end was noticed. */
 void broker_settle(struct broker *broker);
+/* Descriptors of sealed parts that the daemon keeps. */
+int broker_sealed(const struct broker *broker);
 /* Stops without a check, for tests whose daemon is not there any more; removes the directories. */
 void broker_drop(struct broker *broker);
 /* Brokers started and not finished. */

@@ -76,7 +76,8 @@ bool suite_pause(uint64_t deadline)
 
 /* ---- what a process has open ---- */
 
-static int for_each_fd(pid_t pid, bool print)
+/* Those whose target begins with `only`. */
+static int for_each_fd(pid_t pid, bool print, const char *only)
 {
 	char path[64];
 	struct dirent *entry;
@@ -88,19 +89,20 @@ static int for_each_fd(pid_t pid, bool print)
 	if (dir == NULL)
 		return -1;
 	while ((entry = readdir(dir)) != NULL) {
-		char target[512] = "";
+		char target[512];
+		ssize_t length;
 
 		if (entry->d_name[0] == '.')
 			continue;
 		if (pid == getpid() && atoi(entry->d_name) == dirfd(dir))
 			continue;
+		length = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+		target[length > 0 ? length : 0] = '\0';
+		if (strncmp(target, only, strlen(only)) != 0)
+			continue;
 		count++;
-		if (print) {
-			ssize_t length = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
-
-			target[length > 0 ? length : 0] = '\0';
+		if (print)
 			fprintf(stderr, "  %s -> %s\n", entry->d_name, target);
-		}
 	}
 	closedir(dir);
 	return count;
@@ -108,13 +110,18 @@ static int for_each_fd(pid_t pid, bool print)
 
 int fds_count(pid_t pid)
 {
-	return for_each_fd(pid, false);
+	return for_each_fd(pid, false, "");
+}
+
+int fds_count_of(pid_t pid, const char *target)
+{
+	return for_each_fd(pid, false, target);
 }
 
 void fds_print(pid_t pid, const char *who)
 {
 	fprintf(stderr, "descriptors of %s (%d):\n", who, (int)pid);
-	for_each_fd(pid, true);
+	for_each_fd(pid, true, "");
 }
 
 bool maps_contain(pid_t pid, const char *text)

@@ -59,6 +59,8 @@ bool suite_pause(uint64_t deadline);
 
 /* Open descriptors of a process; -1 when it cannot be told. */
 int fds_count(pid_t pid);
+/* Those whose target (as /proc says) begins with this. */
+int fds_count_of(pid_t pid, const char *target);
 void fds_print(pid_t pid, const char *who);
 /* Does a mapping of the process have this text in its path? */
 bool maps_contain(pid_t pid, const char *text);
