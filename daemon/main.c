@@ -25,7 +25,7 @@ static int check_config(void)
 	}
 	for (size_t i = 0; i < config->policies->file_count; i++)
 		printf("%s\n", config->policies->files[i]);
-	printf("good: %zu file%s, %zu section%s\n", config->policies->file_count, config->policies->file_count == 1 ? "" : "s",
+	printf("good: %zu file%s, %zu pattern%s\n", config->policies->file_count, config->policies->file_count == 1 ? "" : "s",
 	       config->policies->count, config->policies->count == 1 ? "" : "s");
 	config_free(config);
 	return EXIT_SUCCESS;

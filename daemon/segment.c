@@ -91,6 +91,13 @@ static int data_fill(int fd, const struct segment *segment)
 	return 0;
 }
 
+static uint32_t wishes_of(const struct policy *policy)
+{
+	if (policy == NULL)
+		return 0;
+	return (policy->prefault ? (uint32_t)SHMB_WISH_PREFAULT : 0) | (policy->lock ? (uint32_t)SHMB_WISH_LOCK : 0);
+}
+
 static int card_fill(int fd, const struct segment *segment, const struct store *store, const char *schema)
 {
 	const struct shmb_geometry *geometry = &segment->geometry;
@@ -133,6 +140,7 @@ static int card_fill(int fd, const struct segment *segment, const struct store *
 	card->key_field = geometry->key_field;
 	card->area_count = geometry->area_count;
 	card->payload_align = geometry->payload_align;
+	card->wishes = wishes_of(segment->policy);
 	strcpy(card->name, segment->name);
 	strcpy(card->type, segment->type);
 	memcpy(card->boot_id, store->boot_id, SHMB_BOOT_ID_BYTES);
@@ -307,6 +315,7 @@ int segment_create(struct store *store, const struct segment_spec *spec, struct 
 	segment->schema_length = spec->schema_length;
 	segment->owner_uid = spec->owner_uid;
 	segment->owner_gid = spec->owner_gid;
+	segment->policy = spec->policy;
 	segment->created_ns = realtime_ns();
 	segment->backing = spec->policy != NULL ? spec->policy->backing : SHMB_BACKING_NAMED;
 	segment->area_backing = store->seals_areas ? SHMB_BACKING_SEALED : segment->backing;

@@ -132,6 +132,7 @@ static int card_map(struct mappings *out, const struct expected *expected, const
 	 * Model:   none: the descriptor comes over a socket after the magic was stored; the order is there for who scans files. */
 	atomic_load_explicit(&out->card->magic, memory_order_acquire);
 	shmb_copy(&card, memory, sizeof(card));
+	out->wishes = card.wishes;
 	r = shmb_card_check(&card, out->card_bytes, data_bytes, &out->geometry, &why);
 	if (r < 0)
 		return text_fail(r == -ENODATA ? -EBADMSG : r, "segment %s as shmbrokerd sent it cannot be used: %s", expected->name, why);
@@ -209,11 +210,29 @@ static int part_settle(const void *part, uint64_t bytes, bool writable, const st
 	return 0;
 }
 
+/* What the operator asks for goes as far as it goes: an open does not fail of it. */
+static void part_wish(const void *part, uint64_t bytes, bool writable, uint32_t wishes)
+{
+	void *memory = (void *)(uintptr_t)part;
+
+	if ((wishes & SHMB_WISH_PREFAULT) != 0 && madvise(memory, bytes, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) < 0 &&
+	    errno == EINVAL)
+		touch(memory, bytes, writable);
+	if ((wishes & SHMB_WISH_LOCK) != 0)
+		(void)mlock(memory, bytes);
+}
+
 int segment_settle(const struct mappings *mappings, const struct expected *expected, uint32_t flags)
 {
 	bool writable = expected->role == SHMB_ROLE_WRITER || expected->role == SHMB_ROLE_SHARER;
-	int r;
+	int r = 0;
 
+	if (expected->role != SHMB_ROLE_OBSERVER && mappings->wishes != 0) {
+		part_wish(mappings->data, mappings->geometry.data_bytes, writable, mappings->wishes);
+		part_wish(mappings->card, SHMB_PAGE, false, mappings->wishes);
+		for (uint32_t i = 0; i < mappings->area_count; i++)
+			part_wish(mappings->areas[i], SHMB_PAGE, true, mappings->wishes);
+	}
 	if (flags == 0)
 		return 0;
 	r = part_settle(mappings->data, mappings->geometry.data_bytes, writable, expected, flags);

@@ -126,10 +126,16 @@ int shmb_status(struct shmb *broker, int (*visit)(const struct shmb_broker_statu
 	struct shmb_msg_status request = { .head.opcode = SHMB_OP_STATUS };
 	struct shmb_msg_status_answer status;
 	struct shmb_broker_status public;
-	int r = query_ask(broker, &request.head, &status, NULL);
+	char *tail = NULL;
+	char *line;
+	int r = query_ask(broker, &request.head, &status, &tail);
 
 	if (r < 0)
 		return r;
+	/* The first line is the refusal; a broker without configuration says nothing at all. */
+	line = strchr(tail, '\n');
+	if (line != NULL)
+		*line++ = '\0';
 	public = (struct shmb_broker_status){
 		.version = status.version,
 		.shm_dir = status.shm_dir,
@@ -145,8 +151,12 @@ int shmb_status(struct shmb *broker, int (*visit)(const struct shmb_broker_statu
 		.repairs = status.repairs,
 		.reaps = status.reaps,
 		.adopted = status.adopted,
+		.config_error = tail,
+		.config_files = line != NULL ? line : "",
 	};
-	return visit(&public, user);
+	r = visit(&public, user);
+	free(tail);
+	return r;
 }
 
 int shmb_remove(struct shmb *broker, const char *name)

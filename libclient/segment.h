@@ -20,6 +20,7 @@ struct mappings {
 	struct shmb_shm_area *areas[SHMB_AREAS_MAX];
 	uint32_t area_count;
 	uint64_t card_bytes;
+	uint32_t wishes; /* enum shmb_wishes */
 	struct shmb_geometry geometry;
 };
 

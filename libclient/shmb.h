@@ -312,6 +312,8 @@ struct shmb_broker_status {
 	uint64_t repairs;
 	uint64_t reaps;
 	uint64_t adopted;
+	const char *config_files; /* a path a line, in the order of reading; "" none */
+	const char *config_error; /* why the configuration was refused at the last attempt to load it; "" it was not */
 };
 
 /* Calls `visit` for each segment, in the order of their making, until it returns other than 0, and returns that. Pointers are valid during the
@@ -342,6 +344,7 @@ SHMB_PUBLIC int shmb_value_observe(struct shmb_value_reader **out, struct shmb *
 #include "shmb_frame.h"
 #include "shmb_image.h"
 #include "shmb_loader.h"
+#include "shmb_operator.h"
 #include "shmb_queue.h"
 #include "shmb_realtime.h"
 #include "shmb_wait.h"

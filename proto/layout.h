@@ -95,6 +95,12 @@ enum shmb_key_type {
 	SHMB_KEY_SEQUENCE = 3,	   /* a count: frame numbers, encoder ticks */
 };
 
+/* card.wishes: how the operator wants a segment mapped, by every client that can; unknown bits are ignored. */
+enum shmb_wishes {
+	SHMB_WISH_PREFAULT = 1u << 0, /* every page present before the open ends */
+	SHMB_WISH_LOCK = 1u << 1,     /* locked in memory, as far as the process's limit goes */
+};
+
 /* card.key_field of a segment whose key is the stamp, and of a frame whose writer states a key with each commit. */
 #define SHMB_KEY_IS_STAMP UINT32_MAX
 #define SHMB_KEY_IS_GIVEN (UINT32_MAX - 1)
@@ -197,7 +203,8 @@ _Static_assert(offsetof(struct shmb_shm_cell_owner, incarnation) == 12, "cell ow
  *      136    4 key_field        offset of the key in the payload, or SHMB_KEY_IS_STAMP (also: none), SHMB_KEY_IS_GIVEN
  *      140    4 area_count       reader areas made with this generation
  *      144    4 payload_align
- *      148   44 reserved1        0
+ *      148    4 wishes           the operator's, to those who map it: enum shmb_wishes
+ *      152   40 reserved1        0
  *      192  208 name             NUL-terminated, NUL-filled
  *      400   48 type             name of the payload's type, NUL-terminated, NUL-filled
  *      448    8 lease_epoch      grows each time the lease is granted
@@ -253,7 +260,8 @@ struct shmb_shm_card {
 	uint32_t key_field;
 	uint32_t area_count;
 	uint32_t payload_align;
-	uint8_t reserved1[44];
+	uint32_t wishes;
+	uint8_t reserved1[40];
 
 	char name[SHMB_NAME_MAX + 8];
 	char type[SHMB_TYPE_NAME_MAX + 1];
@@ -312,6 +320,7 @@ SHMB_AT(shmb_shm_card, history, 132);
 SHMB_AT(shmb_shm_card, key_field, 136);
 SHMB_AT(shmb_shm_card, area_count, 140);
 SHMB_AT(shmb_shm_card, payload_align, 144);
+SHMB_AT(shmb_shm_card, wishes, 148);
 SHMB_AT(shmb_shm_card, name, 192);
 SHMB_AT(shmb_shm_card, type, 400);
 SHMB_AT(shmb_shm_card, lease_epoch, 448);

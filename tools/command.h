@@ -37,6 +37,8 @@ struct command_options {
 	bool hold;
 	const char *field; /* delay: of the payload, instead of the stamp */
 	const char *sort;  /* top */
+	bool dry_run;	   /* gc */
+	const char *user;  /* policy: explained */
 	int error;	   /* doctor: why there is no connection; the others are not run then */
 	int name_count;
 	char **names;
@@ -55,6 +57,9 @@ int command_plot(struct shmb *broker, const struct command_options *options);
 int command_top(struct shmb *broker, const struct command_options *options);
 int command_doctor(struct shmb *broker, const struct command_options *options);
 int command_status(struct shmb *broker, const struct command_options *options);
+int command_reload(struct shmb *broker, const struct command_options *options);
+int command_policy(struct shmb *broker, const struct command_options *options);
+int command_gc(struct shmb *broker, const struct command_options *options);
 int command_remove(struct shmb *broker, const struct command_options *options);
 
 /* Says on stderr what failed and why (`error` a negative errno of the library, with shmb_text() still that of the failed call; `subject` a

@@ -25,6 +25,8 @@ enum option_bits {
 	OPTION_FIELD = 1u << 6,
 	OPTION_SORT = 1u << 7,
 	VERB_ALONE = 1u << 31, /* no option: runs without a daemon too */
+	OPTION_DRY_RUN = 1u << 12,
+	OPTION_USER = 1u << 13,
 };
 
 struct verb {
@@ -188,7 +190,8 @@ static const struct verb verbs[] = {
 	  "Prints what the daemon says of itself.\n"
 	  "\n"
 	  "  --json       one object: version, pid, started_ns (CLOCK_REALTIME), segments, clients, bytes, protocol_version,\n"
-	  "               layout_version, shm_dir, linger_ns (null: infinite), deaths, repairs, reaps, adopted (since its start)\n"
+	  "               layout_version, shm_dir, linger_ns (null: infinite), deaths, repairs, reaps, adopted (since its start),\n"
+	  "               config_files [path, ...], config_error (why the last change was refused; null: it was not)\n"
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl status\n"
@@ -211,6 +214,41 @@ static const struct verb verbs[] = {
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl remove host/cpu host/memory\n" },
+	{ "reload", 0, 0, OPTION_LEGEND, command_reload, "reload", "has the daemon read its configuration again",
+	  "Has the daemon read its configuration again. Where a file has a mistake, it is named with its line, and everything stays as it "
+	  "was.\n"
+	  "Prints what does not reach segments that are there already. For root and the daemon's own user.\n"
+	  "\n"
+	  "  --json       one object: files, patterns, segments (looked at), not_applied, notes (a line for each of these)\n"
+	  "  --no-legend  only the notes\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbrokerd --check-config && shmbctl reload\n" },
+	{ "policy", 1, 1, OPTION_LEGEND | OPTION_USER, command_policy, "policy NAME", "which rule applies to a name, and why",
+	  "Prints the sections of the configuration that match a name, the most specific first, each setting with the place it comes "
+	  "from,\n"
+	  "and whether you may read and write it. The segment need not be there.\n"
+	  "\n"
+	  "  --explain-user USER  a user's name or number instead of you; for root and the daemon's own user\n"
+	  "  --json               one object: name, exists, uid, may_read, read_why, may_write, write_why, patterns [{pattern, source}],\n"
+	  "                       settings {NAME: {value, source}}\n"
+	  "  --no-legend          without the table's head\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl policy camera/front\n"
+	  "  shmbctl policy camera/front --explain-user planner --json | jq .may_write\n" },
+	{ "gc", 0, 0, OPTION_LEGEND | OPTION_DRY_RUN, command_gc, "gc", "removes now what policy lets go",
+	  "Removes the segments that nobody needs and the policy lets go, without waiting for the rest of their linger time; and, with\n"
+	  "`foreign = reap`, files of safe-shm programs that have ended. Removing is for root and the daemon's own user.\n"
+	  "\n"
+	  "  --dry-run    only tells what would go and why, and lists foreign files\n"
+	  "  --json       one object a line: name, foreign, outcome (would go, removed, stays, failed), reason, bytes, due_ns (until it\n"
+	  "               goes by itself; null: never), uid, pid (foreign: of its writer)\n"
+	  "  --no-legend  without the sum\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl gc --dry-run\n"
+	  "  shmbctl gc --json | jq -r .name\n" },
 };
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
@@ -307,12 +345,26 @@ static int main_finish(int status)
 }
 
 static const struct option long_options[] = {
-	{ "socket", required_argument, NULL, 's' },   { "json", no_argument, NULL, 'j' },	  { "no-legend", no_argument, NULL, 'l' },
-	{ "count", required_argument, NULL, 'c' },    { "rate", required_argument, NULL, 'r' },	  { "full", no_argument, NULL, 'f' },
-	{ "interval", required_argument, NULL, 'i' }, { "field", required_argument, NULL, 'F' },  { "sort", required_argument, NULL, 'o' },
-	{ "kind", required_argument, NULL, 'k' },     { "schema", required_argument, NULL, 'S' }, { "type", required_argument, NULL, 't' },
-	{ "capacity", required_argument, NULL, 'C' }, { "stamped", no_argument, NULL, 'm' },	  { "hold", no_argument, NULL, 'H' },
-	{ "help", no_argument, NULL, 'h' },	      { "version", no_argument, NULL, 'V' },	  { NULL, 0, NULL, 0 },
+	{ "socket", required_argument, NULL, 's' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "no-legend", no_argument, NULL, 'l' },
+	{ "count", required_argument, NULL, 'c' },
+	{ "rate", required_argument, NULL, 'r' },
+	{ "full", no_argument, NULL, 'f' },
+	{ "interval", required_argument, NULL, 'i' },
+	{ "field", required_argument, NULL, 'F' },
+	{ "sort", required_argument, NULL, 'o' },
+	{ "kind", required_argument, NULL, 'k' },
+	{ "schema", required_argument, NULL, 'S' },
+	{ "type", required_argument, NULL, 't' },
+	{ "capacity", required_argument, NULL, 'C' },
+	{ "stamped", no_argument, NULL, 'm' },
+	{ "hold", no_argument, NULL, 'H' },
+	{ "dry-run", no_argument, NULL, 'd' },
+	{ "explain-user", required_argument, NULL, 'u' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
 };
 
 int main(int argc, char **argv)
@@ -390,6 +442,14 @@ int main(int argc, char **argv)
 		case 'H':
 			options.hold = true;
 			used |= OPTION_PUB;
+			break;
+		case 'd':
+			options.dry_run = true;
+			used |= OPTION_DRY_RUN;
+			break;
+		case 'u':
+			options.user = optarg;
+			used |= OPTION_USER;
 			break;
 		case 'h':
 			help = true;
