@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who somebody is, and what time it is (lines 43 to 47 of the catalogue): a process id used again, process ids of other namespaces, a wall clock
+ * that jumps, a monotonic clock that is another's or jumps, holders of another boot.
+ *
+ * Namespaces need root. Clocks are changed for the programs under test only, with libfaketime, and in time namespaces.
+ */
+#include "../support/client.h"
+#include "look.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NEEDS_ROOT(what)                                                                                                                   \
+	do {                                                                                                                               \
+		if (geteuid() != 0)                                                                                                        \
+			TEST_SKIP("%s needs root", what);                                                                                  \
+	} while (0)
+
+/* ---- 43: the same number, another process ---- */
+
+/* Runs it as process 1 of a process namespace of its own, with its own /proc. */
+static void in_pid_namespace(void (*body)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		ck_assert_msg(unshare(CLONE_NEWPID | CLONE_NEWNS) == 0, "unshare: %s", strerror(errno));
+		pid = fork();
+		if (pid == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			ck_assert_int_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+			ck_assert_int_eq(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), 0);
+			body();
+			_exit(0);
+		}
+		_exit(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the namespace's first process ended with %#x", (unsigned)status);
+}
+
+/* The next process gets this id. */
+static void next_pid(pid_t pid)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", (int)pid - 1);
+	file_write("/proc/sys/kernel/ns_last_pid", text, strlen(text));
+}
+
+/* Another process with the same id as the one just dead. */
+static void reborn(struct program *worker, struct broker *b, pid_t pid)
+{
+	sleep_ms(30); /* start times are counted in ticks of 10 ms */
+	next_pid(pid);
+	worker_start(worker, b, "reborn", false);
+	ck_assert_int_eq(worker->pid, pid);
+	worker_must(worker, "ping");
+}
+
+static void pids_used_again(void)
+{
+	struct program writer;
+	struct program holder;
+	struct program again;
+	struct program other;
+	struct answer answer;
+	struct broker b;
+	pid_t pid;
+
+	broker_start(&b, NULL);
+	for (unsigned turn = 0; turn < 4; turn++) {
+		/* With and without a daemon there to see the death; in the second case it is as if nobody had died. */
+		bool unseen = turn % 2 == 0;
+
+		worker_start(&writer, &b, "writer", true);
+		worker_must(&writer, "writer name=ring bytes=4096 salt=%u", turn);
+		worker_must(&writer, "write n=3");
+		worker_must(&writer, "step at=slot.claimed do=stop");
+		program_send(&writer, "write n=1");
+		program_wait_stopped(&writer);
+		if (unseen) {
+			broker_kill(&b);
+		} else {
+			program_signal(&b.daemon, SIGSTOP);
+			program_wait_stopped(&b.daemon);
+		}
+		pid = writer.pid;
+		program_kill(&writer);
+		reborn(&again, &b, pid);
+		if (unseen) {
+			broker_restart(&b);
+			worker_start(&other, &b, "other", false);
+			answer = worker_must(&other, "writer name=ring bytes=4096 salt=9");
+			worker_must(&other, "close-writer");
+			worker_quit(&other);
+		} else {
+			program_send(&again, "writer name=ring bytes=4096 salt=9");
+			program_signal(&b.daemon, SIGCONT);
+			answer = worker_answer(&again);
+			ASSERT_RESULT(answer, 0);
+			worker_must(&again, "close-writer");
+		}
+		ck_assert_uint_eq(answer.v[0], 3 * (turn + 1));
+		ck_assert_uint_eq(look_half_written(&b, "ring"), 0);
+		worker_quit(&again);
+	}
+
+	/* Pins and a lock of the dead are not those of who has its number now. */
+	worker_start(&writer, &b, "writer", false);
+	worker_must(&writer, "frame-writer name=frame bytes=64 history=1 pins=1");
+	worker_must(&writer, "frame-write n=1");
+	worker_start(&holder, &b, "holder", false);
+	worker_must(&holder, "frame-reader name=frame");
+	worker_must(&holder, "frame-pin");
+	worker_must(&holder, "block name=block");
+	worker_must(&holder, "lock deadline=forever");
+	broker_kill(&b);
+	pid = holder.pid;
+	program_kill(&holder);
+	reborn(&again, &b, pid);
+	broker_restart(&b);
+	WAIT_UNTIL(look_cells(&b, "frame") == 0);
+	ck_assert_uint_eq(look_pins(&b, "frame", false), 0);
+	worker_must(&again, "block name=block");
+	ASSERT_RESULT(worker_ask(&again, "lock deadline=1000"), SHMB_BLOCK_OWNER_DIED);
+	worker_must(&again, "recovered");
+	worker_must(&again, "unlock");
+	worker_quit(&again);
+	worker_ask(&writer, "remove name=none");
+	worker_quit(&writer);
+	broker_finish(&b);
+}
+
+START_TEST(fault_43_pid_reuse)
+{
+	NEEDS_ROOT("a process namespace");
+	in_pid_namespace(pids_used_again);
+}
+END_TEST
+
+/* ---- 44: other namespaces ---- */
+
+/* A worker that is process 1 of a namespace of its own; *outside is its id here. */
+static void worker_start_inside(struct program *worker, struct broker *b, pid_t *outside)
+{
+	const char *environment[] = { b->environment, NULL };
+	struct program_options options = { .name = "inside", .environment = environment, .without_wrapper = true };
+	char path[64];
+	char *children;
+
+	program_start(worker, &options, ARGV("unshare", "--pid", "--fork", "--kill-child=SIGKILL", path_worker()));
+	worker_must(worker, "ping");
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)worker->pid, (int)worker->pid);
+	children = file_read(path, NULL);
+	ck_assert_ptr_nonnull(children);
+	*outside = atoi(children);
+	free(children);
+	ck_assert_int_gt(*outside, 1);
+}
+
+static void lease_of(struct broker *b, const char *name, pid_t expected)
+{
+	struct shmb_shm_card card;
+
+	look_card(b, name, &card);
+	ck_assert_int_eq(atomic_load(&card.lease_pid), expected);
+}
+
+static void namespaces(void)
+{
+	struct program first;
+	struct program second;
+	struct program reader;
+	struct answer answer;
+	struct shmb *client;
+	pid_t first_pid;
+	pid_t second_pid;
+	struct broker b;
+	char text[32];
+
+	/* Two clients, each of which is number 1 to itself. */
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	worker_start_inside(&first, &b, &first_pid);
+	worker_start_inside(&second, &b, &second_pid);
+	worker_start(&reader, &b, "reader", false);
+	worker_must(&first, "writer name=far bytes=64 salt=1");
+	worker_must(&first, "write n=2");
+	lease_of(&b, "far", first_pid);
+	answer = worker_ask(&second, "writer name=far bytes=64 salt=2");
+	ASSERT_RESULT(answer, -EBUSY);
+	snprintf(text, sizeof(text), "process %d ", (int)first_pid);
+	ck_assert_msg(strstr(answer.text, text) != NULL, "'%s' lacks '%s'", answer.text, text);
+	worker_must(&second, "reader name=far bytes=64");
+	worker_must(&reader, "reader name=far bytes=64");
+	ck_assert_uint_eq(worker_must(&second, "latest").v[0], 1);
+	ck_assert_uint_eq(worker_must(&reader, "latest").v[0], 1);
+	/* A restart finds them where they are. */
+	broker_kill(&b);
+	broker_restart(&b);
+	ASSERT_RESULT(worker_ask(&second, "writer name=far bytes=64 salt=2"), -EBUSY);
+	worker_must(&first, "write n=1");
+	lease_of(&b, "far", first_pid);
+	kill(first_pid, SIGKILL);
+	wait_writer(client, "far", SHMB_WRITER_IS_DEAD);
+	ASSERT_RESULT(worker_ask(&reader, "wait deadline=15000"), 0); /* number 2 */
+	worker_must(&reader, "latest");
+	ASSERT_RESULT(worker_ask(&reader, "wait deadline=15000"), -EOWNERDEAD);
+	ck_assert_uint_eq(worker_must(&second, "writer name=far bytes=64 salt=2").v[0], 3);
+	lease_of(&b, "far", second_pid);
+	program_wait(&first);
+	worker_quit(&second);
+	worker_quit(&reader);
+	shmb_disconnect(client);
+	broker_finish(&b);
+
+	/* A daemon that cannot see its client says so; nothing is granted that could not be taken back. */
+	setenv("SHMB_TEST_WRAPPER", "unshare --pid --fork --mount-proc --kill-child=SIGKILL", 1);
+	broker_start(&b, NULL);
+	unsetenv("SHMB_TEST_WRAPPER");
+	worker_start(&first, &b, "first", false);
+	answer = worker_ask(&first, "writer name=far bytes=64 salt=1");
+	ck_assert_msg(answer.result == -EOPNOTSUPP && strstr(answer.text, "namespace") != NULL, "%d %s", answer.result, answer.text);
+	answer = worker_ask(&first, "reader name=far bytes=64");
+	ck_assert_int_lt(answer.result, 0);
+	worker_quit(&first);
+	broker_kill(&b); /* unshare; the daemon ends with it, and comes to this process */
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	broker_drop(&b);
+}
+
+START_TEST(fault_44_other_pid_namespaces)
+{
+	NEEDS_ROOT("a process namespace");
+	namespaces();
+}
+END_TEST
+
+/* The defect L2 of what was used before: verdicts by number, where numbers are used again and differ between namespaces. */
+START_TEST(defect_L2_numbers_are_not_processes)
+{
+	NEEDS_ROOT("a process namespace");
+	in_pid_namespace(pids_used_again);
+	namespaces();
+}
+END_TEST
+
+/* ---- 45 and 46: clocks ---- */
+
+static char clock_file[256];
+
+/* Programs started from here on have a clock that clock_jump() moves; with `monotonic` that one too. False: there is no libfaketime. */
+static bool clock_fake(const struct broker *b, bool monotonic)
+{
+	static const char *const places[] = { "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+					      "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1" };
+
+	snprintf(clock_file, sizeof(clock_file), "/tmp/shmb-test-%d-clock", (int)suite_pid());
+	(void)b;
+	for (unsigned i = 0; i < 2; i++) {
+		if (access(places[i], R_OK) != 0)
+			continue;
+		file_write(clock_file, "+0\n", 3);
+		setenv("LD_PRELOAD", places[i], 1);
+		setenv("FAKETIME_TIMESTAMP_FILE", clock_file, 1);
+		setenv("FAKETIME_NO_CACHE", "1", 1);
+		setenv(monotonic ? "FAKETIME_SHMB_BOTH" : "FAKETIME_DONT_FAKE_MONOTONIC", "1", 1);
+		return true;
+	}
+	return false;
+}
+
+static void clock_jump(const char *offset)
+{
+	char next[300];
+
+	/* Whole at once: it is read at every look at the clock. */
+	snprintf(next, sizeof(next), "%s.new", clock_file);
+	file_write(next, offset, strlen(offset));
+	ck_assert_int_eq(rename(next, clock_file), 0);
+}
+
+static void clock_end(void)
+{
+	unsetenv("LD_PRELOAD");
+	unsetenv("FAKETIME_TIMESTAMP_FILE");
+	unsetenv("FAKETIME_NO_CACHE");
+	unsetenv("FAKETIME_DONT_FAKE_MONOTONIC");
+	unlink(clock_file);
+}
+
+/* CPU time of a process so far, in ticks. */
+static unsigned long ticks(pid_t pid)
+{
+	char path[64];
+	unsigned long user = 0;
+	unsigned long system = 0;
+	char *text;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	text = file_read(path, NULL);
+	ck_assert_ptr_nonnull(text);
+	ck_assert_int_eq(sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system), 2);
+	free(text);
+	return user + system;
+}
+
+START_TEST(fault_45_wall_clock_jump)
+{
+	static const char *const jumps[] = { "+400d\n", "-400d\n", "+1d\n", "+0\n" };
+	struct broker_options options = { .linger = "1500ms" };
+	struct program writer;
+	struct program reader;
+	struct program idle;
+	struct shmb_shm_card card;
+	struct answer answer;
+	struct shmb *client;
+	struct broker b;
+	uint64_t last = 0;
+
+	if (!clock_fake(&b, false))
+		TEST_SKIP("there is no libfaketime");
+	broker_start(&b, &options);
+	client = broker_connect(&b);
+	worker_start(&writer, &b, "writer", false);
+	worker_start(&reader, &b, "reader", false);
+	worker_must(&writer, "writer name=ring bytes=64 stamped=1 salt=1");
+	worker_must(&writer, "write n=1");
+	worker_must(&reader, "reader name=ring bytes=64");
+	worker_must(&reader, "latest");
+	for (unsigned i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
+		uint64_t begin;
+		uint64_t ended;
+
+		/* What nobody needs stays for its linger time, no shorter, no longer. */
+		worker_start(&idle, &b, "idle", false);
+		worker_must(&idle, "writer name=idle bytes=64");
+		begin = now_ns();
+		worker_quit(&idle);
+		/* A sleeper wakes at its deadline, not before, and not in 400 days. */
+		program_send(&reader, "wait deadline=600");
+		program_wait_asleep(&reader);
+		clock_jump(jumps[i]);
+		worker_must(&writer, "heartbeat");
+		ck_assert(segment_listed(client, "idle", NULL));
+		ASSERT_RESULT(worker_answer(&reader), -ETIMEDOUT);
+		ended = now_ns();
+		ck_assert_msg(ended - begin >= 550000000, "the wait ended after %llu ms", (unsigned long long)(ended - begin) / 1000000);
+		ck_assert(segment_listed(client, "idle", NULL) || now_ns() - begin > 1500000000);
+		WAIT_UNTIL(!segment_listed(client, "idle", NULL));
+		ck_assert_msg(now_ns() - begin >= 1450000000, "reaped after %llu ms", (unsigned long long)(now_ns() - begin) / 1000000);
+
+		/* It did jump, for them. */
+		worker_start(&idle, &b, "idle", false);
+		worker_must(&idle, "writer name=dated bytes=64");
+		look_card(&b, "dated", &card);
+		if (i < 2) {
+			struct timespec now;
+			int64_t days;
+
+			clock_gettime(CLOCK_REALTIME, &now);
+			days = ((int64_t)(card.created_ns / 1000000000) - (int64_t)now.tv_sec) / 86400;
+			ck_assert_msg(i == 0 ? days > 390 : days < -390, "the clock was not changed: %d days", (int)days);
+		}
+		worker_quit(&idle);
+		/* The living live, and their stamps go on. */
+		worker_must(&writer, "write n=1");
+		answer = worker_must(&reader, "latest");
+		ck_assert(answer.v[2] >= last && answer.v[2] <= now_ns());
+		last = answer.v[2];
+		answer = worker_must(&reader, "status");
+		ck_assert(answer.v[0] == SHMB_WRITER_IS_ALIVE);
+	}
+	worker_quit(&writer);
+	worker_quit(&reader);
+	clock_end();
+	WAIT_UNTIL(segments_count(client) == 0);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* A client whose monotonic clock is 40 days ahead of the broker's: its deadlines are its own, and nobody takes it for dead. */
+static void in_time_namespace(void)
+{
+	const char *environment[] = { NULL, NULL };
+	struct program_options options = { .name = "ahead", .environment = environment, .without_wrapper = true };
+	struct program ahead;
+	struct program here;
+	struct answer answer;
+	struct shmb *client;
+	uint64_t begin;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	environment[0] = b.environment;
+	program_start(&ahead, &options,
+		      ARGV("unshare", "--time", "--monotonic", "3456000", "--boottime", "3456000", "--fork", "--kill-child=SIGKILL",
+			   path_worker()));
+	worker_start(&here, &b, "here", false);
+	worker_must(&ahead, "writer name=ahead bytes=64 stamped=1 salt=1");
+	worker_must(&ahead, "write n=1");
+	worker_must(&here, "reader name=ahead bytes=64");
+	answer = worker_must(&here, "latest");
+	ck_assert_msg(answer.v[2] > now_ns() + UINT64_C(3000000000000000), "the clock was not changed");
+	worker_must(&here, "writer name=here bytes=64 stamped=1 salt=2");
+	worker_must(&here, "write n=1");
+	worker_must(&ahead, "reader name=here bytes=64");
+	worker_must(&ahead, "latest");
+	begin = now_ns();
+	ASSERT_RESULT(worker_ask(&ahead, "wait deadline=300"), -ETIMEDOUT);
+	ck_assert_uint_ge(now_ns() - begin, 290000000);
+	ck_assert_uint_lt(now_ns() - begin, UINT64_C(15000000000) * suite_slow());
+	program_send(&ahead, "wait deadline=100000");
+	worker_must(&here, "write n=1");
+	ASSERT_RESULT(worker_answer(&ahead), 0);
+	/* Over a restart: who it is does not depend on its clock. */
+	broker_kill(&b);
+	broker_restart(&b);
+	answer = worker_must(&here, "status");
+	ck_assert_int_eq((int)answer.v[0], SHMB_WRITER_IS_ALIVE);
+	ASSERT_RESULT(worker_ask(&here, "writer name=ahead bytes=64 stamped=1 salt=2"), -EBUSY);
+	worker_must(&ahead, "write n=1");
+	worker_quit(&ahead);
+	worker_quit(&here);
+	segments_count(client);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+
+/* A daemon whose monotonic clock jumps, as after a restored virtual machine: what is in use stays, the dead are noticed, nothing spins. */
+static void monotonic_jumps(void)
+{
+	static const char *const jumps[] = { "+7200\n", "-7200\n", "+0\n" };
+	struct broker_options options = { .linger = "10s" };
+	struct program writer;
+	struct program reader;
+	struct program mortal;
+	struct broker b;
+	unsigned long before;
+	uint64_t written = 1;
+
+	ck_assert(clock_fake(&b, true));
+	broker_start(&b, &options);
+	clock_end();
+	file_write(clock_file, "+0\n", 3);
+	worker_start(&writer, &b, "writer", false);
+	worker_start(&reader, &b, "reader", false);
+	worker_must(&writer, "writer name=live bytes=64 salt=1");
+	worker_must(&writer, "write n=1");
+	worker_must(&reader, "reader name=live bytes=64");
+	for (unsigned i = 0; i < 3; i++) {
+		worker_start(&mortal, &b, "mortal", false);
+		worker_must(&mortal, "writer name=mortal%u bytes=64 salt=1", i);
+		clock_jump(jumps[i]);
+		program_kill(&mortal);
+		before = ticks(b.daemon.pid);
+		sleep_ms(300);
+		ck_assert_uint_lt(ticks(b.daemon.pid) - before, 15); /* of 30 */
+		ASSERT_RESULT(worker_ask(&writer, "remove name=none"), -ENOENT);
+		worker_must(&writer, "write n=1");
+		ck_assert_uint_eq(worker_must(&reader, "latest").v[0], written++);
+		ck_assert_uint_eq(worker_must(&reader, "status").v[0], SHMB_WRITER_IS_ALIVE);
+		ck_assert_uint_ge(look_log(&b, "mortal", "died"), i + 1);
+	}
+	worker_quit(&writer);
+	worker_quit(&reader);
+	unlink(clock_file);
+	broker_kill(&b);
+	broker_drop(&b);
+}
+
+START_TEST(fault_46_other_monotonic_clocks)
+{
+	if (!clock_fake(NULL, true))
+		TEST_SKIP("there is no libfaketime");
+	clock_end();
+	monotonic_jumps();
+	NEEDS_ROOT("a time namespace");
+	in_time_namespace();
+}
+END_TEST
+
+/* ---- 47 ---- */
+
+/* Everybody who holds anything is of another boot, though processes of their numbers and start times are there. */
+START_TEST(fault_47_leftovers_of_another_boot)
+{
+	static const char *const names[] = { "boot-ring", "boot-value", "boot-frame", "boot-queue", "boot-block" };
+	struct program writer;
+	struct program frames;
+	struct program next;
+	struct shmb_shm_data *data;
+	struct shmb *client;
+	struct broker b;
+	size_t size;
+
+	broker_start(&b, NULL);
+	worker_start(&writer, &b, "writer", true);
+	worker_start(&frames, &b, "frames", true);
+	worker_must(&writer, "writer name=boot-value kind=value bytes=64 salt=1");
+	worker_must(&writer, "write n=2");
+	worker_must(&writer, "close-writer");
+	worker_must(&writer, "writer name=boot-ring bytes=64 salt=1");
+	worker_must(&writer, "write n=3");
+	worker_must(&writer, "producer name=boot-queue bytes=64 salt=1");
+	worker_must(&writer, "push n=4");
+	worker_must(&frames, "consumer name=boot-queue");
+	worker_must(&writer, "block name=boot-block");
+	worker_must(&writer, "lock deadline=forever");
+	worker_must(&frames, "frame-writer name=boot-frame bytes=64 salt=1");
+	worker_must(&frames, "frame-write n=2");
+	worker_must(&frames, "frame-reader name=boot-frame");
+	worker_must(&frames, "frame-pin");
+	worker_must(&frames, "step at=frame.filled do=stop");
+	program_send(&frames, "frame-write n=1");
+	program_wait_stopped(&frames);
+	worker_must(&writer, "step at=slot.claimed do=stop");
+	program_send(&writer, "write n=1");
+	program_wait_stopped(&writer);
+	broker_kill(&b);
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct shmb_shm_card *card = look_map(&b, names[i], "", &size);
+
+		memcpy(card->boot_id, "another boot id", SHMB_BOOT_ID_BYTES);
+		look_unmap(card, size);
+	}
+	broker_restart(&b);
+	client = broker_connect(&b);
+	ck_assert_uint_eq(segments_count(client), 5);
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct shmb_shm_card card;
+
+		look_card(&b, names[i], &card);
+		ck_assert_int_eq(atomic_load(&card.lease_pid), 0);
+		ck_assert_uint_eq(look_cells(&b, names[i]) + look_bits(&b, names[i]), 0);
+		ck_assert_int_ne(memcmp(card.boot_id, "another boot id", SHMB_BOOT_ID_BYTES), 0);
+		ck_assert_uint_eq(look_half_written(&b, names[i]), 0);
+	}
+	ck_assert_uint_eq(look_log(&b, "boot-ring", "before the host was started again"), 1);
+	data = look_map(&b, "boot-block", ",data", &size);
+	ck_assert_uint_eq(atomic_load(&data->lock), SHMB_LOCK_OWNER_DIED);
+	look_unmap(data, size);
+	/* What they wrote is there, and others go on with it. */
+	worker_start(&next, &b, "next", false);
+	ck_assert_uint_eq(worker_must(&next, "writer name=boot-ring bytes=64 salt=2").v[0], 3);
+	worker_must(&next, "reader name=boot-ring bytes=64");
+	ck_assert_uint_eq(worker_must(&next, "latest").v[0], 2);
+	ck_assert_uint_eq(worker_must(&next, "frame-writer name=boot-frame bytes=64 salt=2").v[0], 2);
+	worker_must(&next, "frame-write n=30");
+	ck_assert_uint_eq(worker_must(&next, "producer name=boot-queue bytes=64 salt=2").v[0], 4);
+	ck_assert_uint_eq(worker_must(&next, "consumer name=boot-queue").v[0], 0);
+	/* Those of before are told at their next claim. */
+	program_signal(&writer, SIGCONT);
+	worker_answer(&writer);
+	ASSERT_RESULT(worker_ask(&writer, "write n=1"), -ESTALE);
+	program_kill(&writer);
+	program_kill(&frames);
+	worker_quit(&next);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("fault: identity and time");
+
+	suite_add(suite, fault_43_pid_reuse, 60);
+	suite_add(suite, fault_44_other_pid_namespaces, 60);
+	suite_add(suite, defect_L2_numbers_are_not_processes, 90);
+	suite_add(suite, fault_45_wall_clock_jump, 90);
+	suite_add(suite, fault_46_other_monotonic_clocks, 60);
+	suite_add(suite, fault_47_leftovers_of_another_boot, 60);
+	return suite_run(suite);
+}
