@@ -31,9 +31,12 @@ static int block_turn(struct worker *worker, struct shmb_block *block, bool owne
 			span->read++;
 	}
 	atomic_store(&segment->begun, done + 1);
-	payload_fill(payload, bytes, done + 1, worker->segment_index, worker->slot_index + 1, worker->page->seed);
-	if (worker_random(worker) % 256 == 0)
+	/* Half-changed for a while, often enough that some die of it. */
+	payload->number = done + 1;
+	payload->life = worker->slot_index + 1;
+	if (worker_random(worker) % 4 == 0)
 		worker_pause(worker_random(worker) % (2 * MS));
+	payload_fill(payload, bytes, done + 1, worker->segment_index, worker->slot_index + 1, worker->page->seed);
 	if (payload->life != worker->slot_index + 1 ||
 	    !payload_is_right(payload, bytes, done + 1, worker->segment_index, worker->page->seed))
 		worker_wrong(worker, &worker->slot->torn, "%s: somebody wrote while this process had the lock", worker->plan->name);

@@ -31,6 +31,8 @@ static int frame_write(struct worker *worker, struct shmb_frame_writer *writer, 
 		return worker_fail(worker, "loan", r);
 	*full_ns = 0;
 	payload_fill(payload, bytes, number, worker->segment_index, life, worker->page->seed);
+	if (worker_random(worker) % 32 == 0) /* some die with a loan */
+		worker_pause(worker_random(worker) % (2 * MS));
 	if (worker_random(worker) % 16 == 0)
 		return shmb_frame_abort(writer);
 	worker_begin(worker, number + 1);

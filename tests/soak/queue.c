@@ -9,6 +9,20 @@
 
 enum { QUEUE_BATCH = 32 };
 
+/* Some die with a claim. */
+static int queue_push_in_place(struct worker *worker, struct shmb_queue_producer *producer, const void *item)
+{
+	void *place;
+	int r = shmb_queue_claim(producer, &place);
+
+	if (r < 0)
+		return r;
+	memcpy(place, item, worker->plan->bytes);
+	if (worker_random(worker) % 64 == 0)
+		worker_pause(worker_random(worker) % (2 * MS));
+	return shmb_queue_commit(producer);
+}
+
 static int queue_push(struct worker *worker, struct shmb_queue_producer *producer, unsigned char *items, uint32_t life)
 {
 	uint64_t next = shmb_queue_next_number(producer);
@@ -21,7 +35,7 @@ static int queue_push(struct worker *worker, struct shmb_queue_producer *produce
 			     life, worker->page->seed);
 	worker_begin(worker, next + count);
 	if (count == 1) {
-		r = shmb_queue_push(producer, items);
+		r = queue_push_in_place(worker, producer, items);
 		pushed = r == 0;
 	} else {
 		r = shmb_queue_push_batch(producer, items, count, &pushed);
