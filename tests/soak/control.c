@@ -56,7 +56,8 @@ static pid_t spawn(struct soak *soak, const char *path, const char *const argv[]
 
 int soak_daemon_start(struct soak *soak)
 {
-	const char *argv[] = { "shmbrokerd", "--runtime-dir", soak->runtime, "--shm-dir", soak->shm, "--linger", "infinity", NULL };
+	const char *argv[] = { "shmbrokerd", "--runtime-dir", soak->runtime, "--shm-dir",  soak->shm,
+			       "--linger",   "infinity",      "--config",    soak->config, NULL };
 
 	soak->daemon.start_ns = 0;
 	soak->daemon.is_stopped = false;
@@ -209,9 +210,16 @@ static void daemon_event(struct soak *soak, const struct soak_event *event, uint
 {
 	struct soak_child *daemon = &soak->daemon;
 
-	if (daemon->pid == 0 || daemon->start_ns != 0 || (event->what == SOAK_DAEMON_STOP && daemon->is_stopped) ||
-	    (event->what == SOAK_DAEMON_RESTART && daemon->is_stopped)) {
+	bool is_away = daemon->pid == 0 || daemon->start_ns != 0;
+
+	/* A signal that comes before the daemon is ready to take it would end it. */
+	if (is_away || (event->what != SOAK_DAEMON_KILL && (daemon->is_stopped || soak->is_probing))) {
 		soak->counts.moot++;
+		return;
+	}
+	if (event->what == SOAK_DAEMON_RELOAD) {
+		kill(daemon->pid, SIGHUP);
+		soak->counts.daemon_reloads++;
 		return;
 	}
 	atomic_store(&soak->page->daemon_down, 1);

@@ -20,7 +20,7 @@ struct soak_child {
 
 struct soak_counts {
 	uint64_t client_kills, client_stops, client_quits;
-	uint64_t daemon_kills, daemon_stops, daemon_restarts;
+	uint64_t daemon_kills, daemon_stops, daemon_restarts, daemon_reloads;
 	uint64_t starts; /* of clients, after the first */
 	uint64_t moot;	 /* events that found nobody */
 	uint64_t outages, outage_sum_ns, outage_ns;
@@ -30,7 +30,7 @@ struct soak_counts {
 
 /* Sums over all books. */
 struct soak_totals {
-	uint64_t samples, large, missed, repeats, lost, torn, errors, published, detections, detection_ns;
+	uint64_t samples, large, missed, repeats, lost, torn, errors, published, hangs, detections, detection_ns;
 };
 
 struct soak {
@@ -43,7 +43,7 @@ struct soak {
 	char command[512]; /* without characters that JSON would escape, as a person types it */
 
 	char self[512];
-	char base[SOAK_PATH], runtime[SOAK_PATH], socket[SOAK_PATH], shm[SOAK_PATH], log[SOAK_PATH];
+	char base[SOAK_PATH], runtime[SOAK_PATH], socket[SOAK_PATH], shm[SOAK_PATH], log[SOAK_PATH], config[SOAK_PATH];
 	int page_fd;
 	struct soak_page *page;
 	struct soak_child daemon;

@@ -50,9 +50,15 @@ static void place_remove(const char *path)
 		nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Stopped writers are told to their readers. */
+static const char soak_config[] = "[segment soak/*]\n"
+				  "stale-time = 40ms\n"
+				  "on-hang = mark\n";
+
 static int soak_init(struct soak *soak)
 {
 	sigset_t signals;
+	FILE *config;
 
 	snprintf(soak->base, sizeof(soak->base), "/tmp/shmb-soak-XXXXXX");
 	snprintf(soak->shm, sizeof(soak->shm), "/dev/shm/shmb-soak-XXXXXX");
@@ -61,7 +67,11 @@ static int soak_init(struct soak *soak)
 	snprintf(soak->runtime, sizeof(soak->runtime), "%.64s/run", soak->base);
 	snprintf(soak->socket, sizeof(soak->socket), "%.64s/run/control.sock", soak->base);
 	snprintf(soak->log, sizeof(soak->log), "%.64s/log", soak->base);
+	snprintf(soak->config, sizeof(soak->config), "%.64s/soak.conf", soak->base);
 	if (mkdir(soak->runtime, 0700) < 0)
+		return -errno;
+	config = fopen(soak->config, "we");
+	if (config == NULL || fputs(soak_config, config) < 0 || fclose(config) != 0)
 		return -errno;
 	soak->page_fd = memfd_create("soak", MFD_CLOEXEC);
 	if (soak->page_fd < 0 || ftruncate(soak->page_fd, sizeof(struct soak_page)) < 0)

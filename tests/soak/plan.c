@@ -40,7 +40,7 @@ bool soak_role_writes(enum soak_role role)
 struct soak_event soak_event_draw(uint64_t seed, uint64_t index, uint64_t interval_ns)
 {
 	/* of 100 events */
-	static const unsigned upto[] = { 46, 58, 64, 88, 95, 100 };
+	static const unsigned upto[] = { 46, 58, 64, 87, 92, 97, 100 };
 	uint64_t random = soak_mix(seed ^ soak_mix(index));
 	uint64_t more = soak_mix(random);
 	struct soak_event event = { .what = SOAK_CLIENT_KILL };

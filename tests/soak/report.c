@@ -22,6 +22,7 @@ struct soak_totals soak_totals(const struct soak *soak)
 		totals.torn += atomic_load(&slot->torn);
 		totals.lost += atomic_load(&slot->lost);
 		totals.errors += atomic_load(&slot->errors);
+		totals.hangs += atomic_load(&slot->hangs);
 		totals.detections += atomic_load(&slot->detections);
 		totals.detection_ns = detection > totals.detection_ns ? detection : totals.detection_ns;
 	}
@@ -82,14 +83,15 @@ static void json_line(struct soak *soak, const char *what, uint64_t elapsed_ns, 
 		"{\"what\": \"%s\", \"seconds\": %.1f, \"samples\": %" PRIu64 ", \"samples_large\": %" PRIu64 ", \"published\": %" PRIu64
 		", \"missed\": %" PRIu64 ", \"repeats\": %" PRIu64 ", \"client_kills\": %" PRIu64 ", \"client_stops\": %" PRIu64
 		", \"client_quits\": %" PRIu64 ", \"client_starts\": %" PRIu64 ", \"daemon_kills\": %" PRIu64 ", \"daemon_stops\": %" PRIu64
-		", \"daemon_restarts\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"torn\": %" PRIu64 ", \"leaked\": %" PRIu64
-		", \"errors\": %" PRIu64 ", \"outages\": %" PRIu64 ", \"outage_worst_ns\": %" PRIu64 ", \"outage_sum_ns\": %" PRIu64
-		", \"detections\": %" PRIu64 ", \"detection_worst_ns\": %" PRIu64 "}\n",
+		", \"daemon_restarts\": %" PRIu64 ", \"daemon_reloads\": %" PRIu64 ", \"hangs\": %" PRIu64 ", \"lost\": %" PRIu64
+		", \"torn\": %" PRIu64 ", \"leaked\": %" PRIu64 ", \"errors\": %" PRIu64 ", \"outages\": %" PRIu64
+		", \"outage_worst_ns\": %" PRIu64 ", \"outage_sum_ns\": %" PRIu64 ", \"detections\": %" PRIu64
+		", \"detection_worst_ns\": %" PRIu64 "}\n",
 		what, seconds(elapsed_ns), totals->samples, totals->large, totals->published, totals->missed, totals->repeats,
 		counts->client_kills, counts->client_stops, counts->client_quits, counts->starts, counts->daemon_kills,
-		counts->daemon_stops, counts->daemon_restarts, totals->lost, totals->torn, counts->leaked,
-		totals->errors + counts->failures, counts->outages, counts->outage_ns, counts->outage_sum_ns, totals->detections,
-		totals->detection_ns);
+		counts->daemon_stops, counts->daemon_restarts, counts->daemon_reloads, totals->hangs, totals->lost, totals->torn,
+		counts->leaked, totals->errors + counts->failures, counts->outages, counts->outage_ns, counts->outage_sum_ns,
+		totals->detections, totals->detection_ns);
 	fflush(soak->json);
 }
 
@@ -143,12 +145,12 @@ bool soak_report(struct soak *soak)
 	printf("told as missed    %" PRIu64 ", repeated under their number %" PRIu64 "\n", totals.missed, totals.repeats);
 	printf("client kills      %" PRIu64 ", stops %" PRIu64 ", orderly ends %" PRIu64 ", started again %" PRIu64 "\n",
 	       counts->client_kills, counts->client_stops, counts->client_quits, counts->starts);
-	printf("daemon kills      %" PRIu64 ", stops %" PRIu64 ", restarts %" PRIu64 "\n", counts->daemon_kills, counts->daemon_stops,
-	       counts->daemon_restarts);
+	printf("daemon kills      %" PRIu64 ", stops %" PRIu64 ", restarts %" PRIu64 ", reloads %" PRIu64 "\n", counts->daemon_kills,
+	       counts->daemon_stops, counts->daemon_restarts, counts->daemon_reloads);
 	printf("outage            worst %.1f ms, mean %.1f ms, of %" PRIu64 "\n", (double)counts->outage_ns / 1e6,
 	       counts->outages > 0 ? (double)counts->outage_sum_ns / 1e6 / (double)counts->outages : 0, counts->outages);
-	printf("detection         worst %.1f ms, of %" PRIu64 " deaths noticed by readers\n", (double)totals.detection_ns / 1e6,
-	       totals.detections);
+	printf("detection         worst %.1f ms, of %" PRIu64 " deaths noticed by readers; %" PRIu64 " hangs told\n",
+	       (double)totals.detection_ns / 1e6, totals.detections, totals.hangs);
 	printf("lost %" PRIu64 ", torn %" PRIu64 ", leaked %" PRIu64 ", other errors %" PRIu64 "\n", totals.lost, totals.torn,
 	       counts->leaked, totals.errors + counts->failures);
 	json_line(soak, "summary", elapsed, &totals);

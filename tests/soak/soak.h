@@ -70,6 +70,7 @@ struct soak_slot {
 	_Atomic uint64_t up_ns;	  /* runs undisturbed since */
 	_Atomic uint64_t lives;	  /* opened its segment so often */
 	_Atomic uint64_t torn, lost, errors;
+	_Atomic uint64_t hangs;			   /* how often a reader was told that the writer hangs */
 	_Atomic uint64_t detections, detection_ns; /* how often a writer's death was noticed, the worst time from the kill on */
 	char text[SOAK_TEXT];			   /* the first thing that was wrong */
 };
@@ -118,6 +119,7 @@ enum soak_what {
 	SOAK_DAEMON_KILL,
 	SOAK_DAEMON_STOP,
 	SOAK_DAEMON_RESTART, /* SIGTERM */
+	SOAK_DAEMON_RELOAD,
 };
 struct soak_event {
 	enum soak_what what;

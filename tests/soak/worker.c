@@ -190,7 +190,9 @@ int worker_waited(struct worker *worker, int result)
 	case 0:
 	case ETIMEDOUT:
 	case EPIPE:
-	case EHOSTDOWN:
+		return 0;
+	case EHOSTDOWN: /* stopped for longer than its stale time */
+		atomic_fetch_add(&worker->slot->hangs, 1);
 		return 0;
 	case EOWNERDEAD:
 		note_death(worker);
