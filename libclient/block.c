@@ -159,6 +159,11 @@ int block_recovered(struct block *block)
 	return 0;
 }
 
+static __attribute__((noinline, cold)) void wake_sharers(const _Atomic uint32_t *lock)
+{
+	futex_wake_all(lock);
+}
+
 int block_unlock(struct block *block)
 {
 	_Atomic uint32_t *lock = &block->slots.data->lock;
@@ -185,7 +190,7 @@ int block_unlock(struct block *block)
 	} while (!done);
 	SHMB_STEP("block.unlocked");
 	if (word & SHMB_LOCK_WAITERS)
-		futex_wake_all(lock);
+		wake_sharers(lock);
 	return 0;
 }
 

@@ -11,11 +11,17 @@ import re
 import subprocess
 import sys
 
-PUBLISH = ["shmb_value_store", "shmb_ring_insert", "shmb_frame_loan", "shmb_frame_commit", "shmb_queue_push", "shmb_queue_claim", "shmb_queue_commit"]
-READ = ["shmb_value_load", "shmb_ring_latest", "shmb_ring_read", "shmb_ring_read_next", "shmb_frame_pin_newest", "shmb_frame_pin_next",
-        "shmb_frame_load_newest", "shmb_frame_release", "shmb_queue_pop", "shmb_queue_peek", "shmb_queue_release"]
+CLOCKS = ["monotonic", "realtime", "sequence"]
+PUBLISH = ["shmb_value_store", "shmb_ring_insert", "shmb_frame_loan", "shmb_frame_commit", "shmb_queue_push", "shmb_queue_push_batch", "shmb_queue_claim",
+           "shmb_queue_commit"] + [f"shmb_frame_commit_at_{clock}" for clock in CLOCKS]
+READ = ["shmb_value_load", "shmb_ring_latest", "shmb_ring_read", "shmb_ring_read_next", "shmb_ring_read_range", "shmb_frame_pin_newest", "shmb_frame_pin_next",
+        "shmb_frame_pin_number", "shmb_frame_load_newest", "shmb_frame_load_next", "shmb_frame_load_number", "shmb_frame_release", "shmb_queue_pop",
+        "shmb_queue_pop_batch", "shmb_queue_peek", "shmb_queue_release", "shmb_block_trylock", "shmb_block_unlock", "shmb_block_recovered",
+        "shmb_loader_snapshot"]
+READ += [f"shmb_{kind}_{query}_{clock}" for kind in ("ring", "frame") for query in ("closest", "bracket", "range", "fresh", "key", "since") for clock in CLOCKS]
+READ += [f"shmb_join_{clock}" for clock in CLOCKS]
 STAMPS = {"extras_take", "stamp"}
-WAKES = {"wake_waiters", "wake_producer"}
+WAKES = {"wake_waiters", "wake_producer", "wake_sharers"}
 FORBIDDEN = re.compile(r"clock_\w+|gettimeofday|time|malloc|calloc|realloc|aligned_alloc|free|mmap|pthread_\w+|syscall|write|read|ioctl|poll|nanosleep")
 
 
