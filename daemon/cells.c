@@ -148,7 +148,7 @@ static int cell_write(void *arg)
 		/* Nobody reads in it yet, so nobody waits. */
 		atomic_store_explicit(&work->area->waiters, 0, memory_order_relaxed);
 		SHMB_STEP("cell.uid");
-		/* ORDER area.bind (release). Partner: publish_announce().
+		/* ORDER area.bind (release). Partner: publish_look().
 		 * Orders:  the area's uid and flag -> its bit; and the bit comes before the reader has the descriptor to wait with.
 		 * Without: a reader waits in an area whose bit the writer does not see, and sleeps through what is published.
 		 * Model:   tests/model/src/bind.rs */

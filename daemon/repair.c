@@ -56,7 +56,7 @@ static int counter_read(void *arg)
 {
 	struct repair_work *work = arg;
 
-	/* ORDER counter.publish (acquire). Partner: publish().
+	/* ORDER counter.publish (acquire). Partner: publish_count().
 	 * Orders:  slot id -> counter.
 	 * Without: the slot's id looks older than the counter says, and a half-written slot is passed over.
 	 * Model:   tests/model/src/counter.rs */

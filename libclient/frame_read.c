@@ -57,7 +57,7 @@ static inline __attribute__((always_inline)) int pin_take(struct frame_reader *r
 		return -EMFILE;
 	if (unlikely(slot >= reader->pool_count || length > reader->payload_bytes))
 		return entry_holds_still(entry, number) ? -EBADMSG : -EAGAIN;
-	/* ORDER frame.pin (seq_cst). Partners: publish_announce(), frame_writer_init().
+	/* ORDER frame.pin (seq_cst). Partners: publish_count(), frame_writer_init().
 	 * Orders:  pin -> look at the counter.
 	 * Without: the writer does not see the pin and the reader does not see that it came too late: the frame is overwritten while held.
 	 * Model:   tests/model/src/frame.rs */

@@ -282,23 +282,13 @@ static inline __attribute__((always_inline)) int commit(struct frame_writer *wri
 	atomic_store_explicit(&entry->id, shmb_id_done(number), memory_order_release);
 	SHMB_STEP("frame.published");
 
-	/* ORDER counter.publish (release). Partner: next_number().
-	 * Orders:  entry id -> counter.
-	 * Without: a reader sees the counter and finds the entry of the number below it not done.
-	 * Model:   tests/model/src/counter.rs */
-	/* ORDER key.publish (release). Partner: next_number().
-	 * Orders:  keys, key_base -> counter.
-	 * Without: a search finds its way by the keys of numbers that were overwritten long ago, or crosses a restart of the keys.
-	 * Model:   tests/model/src/key.rs */
-	atomic_store_explicit(&writer->entries.data->counter, number + 1, memory_order_release);
-	writer->entries.next = number + 1;
 	writer->loaned = 0;
 	writer->head = head;
 	writer->free--;
-	SHMB_STEP("frame.counted");
 	/* Its fence is that of frame.pin as well. */
-	publish_announce(&writer->entries);
-	return 0;
+	publish_count(&writer->entries, number + 1);
+	SHMB_STEP("frame.counted");
+	return publish_look(&writer->entries);
 }
 
 /* With a stamp, a key, or both. What may be refused is refused before anything is written: the frame stays on loan. */

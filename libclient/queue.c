@@ -94,6 +94,14 @@ static __attribute__((noinline)) void stamp(struct slots_writer *slots, struct s
 	atomic_store_explicit(&slots->data->heartbeat_ns, now, memory_order_relaxed);
 }
 
+static inline void item_put(const struct slots_writer *slots, const void *payload)
+{
+	if (likely(slots->payload_bytes <= SHMB_COPY_SHORT))
+		shmb_copy_short(place_of(slots, slots->next), payload, slots->payload_bytes);
+	else
+		shmb_copy(place_of(slots, slots->next), payload, slots->payload_bytes);
+}
+
 /* The bytes of the next item are in their place: makes it one. */
 static inline void item_publish(struct slots_writer *slots)
 {
@@ -109,13 +117,25 @@ static inline void item_publish(struct slots_writer *slots)
 	 * Model:   tests/model/src/queue.rs */
 	atomic_store_explicit(&slot->id, shmb_id_done(number), memory_order_release);
 	SHMB_STEP("queue.published");
+}
+
+/* The last item, and with it all before it: counted, and the consumer woken if it sleeps. */
+static inline void items_announce(struct slots_writer *slots)
+{
+	publish_count(slots, slots->next + 1);
+	SHMB_STEP("queue.counted");
+	publish_look(slots);
+}
+
+/* One that others follow at once: they are counted one by one, because whoever comes after us expects no more than one that is not. */
+static inline void item_count(struct slots_writer *slots)
+{
 	/* ORDER queue.counter (release). Partner: queue_wait().
 	 * Orders:  slot id -> counter.
 	 * Without: a consumer that sees the counter and not the item takes its producer for a liar.
 	 * Model:   tests/model/src/queue.rs */
-	atomic_store_explicit(&slots->data->counter, number + 1, memory_order_release);
-	slots->next = number + 1;
-	SHMB_STEP("queue.counted");
+	atomic_store_explicit(&slots->data->counter, slots->next + 1, memory_order_release);
+	slots->next++;
 }
 
 /* Everything that may be refused. */
@@ -138,9 +158,9 @@ __attribute__((hot)) int queue_push(struct queue_producer *producer, const void 
 	if (unlikely(r < 0))
 		return r;
 	SHMB_STEP("queue.claimed");
-	shmb_copy(place_of(slots, slots->next), payload, slots->payload_bytes);
+	item_put(slots, payload);
 	item_publish(slots);
-	publish_announce(slots);
+	items_announce(slots);
 	return 0;
 }
 
@@ -156,14 +176,19 @@ int queue_push_many(struct queue_producer *producer, const void *payloads, size_
 		return r;
 	if (producer->room - slots->next < count)
 		position_look(producer); /* -EPROTO is told when what we know of is full */
-	for (done = 0; done < count && slots->next < producer->room; done++) {
+	if (producer->room - slots->next < count)
+		count = producer->room - slots->next;
+	for (done = 1; done <= count; done++) {
 		SHMB_STEP("queue.claimed");
-		shmb_copy(place_of(slots, slots->next), from, slots->payload_bytes);
+		item_put(slots, from);
 		item_publish(slots);
 		from += slots->payload_bytes;
+		if (done < count)
+			item_count(slots);
 	}
-	publish_announce(slots);
-	*pushed = done;
+	if (count > 0)
+		items_announce(slots);
+	*pushed = count;
 	return 0;
 }
 
@@ -190,7 +215,7 @@ int queue_commit(struct queue_producer *producer)
 		return -EPERM;
 	producer->claimed = false;
 	item_publish(&producer->slots);
-	publish_announce(&producer->slots);
+	items_announce(&producer->slots);
 	return 0;
 }
 
@@ -343,6 +368,14 @@ static inline const unsigned char *item_place(const struct queue_consumer *consu
 	return slots->payloads + ((number & slots->mask) << slots->payload_shift);
 }
 
+static inline void item_get(const struct queue_consumer *consumer, uint64_t number, void *payload)
+{
+	if (likely(consumer->slots.payload_bytes <= SHMB_COPY_SHORT))
+		shmb_copy_short(payload, item_place(consumer, number), consumer->slots.payload_bytes);
+	else
+		shmb_copy(payload, item_place(consumer, number), consumer->slots.payload_bytes);
+}
+
 static inline bool item_is_there(const struct queue_consumer *consumer, uint64_t number)
 {
 	/* ORDER queue.item (acquire). Partner: item_publish().
@@ -430,7 +463,7 @@ int queue_wait(struct queue_consumer *consumer, uint64_t deadline_ns)
 
 	if (r == -EBADMSG)
 		return text_fail(-EPROTO, "the producer's counter cannot be");
-	/* ORDER queue.counter (acquire). Partner: item_publish().
+	/* ORDER queue.counter (acquire). Partners: publish_count(), item_count().
 	 * Orders:  slot id -> counter.
 	 * Without: a consumer that sees the counter and not the item takes its producer for a liar.
 	 * Model:   tests/model/src/queue.rs */
@@ -462,7 +495,7 @@ __attribute__((hot)) int queue_pop(struct queue_consumer *consumer, void *payloa
 	r = item_check(consumer, number);
 	if (unlikely(r < 0))
 		return r;
-	shmb_copy(payload, item_place(consumer, number), consumer->slots.payload_bytes);
+	item_get(consumer, number, payload);
 	sample_set(consumer, number, sample);
 	release_to(consumer, number + 1);
 	return 0;
@@ -482,7 +515,7 @@ int queue_pop_many(struct queue_consumer *consumer, void *payloads, struct shmb_
 		r = item_check(consumer, first + done);
 		if (r < 0)
 			break;
-		shmb_copy(to, item_place(consumer, first + done), consumer->slots.payload_bytes);
+		item_get(consumer, first + done, to);
 		sample_set(consumer, first + done, samples != NULL ? &samples[done] : NULL);
 		to += consumer->slots.payload_bytes;
 	}

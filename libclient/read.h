@@ -56,11 +56,11 @@ static inline __attribute__((always_inline)) bool slot_copy(struct slots_reader 
 /* One more than the newest committed number, or one less than that: the counter may lag one behind. Never below what we have seen. */
 static inline uint64_t next_number(const struct slots_reader *reader)
 {
-	/* ORDER counter.publish (acquire). Partner: publish().
+	/* ORDER counter.publish (acquire). Partner: publish_count().
 	 * Orders:  slot id -> counter.
 	 * Without: a reader sees the counter and finds the slot of the number below it not done.
 	 * Model:   tests/model/src/counter.rs */
-	/* ORDER key.publish (acquire). Partner: publish().
+	/* ORDER key.publish (acquire). Partner: publish_count().
 	 * Orders:  keys, key_base -> counter.
 	 * Without: a search finds its way by the keys of numbers that were overwritten long ago, or crosses a restart of the keys.
 	 * Model:   tests/model/src/key.rs */
@@ -82,7 +82,8 @@ static inline int read_done(struct slots_reader *reader, uint64_t number, uint64
 	if (number >= reader->seen)
 		reader->seen = number + 1;
 	COUNT(reader->reads, 1);
-	COUNT(reader->lost, missed);
+	if (unlikely(missed != 0))
+		COUNT(reader->lost, missed);
 	if (sample != NULL)
 		*sample = (struct shmb_sample){ .number = number, .stamp_ns = stamp_ns, .missed = missed };
 	return 0;

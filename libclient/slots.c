@@ -125,19 +125,9 @@ static inline __attribute__((always_inline)) int publish(struct slots_writer *wr
 	atomic_store_explicit(&slot->id, shmb_id_done(number), memory_order_release);
 	SHMB_STEP("slot.published");
 
-	/* ORDER counter.publish (release). Partner: next_number().
-	 * Orders:  slot id -> counter.
-	 * Without: a reader sees the counter and finds the slot of the number below it not done.
-	 * Model:   tests/model/src/counter.rs */
-	/* ORDER key.publish (release). Partner: next_number().
-	 * Orders:  keys, key_base -> counter.
-	 * Without: a search finds its way by the keys of numbers that were overwritten long ago, or crosses a restart of the keys.
-	 * Model:   tests/model/src/key.rs */
-	atomic_store_explicit(&writer->data->counter, number + 1, memory_order_release);
-	writer->next = number + 1;
+	publish_count(writer, number + 1);
 	SHMB_STEP("slot.counted");
-
-	return publish_announce(writer);
+	return publish_look(writer);
 }
 
 static __attribute__((noinline)) int publish_any(struct slots_writer *writer, const void *payload)
@@ -217,24 +207,26 @@ void slots_reader_drop_cell(struct slots_reader *reader)
 	atomic_store_explicit(&reader->published_position, &reader->nowhere, memory_order_relaxed);
 }
 
-/* One try to read the newest: 0, an error, or -EAGAIN lapped. */
+/* One try to read the newest: 0, an error, or -EAGAIN lapped. The counter may lag one behind: that matters where it tells nothing new. */
 static inline __attribute__((always_inline)) int latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample,
 							bool is_short)
 {
-	uint64_t number = next_number(reader);
-	const struct shmb_shm_slot *slot = slot_of(reader, number);
+	uint64_t next = next_number(reader);
+	uint64_t number = next - 1;
+	const struct shmb_shm_slot *slot;
 	uint64_t stamp_ns, missed;
 
-	if (unlikely(number >= SHMB_NUMBER_MAX))
+	if (unlikely(next >= SHMB_NUMBER_MAX))
 		return -EBADMSG;
-	if (!slot_holds(slot, number)) {
-		if (unlikely(number == reader->base))
+	if (next == reader->seen) {
+		if (slot_holds(slot_of(reader, next), next))
+			number = next;
+		else if (unlikely(next == reader->base))
 			return -ENODATA;
-		number--;
-		slot = slot_of(reader, number);
-		if (unlikely(!slot_holds(slot, number)))
-			return -EAGAIN;
 	}
+	slot = slot_of(reader, number);
+	if (unlikely(!slot_holds(slot, number)))
+		return -EAGAIN;
 	if (unlikely(!slot_copy(reader, slot, number, payload, &stamp_ns, is_short)))
 		return -EAGAIN;
 	missed = number > reader->position ? number - reader->position : 0;

@@ -294,7 +294,7 @@ int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadlin
 		}
 		if (unseen)
 			until = clock_within(UNSEEN_SLICE_NS, until);
-		/* ORDER wait.flag (seq_cst). Partner: publish_announce().
+		/* ORDER wait.flag (seq_cst). Partner: publish_count().
 		 * Orders:  flag -> look at the data.
 		 * Without: reader and writer each miss what the other one stored, and the reader sleeps with data there.
 		 * Model:   tests/model/src/wait.rs */

@@ -173,7 +173,7 @@ static void arm(struct shmb_waitset *set)
 			set->watched[i] = atomic_load_explicit(set->watch[i], memory_order_relaxed);
 		}
 	}
-	/* ORDER wait.flag (seq_cst). Partner: publish_announce().
+	/* ORDER wait.flag (seq_cst). Partner: publish_count().
 	 * Orders:  flags -> look at the data.
 	 * Without: reader and writer each miss what the other one stored, and the loop sleeps with data there.
 	 * Model:   tests/model/src/wait.rs */

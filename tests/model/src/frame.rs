@@ -2,7 +2,7 @@
 
 //! frame.pin, frame.reuse and frame.entry: a frame that a reader holds is not lent to the writer, and an entry is that of one frame.
 //!
-//! Transcribes commit(), publish_announce(), pins_visit() and loan_take() (libclient/frame_write.c, publish.h), pin_take(), entry_holds_still() and
+//! Transcribes commit(), publish_count(), pins_visit() and loan_take() (libclient/frame_write.c, publish.h), pin_take(), entry_holds_still() and
 //! shmb_frame_release() (libclient/frame_read.c): a history of one frame, two slots. Number 0 lies in slot 0, number 1 goes to slot 1, number 2 needs slot
 //! 0 again. The payload is memory that loom watches: two accesses that nothing orders, one of them a write, are a failure.
 //!
