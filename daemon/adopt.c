@@ -25,7 +25,8 @@ static void adopt_lease(struct broker *broker, struct segment *segment)
 			   &(struct event){ .kind = EVENT_ADOPTED,
 					    .segment = segment->name,
 					    .pid = attachment->holder.pid,
-					    .uid = attachment->holder.uid },
+					    .uid = attachment->holder.uid,
+					    .comm = attachment->process->comm },
 			   "%s: adopted with its writer %d (%s)", segment->name, attachment->holder.pid, attachment->process->comm);
 }
 
@@ -39,6 +40,15 @@ static void adopt_cell(struct broker *broker, struct segment *segment, const str
 	if (r == -ESRCH) {
 		r = segment_cell_free(&broker->store, segment, cell->cell, &mended);
 		broker->repairs += mended;
+		if (mended != 0)
+			event_tell(broker,
+				   &(struct event){ .kind = EVENT_REPAIRED,
+						    .segment = segment->name,
+						    .pid = cell->holder.pid,
+						    .uid = cell->holder.uid,
+						    .reason = "lock" },
+				   "%s: process %d ended in the meantime while it held the lock; who locks next is told so", segment->name,
+				   cell->holder.pid);
 		if (r < 0)
 			log_error("%s: the cell of process %d, which is dead, cannot be freed: %s", segment->name, cell->holder.pid,
 				  strerror(-r));

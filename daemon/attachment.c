@@ -103,6 +103,18 @@ struct attachment *attachment_by_handle(const struct peer *peer, uint32_t handle
 	return NULL;
 }
 
+struct event attachment_event(const struct attachment *attachment, enum event_kind kind, const char *reason)
+{
+	return (struct event){
+		.kind = kind,
+		.segment = attachment->segment->name,
+		.pid = attachment->holder.pid,
+		.uid = attachment->holder.uid,
+		.comm = attachment->process->comm,
+		.reason = reason,
+	};
+}
+
 bool holder_is_same(const struct holder *left, const struct holder *right)
 {
 	return left->pid == right->pid && left->start_time == right->start_time &&

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "event.h"
 #include "segment.h"
 
 struct peer;
@@ -58,6 +59,9 @@ struct attachment *attachment_sharer(const struct segment *segment);
 uint32_t attachment_readers(const struct segment *segment);
 /* Of this connection, NULL none. */
 struct attachment *attachment_by_handle(const struct peer *peer, uint32_t handle);
+
+/* An event about it: segment, process and user filled in. Valid as long as the attachment. */
+struct event attachment_event(const struct attachment *attachment, enum event_kind kind, const char *reason);
 
 /* Same process and cookie: the same client. */
 bool holder_is_same(const struct holder *left, const struct holder *right);

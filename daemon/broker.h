@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 
 #include "closer.h"
+#include "event.h"
 #include "interest.h"
 #include "listener.h"
 #include "loop.h"
@@ -22,6 +23,7 @@
 #include "reply.h"
 #include "store.h"
 #include "strays.h"
+#include "watch.h"
 
 struct config;
 struct old_page;
@@ -42,6 +44,7 @@ struct broker {
 	struct policy_set *policies; /* the configuration's */
 	struct reload reload;
 	struct strays strays;
+	struct watch_list watches;
 
 	LIST_HEAD(, old_page) old_pages; /* liveness.h */
 	LIST_HEAD(, peer) peers;
@@ -56,6 +59,7 @@ struct broker {
 	uint64_t repairs;
 	uint64_t reaps;
 	uint64_t adopted;
+	uint64_t events[EVENT_KINDS]; /* of each kind, since the start */
 
 	/* Not cleared at the start: */
 	unsigned char packet[SHMB_MESSAGE_MAX]; /* the request being read; one at a time */

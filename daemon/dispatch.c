@@ -12,6 +12,7 @@
 #include "query.h"
 #include "reload.h"
 #include "session.h"
+#include "watch.h"
 
 #define IN_CONNECTED (1u << PEER_CONNECTED)
 #define IN_RESUMING (1u << PEER_RESUMING)
@@ -28,6 +29,7 @@ static const struct dispatch_entry table[SHMB_OP_COUNT] = {
 	[SHMB_OP_INFO] = { "INFO", IN_ACTIVE, query_info },
 	[SHMB_OP_STATUS] = { "STATUS", IN_ACTIVE, query_status },
 	[SHMB_OP_REMOVE] = { "REMOVE", IN_ACTIVE, query_remove },
+	[SHMB_OP_WATCH] = { "WATCH", IN_ACTIVE, watch_start },
 	[SHMB_OP_FIGURES] = { "FIGURES", IN_ACTIVE, figures_list },
 	[SHMB_OP_RELOAD] = { "RELOAD", IN_ACTIVE, reload_request },
 	[SHMB_OP_POLICY] = { "POLICY", IN_ACTIVE, explain_policy },

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Events become log lines. */
+/* Events go to the log, to the counts and to those who watch. */
 #include "event.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "broker.h"
 #include "log.h"
+#include "watch.h"
 
 static const struct {
 	const char *name;
@@ -42,11 +44,14 @@ void event_tell(struct broker *broker, const struct event *event, const char *fo
 	int error = errno;
 	va_list args;
 
-	(void)broker;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	log_line(kinds[event->kind].level, "%s", text);
+	if (broker != NULL) {
+		broker->events[event->kind]++;
+		watch_event(broker, event, kinds[event->kind].level, text);
+	}
 	errno = error;
 }
 

@@ -3,8 +3,8 @@
 #define SHMB_DAEMON_EVENT_H
 
 /*
- * What happens to segments, told once and to everybody who keeps account of it. Each event is a log line of its kind's level with fields for
- * programs.
+ * What happens to segments, told once and to everybody who keeps account of it: the log, where each event is a line of its kind's level
+ * with fields for programs; clients that watch (watch.h); the counts of the metrics.
  */
 
 #include <stdint.h>
@@ -41,6 +41,7 @@ struct event {
 	const char *segment; /* its name; NULL none */
 	int32_t pid;	     /* of the client concerned, 0 none */
 	uint32_t uid;
+	const char *comm;   /* what its program calls itself; NULL unknown */
 	const char *reason; /* one word or a few, for programs; NULL none */
 };
 

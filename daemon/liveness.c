@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event.h"
 #include "log.h"
 #include "stale.h"
 
@@ -34,14 +35,25 @@ static void lease_is_free(struct broker *broker, struct segment *segment)
 	reaper_look(&broker->reaper, segment);
 }
 
-static void log_death(const struct attachment *attachment, unsigned repaired)
+static void tell_repair(struct broker *broker, struct event event, unsigned repaired)
 {
-	const struct segment *segment = attachment->segment;
-	uint32_t readers = attachment_readers(segment);
+	if (repaired == 0)
+		return;
+	event.kind = EVENT_REPAIRED;
+	event.reason = "half-written";
+	event_tell(broker, &event, "%s: %u half-written element%s of process %d repaired", event.segment, repaired,
+		   repaired == 1 ? "" : "s", event.pid);
+}
 
-	log_notice("%s: writer %d (%s) died; %u half-written element%s repaired; %u reader%s keep%s the last value", segment->name,
-		   attachment->holder.pid, attachment->process->comm, repaired, repaired == 1 ? "" : "s", readers, readers == 1 ? "" : "s",
+static void tell_death(struct broker *broker, const struct attachment *attachment, unsigned repaired)
+{
+	struct event event = attachment_event(attachment, EVENT_WRITER_DEAD, "died");
+	uint32_t readers = attachment_readers(attachment->segment);
+
+	event_tell(broker, &event, "%s: writer %d (%s) died; %u half-written element%s repaired; %u reader%s keep%s the last value",
+		   event.segment, event.pid, event.comm, repaired, repaired == 1 ? "" : "s", readers, readers == 1 ? "" : "s",
 		   readers == 1 ? "s" : "");
+	tell_repair(broker, event, repaired);
 }
 
 /* Ends a lease as `verdict` says and frees its attachment. */
@@ -55,18 +67,30 @@ static int lease_end(struct broker *broker, struct attachment *attachment, enum 
 	/* After an error (the files were destroyed; segment.h has logged it) the lease is over all the same. */
 	if (verdict == SHMB_WRITER_DEAD) {
 		broker->deaths++;
-		log_death(attachment, repaired);
+		tell_death(broker, attachment, repaired);
 	} else {
-		log_info("%s: writer %d (%s) closed it", segment->name, attachment->holder.pid, attachment->process->comm);
+		struct event event = attachment_event(attachment, EVENT_WRITER_CLOSED, "closed");
+
+		event_tell(broker, &event, "%s: writer %d (%s) closed it", event.segment, event.pid, event.comm);
 	}
 	attachment_free(attachment);
 	lease_is_free(broker, segment);
 	return r;
 }
 
-static int cell_end(struct broker *broker, struct attachment *attachment)
+static const char *role_name(enum shmb_role role)
+{
+	return role == SHMB_ROLE_WRITER	    ? "writer"
+	       : role == SHMB_ROLE_CONSUMER ? "consumer"
+	       : role == SHMB_ROLE_SHARER   ? "sharer"
+					    : "reader";
+}
+
+/* `why` is the reason of the event. */
+static int cell_end(struct broker *broker, struct attachment *attachment, const char *why)
 {
 	struct segment *segment = attachment->segment;
+	struct event event;
 	bool was_consumer = attachment->role == SHMB_ROLE_CONSUMER;
 	unsigned mended = 0;
 	int r = 0;
@@ -75,10 +99,16 @@ static int cell_end(struct broker *broker, struct attachment *attachment)
 		r = segment_cell_free(&broker->store, segment, attachment->cell, &mended);
 	if (r < 0)
 		log_error("%s: the cell of process %d could not be freed: %s", segment->name, attachment->holder.pid, strerror(-r));
-	if (mended != 0)
-		log_notice("%s: process %d (%s) ended while it held the lock; who locks next is told so", segment->name,
-			   attachment->holder.pid, attachment->process->comm);
+	if (mended != 0) {
+		event = attachment_event(attachment, EVENT_REPAIRED, "lock");
+		event_tell(broker, &event, "%s: process %d (%s) ended while it held the lock; who locks next is told so", event.segment,
+			   event.pid, event.comm);
+	}
 	broker->repairs += mended;
+	if (role_has_cell(attachment->role)) {
+		event = attachment_event(attachment, EVENT_READER_LEFT, why);
+		event_tell(broker, &event, "%s: %s %d (%s) %s", event.segment, role_name(attachment->role), event.pid, event.comm, why);
+	}
 	attachment_free(attachment);
 	if (was_consumer)
 		interest_tell(&broker->interests, segment->name);
@@ -88,7 +118,8 @@ static int cell_end(struct broker *broker, struct attachment *attachment)
 
 int liveness_close(struct broker *broker, struct attachment *attachment)
 {
-	return attachment->role == SHMB_ROLE_WRITER ? lease_end(broker, attachment, SHMB_WRITER_CLOSED) : cell_end(broker, attachment);
+	return attachment->role == SHMB_ROLE_WRITER ? lease_end(broker, attachment, SHMB_WRITER_CLOSED)
+						    : cell_end(broker, attachment, "closed");
 }
 
 void liveness_ended(struct broker *broker, struct attachment *attachment)
@@ -96,15 +127,16 @@ void liveness_ended(struct broker *broker, struct attachment *attachment)
 	if (attachment->role == SHMB_ROLE_WRITER)
 		lease_end(broker, attachment, SHMB_WRITER_DEAD);
 	else
-		cell_end(broker, attachment);
+		cell_end(broker, attachment, "died");
 }
 
 void liveness_give_up(struct broker *broker, struct attachment *attachment)
 {
 	struct segment *segment = attachment->segment;
+	struct event event;
 
 	if (attachment->role != SHMB_ROLE_WRITER && attachment->cell == UINT32_MAX) {
-		cell_end(broker, attachment);
+		cell_end(broker, attachment, "let go");
 		return;
 	}
 	attachment_orphan(attachment);
@@ -117,8 +149,9 @@ void liveness_give_up(struct broker *broker, struct attachment *attachment)
 	segment_release(&broker->store, segment, SHMB_WRITER_GONE, NULL); /* segment.h logs what can go wrong */
 	attachment->given_up = true;
 	stale_end(segment);
-	log_notice("%s: writer %d (%s) let go of it but lives; nobody else can write it until that process ends", segment->name,
-		   attachment->holder.pid, attachment->process->comm);
+	event = attachment_event(attachment, EVENT_WRITER_GONE, "let go");
+	event_tell(broker, &event, "%s: writer %d (%s) let go of it but lives; nobody else can write it until that process ends",
+		   event.segment, event.pid, event.comm);
 	liveness_tell_readers(segment);
 }
 
@@ -165,11 +198,16 @@ struct attachment *liveness_find_holder(struct broker *broker, struct segment *s
 	int r = process_watch(&broker->processes, pid, segment->lease.start_time, &process);
 
 	if (r == -ESRCH) {
+		struct event event = {
+			.kind = EVENT_WRITER_DEAD, .segment = segment->name, .pid = pid, .uid = segment->lease.uid, .reason = "died"
+		};
+
 		segment_release(&broker->store, segment, SHMB_WRITER_DEAD, &repaired);
 		broker->deaths++;
 		broker->repairs += repaired;
-		log_notice("%s: writer %d has died in the meantime; %u half-written element%s repaired", segment->name, pid, repaired,
-			   repaired == 1 ? "" : "s");
+		event_tell(broker, &event, "%s: writer %d has died in the meantime; %u half-written element%s repaired", segment->name, pid,
+			   repaired, repaired == 1 ? "" : "s");
+		tell_repair(broker, event, repaired);
 		lease_is_free(broker, segment);
 		return NULL;
 	}
@@ -184,11 +222,6 @@ struct attachment *liveness_find_holder(struct broker *broker, struct segment *s
 	return attachment;
 }
 
-static const char *role_name(enum shmb_role role)
-{
-	return role == SHMB_ROLE_WRITER ? "writer" : role == SHMB_ROLE_CONSUMER ? "consumer" : "sharer";
-}
-
 /* Does the one who is in the way still live? The attachment, or NULL: it is gone, and seen to. */
 static struct attachment *holder_check(struct broker *broker, struct attachment *attachment, const struct process *except)
 {
@@ -200,8 +233,14 @@ static struct attachment *holder_check(struct broker *broker, struct attachment 
 	if (process_check(process)) {
 		attachment = NULL;
 	} else if (process_is_dumping(process)) {
-		log_notice("%s: %s %d (%s) is dumping core and counts as dead", attachment->segment->name, role_name(attachment->role),
-			   process->pid, process->comm);
+		struct event event = attachment_event(attachment, EVENT_WRITER_DUMPING, "dumping");
+
+		if (attachment->role == SHMB_ROLE_WRITER)
+			event_tell(broker, &event, "%s: writer %d (%s) is dumping core and counts as dead", event.segment, event.pid,
+				   event.comm);
+		else
+			log_notice("%s: %s %d (%s) is dumping core and counts as dead", event.segment, role_name(attachment->role),
+				   event.pid, event.comm);
 		liveness_ended(broker, attachment);
 		attachment = NULL;
 	}

@@ -283,13 +283,40 @@ static struct segment *make_segment(struct peer *peer, const struct shmb_msg_ope
 	return segment;
 }
 
+static void tell_made(struct broker *broker, const struct attachment *attachment)
+{
+	const struct segment *segment = attachment->segment;
+	struct event event = attachment_event(attachment, EVENT_CREATED, match_kind_name(segment->geometry.kind));
+
+	event_tell(broker, &event, "%s: made by process %d (%s); a %s of %u times %" PRIu64 " bytes, type %s", event.segment, event.pid,
+		   event.comm, event.reason, segment->geometry.pool_count, segment->geometry.payload_bytes, segment->type);
+}
+
+static void tell_writer(struct broker *broker, const struct attachment *attachment, bool is_new, bool same_lease)
+{
+	struct event event = attachment_event(attachment, EVENT_WRITER_UP, is_new ? "first" : same_lease ? "back" : "next");
+
+	event_tell(broker, &event, "%s: %s by writer %d (%s)", event.segment,
+		   is_new	? "written"
+		   : same_lease ? "taken back"
+				: "taken over",
+		   event.pid, event.comm);
+}
+
+static void tell_joined(struct broker *broker, const struct attachment *attachment)
+{
+	const char *how = attachment->role == SHMB_ROLE_SHARER ? "shared" : attachment->role == SHMB_ROLE_CONSUMER ? "consumed" : "read";
+	struct event event = attachment_event(attachment, EVENT_READER_JOINED, how);
+
+	event_tell(broker, &event, "%s: %s by process %d (%s)", event.segment, how, event.pid, event.comm);
+}
+
 void open_writer(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)
 {
 	const struct shmb_msg_open_writer *open = &request->open_writer;
 	struct broker *broker = peer->broker;
 	struct attachment *attachment = attachment_by_handle(peer, open->handle);
 	struct segment *segment;
-	const char *how = "taken over";
 	uint64_t epoch;
 	bool is_new = false;
 
@@ -309,7 +336,6 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 		if (segment == NULL)
 			return;
 		is_new = true;
-		how = "made";
 	}
 	epoch = segment->epoch;
 	if (open->role == SHMB_ROLE_SHARER)
@@ -329,13 +355,12 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 			reaper_remove(broker, segment);
 		return;
 	}
-	if (attachment->role == SHMB_ROLE_SHARER && !is_new)
-		how = "shared";
-	else if (segment->epoch == epoch && !is_new)
-		how = "taken back";
-	log_info("%s: %s by %s %d (%s); a %s of %u times %" PRIu64 " bytes, type %s", segment->name, how,
-		 attachment->role == SHMB_ROLE_SHARER ? "sharer" : "writer", peer->holder.pid, peer->process->comm,
-		 match_kind_name(segment->geometry.kind), segment->geometry.pool_count, segment->geometry.payload_bytes, segment->type);
+	if (is_new)
+		tell_made(broker, attachment);
+	if (attachment->role == SHMB_ROLE_SHARER)
+		tell_joined(broker, attachment);
+	else
+		tell_writer(broker, attachment, is_new, segment->epoch == epoch);
 	stale_follow(broker, segment);
 	reaper_look(&broker->reaper, segment);
 	liveness_tell_readers(segment);
@@ -445,6 +470,8 @@ void open_reader(struct peer *peer, const union shmb_msg_request *request, const
 		return;
 	}
 	attachment_set_peer(attachment, peer, open->handle);
+	if (role_has_cell(open->role))
+		tell_joined(broker, attachment);
 	if (reply_open(broker, attachment, &open->head, reply) < 0)
 		liveness_close(broker, attachment);
 	reaper_look(&broker->reaper, segment);

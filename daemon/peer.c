@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -20,6 +21,7 @@
 #include "liveness.h"
 #include "log.h"
 #include "proto/step.h"
+#include "watch.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* asm-generic/socket.h of Linux 6.5; the same on x86-64 and arm64 */
@@ -149,6 +151,7 @@ static struct peer *end(struct peer *peer, bool unlink_page)
 	if (peer->refusal == 0)
 		broker->is_full = false;
 	interest_drop_peer(peer);
+	watch_end(peer);
 	peer->drain = loop_drain_free(peer->drain);
 	peer->watch = loop_fd_free(peer->watch);
 	close(peer->fd);
@@ -304,15 +307,49 @@ static bool has_unread_reply(const struct peer *peer)
 	return ioctl(peer->fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
-/* The client has taken something. */
+static bool has_request(const struct peer *peer)
+{
+	struct pollfd poll_fd = { .fd = peer->fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, 0) == 1;
+}
+
+/* Sends what happened. Nothing is read until it has been taken; the drain tells when. */
+static int send_events(struct peer *peer)
+{
+	struct reply *reply = &peer->broker->reply;
+	int r;
+
+	loop_fd_set(peer->watch, 0);
+	peer->told = true;
+	reply_init(reply);
+	watch_fill(peer, reply);
+	r = send_reply(peer, reply);
+	reply_deinit(reply);
+	return r;
+}
+
+/* The client has taken something, or there is something to tell it. */
 static void on_drained(void *user)
 {
 	struct peer *peer = user;
 
 	if (has_unread_reply(peer))
 		return;
+	if (watch_has_news(peer) && !(peer->told && has_request(peer))) {
+		if (send_events(peer) < 0)
+			peer_close(peer);
+		return;
+	}
 	peer->drain = loop_drain_free(peer->drain);
 	loop_fd_set(peer->watch, LOOP_READ);
+}
+
+void peer_tell(struct peer *peer)
+{
+	/* What cannot be begun now is begun with the next event or behind the next answer. */
+	if (peer->drain == NULL && loop_drain_new(peer->broker->loop, peer->fd, on_drained, peer, &peer->drain) < 0)
+		peer->drain = NULL;
 }
 
 /* One request for each round of the loop: nobody is served twice before another is served once. */
@@ -325,7 +362,7 @@ static void on_readable(int events, void *user)
 
 	(void)events;
 	if (has_unread_reply(peer)) {
-		r = loop_drain_new(peer->broker->loop, peer->fd, on_drained, peer, &peer->drain);
+		r = peer->drain != NULL ? 0 : loop_drain_new(peer->broker->loop, peer->fd, on_drained, peer, &peer->drain);
 		if (r == 0)
 			loop_fd_set(peer->watch, 0);
 		else
@@ -339,6 +376,7 @@ static void on_readable(int events, void *user)
 		peer_close(peer);
 		return;
 	}
+	peer->told = false;
 	reply_init(reply);
 	answer(peer, (size_t)length, reply);
 	SHMB_STEP("reply.sending");
@@ -350,4 +388,6 @@ static void on_readable(int events, void *user)
 		log_warning("process %d cannot be answered: %s; its connection is closed", peer->holder.pid, strerror(-r));
 	if (r < 0 || reply->last)
 		peer_close(peer);
+	else if (watch_has_news(peer))
+		peer_tell(peer);
 }

@@ -6,7 +6,8 @@
  * A connection: who is at the other end, how far the conversation has come, what was opened through it.
  *
  * One request is read when the answer to the one before has been taken by the client, so that a client that never reads costs one answer
- * and the descriptors in it, not more, and a broker's send never finds the queue full.
+ * and the descriptors in it, not more, and a broker's send never finds the queue full. Events are sent by the same rule: when the queue is
+ * empty, and no request is read until they have been taken. A request that waits comes before the next events.
  */
 
 #include <stdbool.h>
@@ -28,6 +29,7 @@ enum {
 
 struct broker;
 struct interest;
+struct watch;
 
 struct peer {
 	LIST_ENTRY(peer) link;	       /* broker's */
@@ -48,12 +50,16 @@ struct peer {
 	uint32_t attachment_count;
 	LIST_HEAD(, interest) interests;
 	uint32_t interest_count;
-	int refusal; /* negative errno: HELLO is answered with it */
+	struct watch *watch_events; /* what it wants to be told of (watch.h); NULL nothing */
+	bool told;		    /* events were sent since its last request */
+	int refusal;		    /* negative errno: HELLO is answered with it */
 	const char *refusal_text;
 };
 
 /* Takes a connection just accepted. On an error the descriptor is closed and nothing is left. */
 int peer_new(struct broker *broker, int fd_consume);
+/* There are events for it: they are sent when it has taken what was sent before. */
+void peer_tell(struct peer *peer);
 /* Closes it. What it held is given up or, when its process is ending, left to that (liveness.h). */
 struct peer *peer_close(struct peer *peer);
 /* Frees it, its event page too; what it held must have been seen to. */

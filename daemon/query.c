@@ -10,7 +10,6 @@
 #include "broker.h"
 #include "figures.h"
 #include "liveness.h"
-#include "log.h"
 #include "peer.h"
 #include "policy.h"
 
@@ -161,6 +160,12 @@ void query_remove(struct peer *peer, const union shmb_msg_request *request, cons
 	struct segment *segment = registry_find(&broker->registry, request->name.name);
 	const struct attachment *writer;
 	const struct attachment *sharer;
+	struct event event = { .kind = EVENT_REMOVED,
+			       .segment = request->name.name,
+			       .pid = peer->holder.pid,
+			       .uid = peer->holder.uid,
+			       .comm = peer->process->comm,
+			       .reason = "asked" };
 	int r;
 
 	(void)tail;
@@ -197,7 +202,6 @@ void query_remove(struct peer *peer, const union shmb_msg_request *request, cons
 		reply_error(reply, head, r, "%s: not all of its files could be removed: %s", request->name.name, strerror(-r));
 		return;
 	}
-	log_notice("%s: removed: process %d (%s) of uid %u asked for it", request->name.name, peer->holder.pid, peer->process->comm,
-		   peer->holder.uid);
+	event_tell(broker, &event, "%s: removed: process %d (%s) of uid %u asked for it", event.segment, event.pid, event.comm, event.uid);
 	reply_done(reply, head);
 }

@@ -86,6 +86,7 @@ static struct attachment *find_orphan(const struct peer *peer, const struct segm
 static void resume_writer(struct peer *peer, struct attachment *attachment, const struct shmb_msg_resume *resume, struct reply *reply)
 {
 	struct segment *segment = attachment->segment;
+	struct event event;
 	int r;
 
 	if (attachment->given_up) {
@@ -95,7 +96,8 @@ static void resume_writer(struct peer *peer, struct attachment *attachment, cons
 			return;
 		}
 		attachment->given_up = false;
-		log_info("%s: writer %d (%s) is back", segment->name, peer->holder.pid, peer->process->comm);
+		event = attachment_event(attachment, EVENT_WRITER_UP, "back");
+		event_tell(peer->broker, &event, "%s: writer %d (%s) is back", event.segment, event.pid, event.comm);
 		stale_follow(peer->broker, segment);
 		liveness_tell_readers(segment);
 	}

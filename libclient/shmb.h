@@ -348,5 +348,6 @@ SHMB_PUBLIC int shmb_value_observe(struct shmb_value_reader **out, struct shmb *
 #include "shmb_queue.h"
 #include "shmb_realtime.h"
 #include "shmb_wait.h"
+#include "shmb_watch.h"
 
 #endif

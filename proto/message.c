@@ -30,6 +30,8 @@ static const struct {
 	[SHMB_OP_INFO] = { sizeof(struct shmb_msg_name), sizeof(struct shmb_msg_info_answer) },
 	[SHMB_OP_STATUS] = { sizeof(struct shmb_msg_status), sizeof(struct shmb_msg_status_answer) },
 	[SHMB_OP_REMOVE] = { sizeof(struct shmb_msg_name), sizeof(struct shmb_msg_answer) },
+	[SHMB_OP_WATCH] = { sizeof(struct shmb_msg_watch), sizeof(struct shmb_msg_answer) },
+	[SHMB_OP_EVENT] = { 0, sizeof(struct shmb_msg_events) },
 	[SHMB_OP_FIGURES] = { sizeof(struct shmb_msg_figures), sizeof(struct shmb_msg_figures_answer) },
 	[SHMB_OP_RELOAD] = { sizeof(struct shmb_msg_reload), sizeof(struct shmb_msg_reload_answer) },
 	[SHMB_OP_POLICY] = { sizeof(struct shmb_msg_policy), sizeof(struct shmb_msg_policy_answer) },
@@ -225,6 +227,8 @@ static int request_check(const union shmb_msg_request *request, const char **why
 		return name_check(request->name.name, sizeof(request->name.name), why);
 	case SHMB_OP_FIGURES:
 		return text_check(request->figures.pattern, sizeof(request->figures.pattern), why);
+	case SHMB_OP_WATCH:
+		return text_check(request->watch.pattern, sizeof(request->watch.pattern), why);
 	case SHMB_OP_POLICY:
 		return policy_check(&request->policy, why);
 	case SHMB_OP_GC:
@@ -233,6 +237,7 @@ static int request_check(const union shmb_msg_request *request, const char **why
 	case SHMB_OP_LIST:
 	case SHMB_OP_STATUS:
 	case SHMB_OP_RELOAD:
+	case SHMB_OP_EVENT:
 	case SHMB_OP_COUNT:
 		break;
 	}
@@ -306,6 +311,22 @@ static int figures_tail_is_sound(const struct shmb_msg_figures_answer *figures, 
 		memcpy(&figure, tail + i * sizeof(figure), sizeof(figure));
 		if (!is_terminated(figure.writer_comm, sizeof(figure.writer_comm)) || !is_terminated(figure.type, sizeof(figure.type)) ||
 		    !is_terminated(figure.name, sizeof(figure.name)))
+			return 0;
+	}
+	return 1;
+}
+
+static int events_tail_is_sound(const struct shmb_msg_events *events, const char *tail)
+{
+	if (events->head.tail_bytes != (uint64_t)events->count * sizeof(struct shmb_msg_event))
+		return 0;
+	for (uint32_t i = 0; i < events->count; i++) {
+		struct shmb_msg_event event;
+
+		memcpy(&event, tail + i * sizeof(event), sizeof(event));
+		if (!is_terminated(event.comm, sizeof(event.comm)) || !is_terminated(event.kind, sizeof(event.kind)) ||
+		    !is_terminated(event.reason, sizeof(event.reason)) || !is_terminated(event.segment, sizeof(event.segment)) ||
+		    !is_terminated(event.text, sizeof(event.text)))
 			return 0;
 	}
 	return 1;
@@ -397,6 +418,8 @@ static int answer_check(uint16_t opcode, void *out, const char *tail)
 		return open_answer_is_sound(out);
 	case SHMB_OP_LIST:
 		return list_tail_is_sound(out, tail);
+	case SHMB_OP_EVENT:
+		return events_tail_is_sound(out, tail);
 	case SHMB_OP_FIGURES:
 		return figures_tail_is_sound(out, tail);
 	case SHMB_OP_INFO: {
@@ -429,6 +452,7 @@ static int answer_check(uint16_t opcode, void *out, const char *tail)
 	case SHMB_OP_READY:
 	case SHMB_OP_CLOSE:
 	case SHMB_OP_REMOVE:
+	case SHMB_OP_WATCH:
 		answer_terminate(out);
 		return ((struct shmb_msg_answer *)out)->head.tail_bytes == 0;
 	case SHMB_OP_COUNT:

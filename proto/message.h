@@ -6,7 +6,8 @@
  * Control messages between client and broker: one SOCK_SEQPACKET packet is one message, a fixed struct followed by a tail of stated
  * length (schema text, or an array of records). Little-endian, fixed width, every byte of padding a named field that must be 0.
  *
- * The client asks, the broker answers each request once, in order, with the same opcode and serial. Only answers carry descriptors.
+ * The client asks, the broker answers each request once, in order, with the same opcode and serial; after a WATCH it sends EVENTs between
+ * the answers. Only answers carry descriptors.
  * PROTOCOL.md tells the whole conversation.
  *
  *   CONNECTED --HELLO--> RESUMING --RESUME*, READY--> ACTIVE
@@ -45,6 +46,8 @@ enum shmb_opcode {
 	SHMB_OP_RELOAD = 13,
 	SHMB_OP_POLICY = 14,
 	SHMB_OP_GC = 17,
+	SHMB_OP_WATCH = 11,
+	SHMB_OP_EVENT = 12, /* from the broker, unasked, after a WATCH */
 	SHMB_OP_FIGURES = 18,
 	SHMB_OP_COUNT = 19, /* one more than the last; the numbers between that are not here are unknown requests */
 };
@@ -193,6 +196,12 @@ struct shmb_msg_figures {
 	char pattern[SHMB_NAME_MAX + 8]; /* of names: * matches any bytes, ? one, '/' too; empty: all */
 };
 
+/* WATCH: EVENT messages from here on, until the connection ends. Said again it changes the pattern. */
+struct shmb_msg_watch {
+	struct shmb_msg_head head;
+	char pattern[SHMB_NAME_MAX + 8]; /* of segments, as above; empty: all, and what concerns no segment */
+};
+
 /* ---- answers ---- */
 
 /* Every answer that is not 0 is this, with `text` for people; READY, RESUME, CLOSE and REMOVE answer with it on success too. */
@@ -285,6 +294,27 @@ struct shmb_msg_figure { /* record of FIGURES */
 struct shmb_msg_figures_answer { /* tail: `count` struct shmb_msg_figure; count 0 is the end */
 	struct shmb_msg_head head;
 	uint64_t now_ns; /* CLOCK_MONOTONIC of the looks */
+	uint32_t count;
+	uint32_t reserved;
+};
+
+struct shmb_msg_event {	  /* record of EVENT */
+	uint64_t time_ns; /* CLOCK_REALTIME */
+	int32_t pid;	  /* of the client concerned, 0 none */
+	uint32_t uid;
+	uint8_t level; /* as of syslog: 3 error to 7 debug */
+	uint8_t reserved[7];
+	char comm[SHMB_COMM_MAX];
+	char kind[24];			 /* "writer-dead", ...: stable, for programs; unknown ones may come */
+	char reason[40];		 /* a word or a few for programs, may be empty */
+	char segment[SHMB_NAME_MAX + 8]; /* may be empty */
+	char text[SHMB_TEXT_MAX];	 /* a sentence for people */
+};
+
+/* EVENT: tail: `count` struct shmb_msg_event. Its serial is that of the WATCH. */
+struct shmb_msg_events {
+	struct shmb_msg_head head;
+	uint64_t lost; /* events before these that could not be sent, because this client did not read */
 	uint32_t count;
 	uint32_t reserved;
 };
@@ -401,6 +431,9 @@ _Static_assert(sizeof(struct shmb_msg_list_answer) == 24, "list_answer");
 _Static_assert(sizeof(struct shmb_msg_figures) == 232, "figures");
 _Static_assert(sizeof(struct shmb_msg_figure) == 384, "figure");
 _Static_assert(sizeof(struct shmb_msg_figures_answer) == 32, "figures_answer");
+_Static_assert(sizeof(struct shmb_msg_watch) == 224, "watch");
+_Static_assert(sizeof(struct shmb_msg_event) == 552, "event");
+_Static_assert(sizeof(struct shmb_msg_events) == 32, "events");
 _Static_assert(sizeof(struct shmb_msg_reader) == 40, "reader");
 _Static_assert(sizeof(struct shmb_msg_info_answer) == 392, "info_answer");
 _Static_assert(sizeof(struct shmb_msg_status_answer) == 384, "status_answer");
@@ -430,6 +463,7 @@ union shmb_msg_request {
 	struct shmb_msg_reload reload;
 	struct shmb_msg_policy policy;
 	struct shmb_msg_gc gc;
+	struct shmb_msg_watch watch;
 };
 
 /* Bytes of the fixed struct of a request / a successful answer; 0 for an unknown opcode. */
@@ -447,7 +481,7 @@ size_t shmb_answer_size(uint16_t opcode);
 int shmb_request_decode(const void *packet, size_t length, union shmb_msg_request *out, const char **tail, const char **why);
 
 /*
- * Decodes an answer packet to a request of `opcode` and `serial` (untrusted as well: the client does not crash on it). On a result of 0
+ * Decodes an answer packet, or an EVENT, to a request of `opcode` and `serial` (untrusted as well: the client does not crash on it). On a result of 0
  * copies shmb_answer_size(opcode) bytes to `out`; otherwise fills *error and returns error->head.result (the tail is set then too).
  * -EBADMSG for what is no such answer. Strings in *out are made NUL-terminated.
  */

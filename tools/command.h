@@ -60,6 +60,7 @@ int command_status(struct shmb *broker, const struct command_options *options);
 int command_reload(struct shmb *broker, const struct command_options *options);
 int command_policy(struct shmb *broker, const struct command_options *options);
 int command_gc(struct shmb *broker, const struct command_options *options);
+int command_monitor(struct shmb *broker, const struct command_options *options);
 int command_remove(struct shmb *broker, const struct command_options *options);
 
 /* Says on stderr what failed and why (`error` a negative errno of the library, with shmb_text() still that of the failed call; `subject` a

@@ -206,6 +206,20 @@ static const struct verb verbs[] = {
 	  "examples:\n"
 	  "  shmbctl doctor\n"
 	  "  shmbctl doctor --json | jq -r 'select(.state != \"ok\").advice'\n" },
+	{ "monitor", 0, 1, OPTION_COUNT, command_monitor, "monitor [PATTERN]", "what happens to segments, as it happens",
+	  "Prints what the daemon sees happen to the segments whose names match PATTERN (* and ? match / too), or to all: made, written,\n"
+	  "read, closed, dead, hung, repaired, removed, and why. Until Ctrl-C. Waits for a daemon that goes away, and says when it is "
+	  "back.\n"
+	  "\n"
+	  "  --count N    end after N events\n"
+	  "  --json       one object a line: time_ns (CLOCK_REALTIME), kind, segment, pid, uid, comm, reason (null where there is none),\n"
+	  "               level (3 error to 7 debug), lost, text. kind is created, adopted, writer-up, writer-closed, writer-gone,\n"
+	  "               writer-dead, writer-hung, writer-stopped, writer-traced, writer-dumping, writer-alive, replaced, reader-joined,\n"
+	  "               reader-left, repaired, removed, reaped, ignored, policy, quota, refused; reconnected, lost (so many events)\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl monitor 'camera/*'\n"
+	  "  shmbctl monitor --json | jq -r 'select(.kind == \"writer-dead\").segment'\n" },
 	{ "remove", 1, 1024, OPTION_LEGEND, command_remove, "remove NAME...", "removes segments that nobody writes",
 	  "Removes segments. Refused while a writer lives. Readers keep what they have open and are told at their next wait.\n"
 	  "\n"

@@ -25,6 +25,7 @@ static union {
 	struct shmb_msg_gc_answer gc;
 	struct shmb_msg_status_answer status;
 	struct shmb_msg_figures_answer figures;
+	struct shmb_msg_events events;
 	char bytes[SHMB_MESSAGE_MAX + 64];
 } sent, got;
 static struct shmb_msg_answer error;
@@ -72,7 +73,7 @@ static int answer_decode(void)
 START_TEST(answers_come_out_as_they_went_in)
 {
 	for (uint16_t opcode = 1; opcode < SHMB_OP_COUNT; opcode++) {
-		if (shmb_request_size(opcode) == 0)
+		if (shmb_answer_size(opcode) == 0)
 			continue;
 		answer_make(opcode, 0);
 		ck_assert_int_eq(answer_decode(), 0);
@@ -85,7 +86,7 @@ END_TEST
 START_TEST(every_length_of_answers)
 {
 	for (uint16_t opcode = 1; opcode < SHMB_OP_COUNT; opcode++) {
-		if (shmb_request_size(opcode) == 0)
+		if (shmb_answer_size(opcode) == 0)
 			continue;
 		answer_make(opcode, 0);
 		for (size_t whole = sent_bytes; sent_bytes > 0;) {
@@ -110,7 +111,7 @@ END_TEST
 START_TEST(errors)
 {
 	for (uint16_t opcode = 1; opcode < SHMB_OP_COUNT; opcode++) {
-		if (shmb_request_size(opcode) == 0)
+		if (shmb_answer_size(opcode) == 0)
 			continue;
 		answer_make(opcode, 0);
 		sent.answer.head.result = -EPROTOTYPE;
@@ -304,6 +305,31 @@ START_TEST(figures_in_answers)
 }
 END_TEST
 
+START_TEST(events_in_answers)
+{
+	static const size_t strings[] = { offsetof(struct shmb_msg_event, comm),   offsetof(struct shmb_msg_event, kind),
+					  offsetof(struct shmb_msg_event, reason), offsetof(struct shmb_msg_event, segment),
+					  offsetof(struct shmb_msg_event, text),   sizeof(struct shmb_msg_event) };
+	char *records = sent.bytes + sizeof(struct shmb_msg_events);
+
+	answer_make(SHMB_OP_EVENT, 2 * sizeof(struct shmb_msg_event));
+	sent.events.count = 2;
+	sent.events.lost = 7;
+	ck_assert_int_eq(answer_decode(), 0);
+	ck_assert_uint_eq(got.events.lost, 7);
+	sent.events.count = 3;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	for (unsigned i = 0; i < 5; i++) {
+		answer_make(SHMB_OP_EVENT, 2 * sizeof(struct shmb_msg_event));
+		sent.events.count = 2;
+		memset(records + sizeof(struct shmb_msg_event) + strings[i], 'x', strings[i + 1] - strings[i] - 1);
+		ck_assert_int_eq(answer_decode(), 0);
+		records[sizeof(struct shmb_msg_event) + strings[i + 1] - 1] = 'x';
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+	}
+}
+END_TEST
+
 START_TEST(random_answers)
 {
 	uint64_t random = 9;
@@ -312,7 +338,7 @@ START_TEST(random_answers)
 		uint16_t opcode = 1 + unit_random(&random) % (SHMB_OP_COUNT - 1);
 		uint32_t extra = unit_random(&random) % 800;
 
-		if (shmb_request_size(opcode) == 0)
+		if (shmb_answer_size(opcode) == 0)
 			continue;
 		answer_make(opcode, extra);
 		unit_random_fill(&random, sent.bytes + 16, shmb_answer_size(opcode) - 16 + extra);
@@ -326,6 +352,8 @@ START_TEST(random_answers)
 			sent.policy.pattern_count = extra == 496;
 			sent.policy.setting_count = extra == 696;
 		}
+		if (opcode == SHMB_OP_EVENT)
+			sent.events.count = extra / sizeof(struct shmb_msg_event);
 		if (opcode == SHMB_OP_INFO) {
 			sent.info.reader_count %= 8;
 			sent.info.schema_bytes = extra - sent.info.reader_count * (uint32_t)sizeof(struct shmb_msg_reader);
@@ -347,6 +375,7 @@ int main(void)
 	unit_add(suite, lists, 5);
 	unit_add(suite, infos, 5);
 	unit_add(suite, figures_in_answers, 5);
+	unit_add(suite, events_in_answers, 5);
 	unit_add(suite, random_answers, 20);
 	return unit_run(suite);
 }

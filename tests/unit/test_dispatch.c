@@ -8,6 +8,7 @@
 #include "daemon/query.h"
 #include "daemon/reload.h"
 #include "daemon/session.h"
+#include "daemon/watch.h"
 #include "tests/support/unit.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ static const struct {
 	{ SHMB_OP_STATUS, PEER_ACTIVE, query_status },	   { SHMB_OP_REMOVE, PEER_ACTIVE, query_remove },
 	{ SHMB_OP_FIGURES, PEER_ACTIVE, figures_list },	   { SHMB_OP_RELOAD, PEER_ACTIVE, reload_request },
 	{ SHMB_OP_POLICY, PEER_ACTIVE, explain_policy },   { SHMB_OP_GC, PEER_ACTIVE, gc_request },
+	{ SHMB_OP_WATCH, PEER_ACTIVE, watch_start },
 };
 
 START_TEST(every_request_is_known)

@@ -107,6 +107,18 @@ static struct known_field fields[] = {
 	STRUCT(shmb_msg_list),
 	OF(head), OF(after),
 #undef OF
+#define OF(field) FIELD(shmb_msg_watch, field)
+	STRUCT(shmb_msg_watch),
+	OF(head), OF(pattern),
+#undef OF
+#define OF(field) FIELD(shmb_msg_events, field)
+	STRUCT(shmb_msg_events),
+	OF(head), OF(lost), OF(count), OF(reserved),
+#undef OF
+#define OF(field) FIELD(shmb_msg_event, field)
+	STRUCT(shmb_msg_event),
+	OF(time_ns), OF(pid), OF(uid), OF(level), OF(reserved), OF(comm), OF(kind), OF(reason), OF(segment), OF(text),
+#undef OF
 #define OF(field) FIELD(shmb_msg_figures, field)
 	STRUCT(shmb_msg_figures),
 	OF(head), OF(after), OF(pattern),
@@ -224,7 +236,7 @@ static struct known_constant constants[] = {
 	CONSTANT(SHMB_PROTOCOL_OLDEST), CONSTANT(SHMB_MESSAGE_MAX), CONSTANT(SHMB_TEXT_MAX), CONSTANT(SHMB_FDS_MAX),
 	CONSTANT(SHMB_COMM_MAX), CONSTANT(SHMB_OP_HELLO), CONSTANT(SHMB_OP_RESUME), CONSTANT(SHMB_OP_READY),
 	CONSTANT(SHMB_OP_OPEN_WRITER), CONSTANT(SHMB_OP_OPEN_READER), CONSTANT(SHMB_OP_CLOSE), CONSTANT(SHMB_OP_LIST),
-	CONSTANT(SHMB_OP_INFO), CONSTANT(SHMB_OP_STATUS), CONSTANT(SHMB_OP_REMOVE), CONSTANT(SHMB_OP_FIGURES), CONSTANT(SHMB_OP_COUNT),
+	CONSTANT(SHMB_OP_INFO), CONSTANT(SHMB_OP_STATUS), CONSTANT(SHMB_OP_REMOVE), CONSTANT(SHMB_OP_WATCH), CONSTANT(SHMB_OP_EVENT), CONSTANT(SHMB_OP_FIGURES), CONSTANT(SHMB_OP_COUNT),
 	CONSTANT(SHMB_ROLE_WRITER), CONSTANT(SHMB_ROLE_READER), CONSTANT(SHMB_ROLE_OBSERVER),
 	CONSTANT(SHMB_ROLE_CONSUMER), CONSTANT(SHMB_ROLE_SHARER), CONSTANT(SHMB_OPEN_NOTIFY),
 	CONSTANT(SHMB_OPEN_FLAGS_KNOWN), CONSTANT(SHMB_SOURCE_MAX), CONSTANT(SHMB_VALUE_MAX), CONSTANT(SHMB_GROUPS_MAX),

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* Watchers and the ring of events (watch.h). */
+#include "watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "access.h"
+#include "broker.h"
+#include "peer.h"
+#include "policy.h"
+
+struct watch_ring {
+	uint64_t next; /* sequence number of the next event; its place is the number modulo WATCH_RING_MAX */
+	struct shmb_msg_event events[WATCH_RING_MAX];
+	uint32_t owners[WATCH_RING_MAX]; /* uid that owned the segment then; the client's where it is gone */
+};
+
+struct watch {
+	LIST_ENTRY(watch) link;
+	struct peer *peer;
+	uint32_t serial; /* of the WATCH that began it, and of its EVENTs */
+	uint64_t next;	 /* the first event in the ring that it was not sent */
+	uint64_t lost;	 /* that met its pattern and were overwritten before they could be sent */
+	char pattern[SHMB_NAME_MAX + 8];
+};
+
+static struct shmb_msg_event *event_at(struct watch_ring *ring, uint64_t sequence)
+{
+	return &ring->events[sequence % WATCH_RING_MAX];
+}
+
+/* Of a segment that may be gone by now, so by its name: who may read it hears what happens to it. */
+static bool may_see(struct peer *peer, const char *segment, uint32_t owner)
+{
+	char why[SHMB_TEXT_MAX];
+	struct access_who who;
+
+	access_who_of(peer, &who);
+	return access_judge(policy_find(peer->broker->policies, segment), ACCESS_READ, owner, &who, why);
+}
+
+/* Is this event for this watcher? */
+static bool meets(const struct watch *watch, uint64_t sequence)
+{
+	struct watch_ring *ring = watch->peer->broker->watches.ring;
+	const struct shmb_msg_event *event = event_at(ring, sequence);
+
+	if (event->segment[0] == '\0')
+		return watch->pattern[0] == '\0';
+	if (watch->pattern[0] != '\0' && !policy_match(watch->pattern, event->segment))
+		return false;
+	return may_see(watch->peer, event->segment, ring->owners[sequence % WATCH_RING_MAX]);
+}
+
+/* ---- watchers ---- */
+
+static uint32_t watches_of(const struct broker *broker, uint32_t uid)
+{
+	const struct watch *watch;
+	uint32_t count = 0;
+
+	LIST_FOREACH (watch, &broker->watches.watches, link)
+		count += watch->peer->holder.uid == uid;
+	return count;
+}
+
+static int watch_new(struct peer *peer)
+{
+	struct watch_list *list = &peer->broker->watches;
+	struct watch *watch;
+
+	if (list->count >= WATCH_MAX || (peer->holder.uid != geteuid() && watches_of(peer->broker, peer->holder.uid) >= WATCH_USER_MAX))
+		return -EUSERS;
+	if (list->ring == NULL)
+		list->ring = calloc(1, sizeof(*list->ring));
+	watch = calloc(1, sizeof(*watch));
+	if (list->ring == NULL || watch == NULL) {
+		free(watch);
+		if (list->count == 0) {
+			free(list->ring);
+			list->ring = NULL;
+		}
+		return -ENOMEM;
+	}
+	watch->peer = peer;
+	watch->next = list->ring->next;
+	LIST_INSERT_HEAD(&list->watches, watch, link);
+	list->count++;
+	peer->watch_events = watch;
+	return 0;
+}
+
+void watch_end(struct peer *peer)
+{
+	struct watch_list *list = &peer->broker->watches;
+
+	if (peer->watch_events == NULL)
+		return;
+	LIST_REMOVE(peer->watch_events, link);
+	free(peer->watch_events);
+	peer->watch_events = NULL;
+	if (--list->count > 0)
+		return;
+	free(list->ring);
+	list->ring = NULL;
+}
+
+void watch_start(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)
+{
+	const struct shmb_msg_watch *asked = &request->watch;
+	int r = peer->watch_events == NULL ? watch_new(peer) : 0;
+
+	(void)tail;
+	if (r < 0) {
+		reply_error(reply, &asked->head, r,
+			    r == -EUSERS ? "as many connections watch as the broker will serve: close some"
+					 : "the broker is out of memory");
+		return;
+	}
+	peer->watch_events->serial = asked->head.serial;
+	memcpy(peer->watch_events->pattern, asked->pattern, sizeof(asked->pattern));
+	reply_done(reply, &asked->head);
+}
+
+/* ---- events ---- */
+
+static uint64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The ring is full: whoever has not been sent its oldest event loses it. */
+static void overwrite_oldest(struct watch_list *list)
+{
+	uint64_t oldest = list->ring->next - WATCH_RING_MAX;
+	struct watch *watch;
+
+	LIST_FOREACH (watch, &list->watches, link) {
+		if (watch->next > oldest)
+			continue;
+		watch->lost += meets(watch, oldest);
+		watch->next = oldest + 1;
+	}
+}
+
+void watch_event(struct broker *broker, const struct event *event, unsigned level, const char *text)
+{
+	struct watch_list *list = &broker->watches;
+	const struct segment *segment =
+		list->ring != NULL && event->segment != NULL ? registry_find(&broker->registry, event->segment) : NULL;
+	struct shmb_msg_event *kept;
+	struct watch *watch;
+	uint64_t sequence;
+
+	if (list->ring == NULL)
+		return;
+	sequence = list->ring->next;
+	if (sequence >= WATCH_RING_MAX)
+		overwrite_oldest(list);
+	list->ring->next++;
+	list->ring->owners[sequence % WATCH_RING_MAX] = segment != NULL ? segment->owner_uid : event->uid;
+	kept = event_at(list->ring, sequence);
+	*kept = (struct shmb_msg_event){
+		.time_ns = realtime_ns(),
+		.pid = event->pid,
+		.uid = event->uid,
+		.level = (uint8_t)level,
+	};
+	shmb_text_set(kept->kind, sizeof(kept->kind), event_name(event->kind));
+	shmb_text_set(kept->comm, sizeof(kept->comm), event->comm);
+	shmb_text_set(kept->reason, sizeof(kept->reason), event->reason);
+	shmb_text_set(kept->segment, sizeof(kept->segment), event->segment);
+	shmb_text_set(kept->text, sizeof(kept->text), text);
+	LIST_FOREACH (watch, &list->watches, link) {
+		if (meets(watch, sequence))
+			peer_tell(watch->peer);
+	}
+}
+
+/* Passes over what does not concern it. */
+static const struct shmb_msg_event *next_event(struct watch *watch, struct watch_ring *ring)
+{
+	while (watch->next < ring->next && !meets(watch, watch->next))
+		watch->next++;
+	return watch->next < ring->next ? event_at(ring, watch->next) : NULL;
+}
+
+bool watch_has_news(const struct peer *peer)
+{
+	struct watch *watch = peer->watch_events;
+
+	return watch != NULL && (watch->lost > 0 || next_event(watch, peer->broker->watches.ring) != NULL);
+}
+
+void watch_fill(struct peer *peer, struct reply *reply)
+{
+	struct watch *watch = peer->watch_events;
+	struct shmb_msg_head head = { .opcode = SHMB_OP_EVENT, .serial = watch->serial };
+	struct shmb_msg_events *events = reply_begin(reply, &head, sizeof(*events));
+	const struct shmb_msg_event *event;
+
+	events->lost = watch->lost;
+	watch->lost = 0;
+	while ((event = next_event(watch, peer->broker->watches.ring)) != NULL) {
+		struct shmb_msg_event *record = reply_tail(reply, sizeof(*record));
+
+		if (record == NULL)
+			break;
+		*record = *event;
+		events->count++;
+		watch->next++;
+	}
+}
