@@ -105,6 +105,7 @@ static int init(struct broker *broker, const struct options *options)
 	LIST_INIT(&broker->old_pages);
 	LIST_INIT(&broker->interests);
 	LIST_INIT(&broker->watches.watches);
+	broker->on_event = watch_event;
 	registry_init(&broker->registry);
 	closer_init(&broker->closer);
 	broker->started_ns = realtime_ns();

@@ -60,6 +60,8 @@ struct broker {
 	uint64_t reaps;
 	uint64_t adopted;
 	uint64_t events[EVENT_KINDS]; /* of each kind, since the start */
+	/* Tells those who watch (watch.h); the side of the daemon that knows files is tested without them. */
+	void (*on_event)(struct broker *broker, const struct event *event, unsigned level, const char *text);
 
 	/* Not cleared at the start: */
 	unsigned char packet[SHMB_MESSAGE_MAX]; /* the request being read; one at a time */

@@ -8,7 +8,6 @@
 
 #include "broker.h"
 #include "log.h"
-#include "watch.h"
 
 static const struct {
 	const char *name;
@@ -50,7 +49,8 @@ void event_tell(struct broker *broker, const struct event *event, const char *fo
 	log_line(kinds[event->kind].level, "%s", text);
 	if (broker != NULL) {
 		broker->events[event->kind]++;
-		watch_event(broker, event, kinds[event->kind].level, text);
+		if (broker->on_event != NULL)
+			broker->on_event(broker, event, kinds[event->kind].level, text);
 	}
 	errno = error;
 }
