@@ -36,6 +36,7 @@ struct soak_totals {
 struct soak {
 	/* options */
 	uint64_t seconds, seed, interval_ns;
+	uint64_t rate_least; /* samples a second */
 	const char *daemon_path;
 	const char *json_path;
 	const char *commit;

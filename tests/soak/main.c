@@ -205,6 +205,7 @@ static void help(void)
 	     "  --seed N       the same events at the same distances; default: another one each time, which is printed\n"
 	     "  --json FILE    one object a line: the command, each minute, the summary\n"
 	     "  --interval MS  mean time between two events, default 100\n"
+	     "  --at-least N   samples a second, or the soak fails\n"
 	     "  --corrupt      one sample is written with a wrong byte: the soak must fail\n"
 	     "  --daemon PATH  another daemon than that of the same build\n"
 	     "  --commit ID    what is written to FILE as the commit\n"
@@ -223,10 +224,15 @@ static bool number(const char *text, uint64_t *out)
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
-		{ "seed", required_argument, NULL, 's' },     { "json", required_argument, NULL, 'j' },
-		{ "interval", required_argument, NULL, 'i' }, { "corrupt", no_argument, NULL, 'c' },
-		{ "daemon", required_argument, NULL, 'd' },   { "commit", required_argument, NULL, 'C' },
-		{ "help", no_argument, NULL, 'h' },	      { NULL, 0, NULL, 0 },
+		{ "seed", required_argument, NULL, 's' },
+		{ "json", required_argument, NULL, 'j' },
+		{ "interval", required_argument, NULL, 'i' },
+		{ "corrupt", no_argument, NULL, 'c' },
+		{ "at-least", required_argument, NULL, 'r' },
+		{ "daemon", required_argument, NULL, 'd' },
+		{ "commit", required_argument, NULL, 'C' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	static struct soak soak = { .daemon_path = SHMB_BUILT_DAEMON, .commit = "unknown" };
 	uint64_t interval_ms = 100;
@@ -254,6 +260,9 @@ int main(int argc, char **argv)
 			break;
 		case 'i':
 			is_right = is_right && number(optarg, &interval_ms) && interval_ms > 0;
+			break;
+		case 'r':
+			is_right = is_right && number(optarg, &soak.rate_least);
 			break;
 		case 'c':
 			soak.corrupt = true;

@@ -137,6 +137,10 @@ bool soak_report(struct soak *soak)
 	uint64_t elapsed = shmb_now_ns() - soak->began_ns;
 	bool is_good = totals.lost == 0 && totals.torn == 0 && counts->leaked == 0 && totals.errors == 0 && counts->failures == 0;
 
+	if (totals.samples / (elapsed / (1000 * MS) + 1) < soak->rate_least) {
+		soak_failed(soak, "fewer than %" PRIu64 " samples a second", soak->rate_least);
+		is_good = false;
+	}
 	report_slots(soak);
 	printf("\nseed %" PRIu64 ", %.1f s, %" PRIu64 " events\n", soak->seed, seconds(elapsed), soak->event_index);
 	printf("samples checked   %" PRIu64 " (%.2f million a second; %.2f %% of them 4 KiB or more), %" PRIu64 " published\n",
