@@ -293,7 +293,8 @@ static int card_read(struct store *store, struct set *set, struct shmb_geometry 
 	return 0;
 }
 
-static int record_read(struct store *store, struct set *set, const char **why)
+/* A record, of whatever segment. */
+static int record_copy(struct store *store, struct set *set, const char **why)
 {
 	struct shmb_shm_record *record = &set->record;
 	uint64_t size = 0;
@@ -307,6 +308,16 @@ static int record_read(struct store *store, struct set *set, const char **why)
 		return refuse(-EBADMSG, why, "its record is none");
 	if (record->version < RECORD_OLDEST || record->oldest_reader > RECORD_VERSION)
 		return refuse(-EPROTONOSUPPORT, why, "its record is of another version");
+	return 0;
+}
+
+static int record_read(struct store *store, struct set *set, const char **why)
+{
+	const struct shmb_shm_record *record = &set->record;
+	int r = record_copy(store, set, why);
+
+	if (r < 0)
+		return r;
 	if (record->segment_id != set->card.segment_id || record->generation != set->generation)
 		return refuse(-EBADMSG, why, "its record is that of another segment");
 	if (record->area_backing > SHMB_BACKING_SEALED)
@@ -523,6 +534,22 @@ static bool set_adopt(struct scan_work *work, const struct set *set, struct segm
 	return true;
 }
 
+/* A set with a record and no card: NULL when it is one that we began or left, else why it is not ours to remove. */
+static const char *set_is_cardless(struct store *store, struct set *set)
+{
+	char file[STORE_FILE_MAX];
+	const char *why = NULL;
+	struct stat st;
+
+	part_file(file, set->name, set->generation, PART_CARD, 0);
+	if (fstatat(store->dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+		return "something else lies where its card should be";
+	/* Named as a whole and never handed out: what we left is a record. Of which segment, only the card would say. */
+	return record_copy(store, set, &why) == 0 && set->record.generation == set->generation
+		       ? NULL
+		       : "it has no card, and its record is none of ours";
+}
+
 /* `adopted`: a newer generation of this name is served already. */
 static int set_judge(struct scan_work *work, const struct scan_file *files, size_t count, bool *adopted)
 {
@@ -538,6 +565,12 @@ static int set_judge(struct scan_work *work, const struct scan_file *files, size
 	for (size_t i = 0; i < count; i++)
 		has[files[i].part.part] = true;
 	if (!has[PART_CARD] && has[PART_RECORD]) {
+		why = set_is_cardless(work->store, &set);
+		if (why != NULL) {
+			log_warning("%s: generation %" PRIu64 " left alone: %s", set.name, set.generation, why);
+			work->left_alone++;
+			return 0;
+		}
 		log_notice("%s: generation %" PRIu64 " was half made or half removed: its files are removed", set.name, set.generation);
 		r = parts_unlink_rest(work->store, set.name, set.generation);
 		if (r < 0)

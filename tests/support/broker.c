@@ -72,13 +72,15 @@ static void daemon_start(struct broker *broker)
 					   .umask = broker->options.umask };
 	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
 	char at[128];
+	char act[64];
 
 	free(before);
 	ck_assert_int_ge(log, 0);
 	if (step != NULL) {
 		snprintf(at, sizeof(at), "SHMB_STEP_AT=%s", step);
 		environment[0] = at;
-		environment[1] = "SHMB_STEP_DO=kill";
+		snprintf(act, sizeof(act), "SHMB_STEP_DO=%s", broker->options.step_do != NULL ? broker->options.step_do : "kill");
+		environment[1] = act;
 	}
 	program_start(&broker->daemon, &options,
 		      ARGV(broker->options.steps ? path_daemon_steps() : path_daemon(), "--runtime-dir", broker->runtime, "--shm-dir",

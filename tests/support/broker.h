@@ -17,6 +17,7 @@ struct broker_options {
 	mode_t runtime_mode; /* default 0700; 0755 lets other uids connect */
 	bool steps;	     /* the test build, with SHMB_STEP_AT / SHMB_STEP_DO */
 	const char *step_at; /* for the first start only */
+	const char *step_do; /* default "kill" */
 	const char *shm;     /* a directory given by the test; default one under /dev/shm */
 	uid_t uid;	     /* runs as; 0: ours */
 	int umask;
