@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from typing import Any, AsyncIterator, Iterator, NamedTuple, Sequence
 
 import numpy as np
@@ -118,18 +119,20 @@ class _Reader(_Common):
         Ends when the writer closes; WriterDead and WriterHung are raised. With `through` none of these ends it: it goes on with the next writer."""
         while True:
             try:
-                yield self._take()
-                continue
-            except NoData:
-                pass
-            try:
-                self.wait(timeout)  # type: ignore[attr-defined]
+                try:
+                    sample = self._take()
+                except NoData:
+                    self.wait(timeout)  # type: ignore[attr-defined]
+                    continue
             except WriterEnded as end:
                 if through:
                     continue
                 if isinstance(end, WriterClosed):
                     return
                 raise
+            yield sample
+            # Nothing of it is kept meanwhile: a frame is let go when its user lets go.
+            del sample
 
     def __iter__(self) -> Iterator[Any]:
         return self.samples()
@@ -151,20 +154,21 @@ class _Reader(_Common):
         """As samples(), for `async for`."""
         while True:
             try:
-                sample = self._take()
-            except NoData:
                 try:
+                    sample = self._take()
+                except NoData:
                     await asyncio.wait_for(self.readable(), timeout)
-                except asyncio.TimeoutError:
-                    raise Timeout(110, "nothing came in time") from None
-                except WriterEnded as end:
-                    if through:
-                        continue
-                    if isinstance(end, WriterClosed):
-                        return
-                    raise
-                continue
+                    continue
+            except asyncio.TimeoutError:
+                raise Timeout(errno.ETIMEDOUT, "nothing came in time") from None
+            except WriterEnded as end:
+                if through:
+                    continue
+                if isinstance(end, WriterClosed):
+                    return
+                raise
             yield sample
+            del sample
             # Who reads what is there already does not hold up the loop either.
             await asyncio.sleep(0)
 
@@ -190,7 +194,7 @@ class ValueReader(_Reader, _core.ValueReader):
         try:
             self.wait(0)
         except Timeout:
-            raise NoData(61, "nothing new") from None
+            raise NoData(errno.ENODATA, "nothing new") from None
         return self.load()
 
     def loader(self) -> "Loader":

@@ -7,6 +7,7 @@ of a raw number only by a rule that says what numbers can be true.
 
 from __future__ import annotations
 
+import errno
 import time
 from typing import Any, Callable, ClassVar, TypeVar
 
@@ -51,7 +52,7 @@ class Key:
         """The key that much later, earlier where negative."""
         value = self._value + by
         if not 0 <= value <= LIMIT:
-            raise KeyRange(34, f"a key moved by {by} to {value}, which no key can be")
+            raise KeyRange(errno.ERANGE, f"a key moved by {by} to {value}, which no key can be")
         return self._made(value)
 
     def _same(self, other: object) -> bool:
@@ -94,7 +95,7 @@ def _number(value: Any) -> int:
         raise TypeError("a key is made of an integer")
     number = value.__index__()
     if not 0 <= number <= LIMIT:
-        raise KeyRange(34, f"{number} is no key: 0 to 2**64 - 1")
+        raise KeyRange(errno.ERANGE, f"{number} is no key: 0 to 2**64 - 1")
     return number
 
 
@@ -155,7 +156,7 @@ def within(first: int, last: int) -> Rule:
 
     def rule(cls: type[Key], value: int) -> None:
         if not first <= value <= last:
-            raise KeyRange(34, f"{value} is not within {first} and {last}")
+            raise KeyRange(errno.ERANGE, f"{value} is not within {first} and {last}")
 
     return rule
 
@@ -167,7 +168,7 @@ def near(key: Key, distance: int) -> Rule:
         if type(key) is not cls:
             raise TypeError(f"near a {type(key).__name__} there is no {cls.__name__}")
         if abs(value - key.value) > distance:
-            raise KeyRange(34, f"{value} is further than {distance} from {key.value}")
+            raise KeyRange(errno.ERANGE, f"{value} is further than {distance} from {key.value}")
 
     return rule
 
