@@ -74,7 +74,8 @@ PyObject *error_named(const char *name, const char *format, ...) __attribute__((
 /* ---- types ---- */
 
 struct type {
-	PyObject_HEAD struct shmb_type *raw;
+	PyObject ob_base;
+	struct shmb_type *raw;
 };
 extern PyTypeObject *type_class;
 
@@ -85,7 +86,8 @@ struct waitset;
 struct loan;
 struct alias;
 struct broker {
-	PyObject_HEAD struct shmb *raw;
+	PyObject ob_base;
+	struct shmb *raw;
 	pid_t pid;
 	bool closed;
 	LIST_HEAD(, handle) handles; /* open ones; borrowed */
@@ -111,7 +113,8 @@ struct kind {
 };
 
 struct handle {
-	PyObject_HEAD const struct kind *kind;
+	PyObject ob_base;
+	const struct kind *kind;
 	void *raw; /* the library's handle, NULL when it is closed */
 	struct broker *broker;
 	PyObject *name;
@@ -175,7 +178,8 @@ int payload_new(struct handle *handle, Py_buffer *view, PyObject **record);
 enum { PAYLOAD_LARGE = 65536 }; /* from here on copies are made with the GIL let go */
 
 struct sample {
-	PyObject_HEAD PyObject *record;
+	PyObject ob_base;
+	PyObject *record;
 	PyObject *key;
 	PyObject *type;
 	unsigned long long number;
@@ -198,6 +202,7 @@ PyObject *write_one(struct handle *handle, write_call *call, PyObject *payload, 
 struct loan_kind {
 	int (*commit)(void *raw, size_t length);
 	int (*abort)(void *raw);
+	int (*commit_at)(void *raw, size_t length, int clock, uint64_t key); /* NULL: has no keys */
 };
 PyObject *loan_new(struct handle *handle, const struct loan_kind *kind, void *payload, size_t capacity, uint64_t number);
 /* The handle is about to be closed: gives back what is on loan, where that can be done. */
@@ -205,8 +210,10 @@ void loan_revoke(struct handle *handle);
 /* Unmaps what was mapped for loans. */
 void aliases_free(struct handle *handle);
 
-/* A new Frame that holds what was pinned. */
-PyObject *pin_new(struct handle *reader, const struct shmb_frame *frame);
+/* A new Frame that holds what was pinned; its key or NULL. */
+PyObject *pin_new(struct handle *reader, const struct shmb_frame *frame, PyObject *key);
+/* Publishes a frame with its key. */
+int frame_commit_at(void *raw, size_t length, int clock, uint64_t key);
 
 /* ---- arguments ---- */
 
@@ -239,11 +246,13 @@ extern PyTypeObject *frame_reader_class;
 extern const struct kind ring_reader_kind;
 extern const struct kind value_reader_kind;
 PyObject *temporal_method(PyObject *self, PyObject *args);
+PyObject *temporal_frame_method(PyObject *self, PyObject *args);
 extern const struct kind frame_reader_kind;
 
 /* A waitset of the user's. */
 struct waitset {
-	PyObject_HEAD struct shmb_waitset *raw;
+	PyObject ob_base;
+	struct shmb_waitset *raw;
 	struct broker *broker;
 	PyObject *members; /* a list of handles */
 	LIST_ENTRY(waitset) entry;

@@ -74,20 +74,24 @@ static int writer_attempt(struct attempt *attempt, uint64_t deadline_ns)
 
 static int writer_init(PyObject *self, PyObject *args, PyObject *names)
 {
-	static char *list[] = { "broker", "name", "type", "history", "pins", "stamped", "timeout", NULL };
+	static char *list[] = { "broker", "name", "type", "history", "pins", "stamped", "clock", "key", "keys_given", "timeout", NULL };
 	struct attempt attempt = { .frame = { 0 } };
 	PyObject *broker, *name, *type;
 	PyObject *timeout = NULL;
 	struct broker *owner;
 	uint64_t deadline_ns = SHMB_NO_WAIT;
 	int stamped = 0;
+	int clock = 0;
+	int keys_given = 0;
 	int r;
 
-	if (!PyArg_ParseTupleAndKeywords(args, names, "OUO!|$IIpO", list, &broker, &name, type_class, &type, &attempt.frame.history,
-					 &attempt.frame.pins, &stamped, &timeout) ||
+	if (!PyArg_ParseTupleAndKeywords(args, names, "OUO!|$IIpizpO", list, &broker, &name, type_class, &type, &attempt.frame.history,
+					 &attempt.frame.pins, &stamped, &clock, &attempt.frame.key_field, &keys_given, &timeout) ||
 	    (timeout != NULL && deadline_of(timeout, &deadline_ns) < 0) || open_begin(broker, name, type, &attempt, &owner) < 0)
 		return -1;
 	attempt.frame.stamped = stamped != 0;
+	attempt.frame.key_clock = (enum shmb_clock)clock;
+	attempt.frame.keys_given = keys_given != 0;
 	r = open_in_slices(&attempt, writer_attempt, deadline_ns);
 	if (r != 0) {
 		if (r < 0)
@@ -109,7 +113,7 @@ static int loan_abort(void *raw)
 
 static PyObject *writer_loan(PyObject *object, PyObject *unused)
 {
-	static const struct loan_kind kind = { loan_commit, loan_abort };
+	static const struct loan_kind kind = { loan_commit, loan_abort, frame_commit_at };
 	struct handle *self = (struct handle *)object;
 	size_t capacity;
 	void *payload;
@@ -138,6 +142,20 @@ static PyObject *writer_heartbeat(PyObject *object, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+static PyObject *writer_restart_keys(PyObject *object, PyObject *unused)
+{
+	struct handle *self = (struct handle *)object;
+	int r;
+
+	(void)unused;
+	if (handle_begin(self) < 0)
+		return NULL;
+	r = shmb_frame_restart_keys(self->raw);
+	if (r < 0)
+		return error_set(self->broker, ABOUT_WRITE, r);
+	Py_RETURN_NONE;
+}
+
 static PyObject *writer_next_number(PyObject *object, void *unused)
 {
 	struct handle *self = (struct handle *)object;
@@ -156,6 +174,8 @@ static PyMethodDef writer_methods[] = {
 	  "loan() -> Loan\n\nA slot to fill in place. Never waits. Raises NoBuffers, which names who holds what, where readers hold every "
 	  "slot." },
 	{ "heartbeat", writer_heartbeat, METH_NOARGS, "heartbeat()\n\n\"I am alive\" without data." },
+	{ "restart_keys", writer_restart_keys, METH_NOARGS,
+	  "restart_keys()\n\nFrom the next commit on, keys may begin anew, lower than before." },
 	{ NULL, NULL, 0, NULL },
 };
 
@@ -233,7 +253,7 @@ static PyObject *pin_with(PyObject *object, int (*pin)(struct shmb_frame_reader 
 	r = pin(self->raw, &frame);
 	if (r < 0)
 		return error_set(self->broker, ABOUT_PIN, r);
-	made = pin_new(self, &frame);
+	made = pin_new(self, &frame, NULL);
 	if (made == NULL)
 		shmb_frame_release(self->raw, &frame);
 	return made;
@@ -264,7 +284,7 @@ static PyObject *reader_pin_number(PyObject *object, PyObject *argument)
 	r = shmb_frame_pin_number(self->raw, number, &frame);
 	if (r < 0)
 		return error_set(self->broker, ABOUT_PIN, r);
-	made = pin_new(self, &frame);
+	made = pin_new(self, &frame, NULL);
 	if (made == NULL)
 		shmb_frame_release(self->raw, &frame);
 	return made;
@@ -311,6 +331,61 @@ static PyObject *reader_seek(PyObject *object, PyObject *argument)
 	Py_RETURN_NONE;
 }
 
+static PyObject *reader_seek_oldest(PyObject *object, PyObject *unused)
+{
+	struct handle *self = (struct handle *)object;
+	int r;
+
+	(void)unused;
+	if (handle_begin(self) < 0)
+		return NULL;
+	r = shmb_frame_seek_oldest(self->raw);
+	if (r < 0)
+		return error_set(self->broker, ABOUT_READ, r);
+	Py_RETURN_NONE;
+}
+
+static PyObject *reader_seek_age(PyObject *object, PyObject *argument)
+{
+	struct handle *self = (struct handle *)object;
+	double seconds = PyFloat_AsDouble(argument);
+	int r;
+
+	if ((seconds == -1.0 && PyErr_Occurred() != NULL) || handle_begin(self) < 0)
+		return NULL;
+	if (!(seconds >= 0 && seconds < 9e9)) {
+		PyErr_SetString(PyExc_ValueError, "an age in seconds is 0 or more");
+		return NULL;
+	}
+	r = shmb_frame_seek_age(self->raw, (uint64_t)(seconds * 1e9));
+	if (r < 0)
+		return error_set(self->broker, ABOUT_TIME, r);
+	Py_RETURN_NONE;
+}
+
+static PyObject *reader_lag(PyObject *object, PyObject *unused)
+{
+	struct handle *self = (struct handle *)object;
+	uint64_t lag;
+	int r;
+
+	(void)unused;
+	if (handle_begin(self) < 0)
+		return NULL;
+	r = shmb_frame_lag(self->raw, &lag);
+	if (r < 0)
+		return error_set(self->broker, ABOUT_READ, r);
+	return PyLong_FromUnsignedLongLong(lag);
+}
+
+static PyObject *reader_clock(PyObject *object, void *unused)
+{
+	struct handle *self = (struct handle *)object;
+
+	(void)unused;
+	return handle_begin(self) < 0 ? NULL : PyLong_FromLong(shmb_frame_clock(self->raw));
+}
+
 static PyObject *reader_bounds(PyObject *object, PyObject *unused)
 {
 	struct handle *self = (struct handle *)object;
@@ -334,6 +409,7 @@ static PyObject *reader_held(PyObject *object, void *unused)
 }
 
 static PyGetSetDef reader_attributes[] = {
+	{ "_clock", reader_clock, NULL, NULL, NULL },
 	{ "held", reader_held, NULL, "how many frames this reader holds", NULL },
 	{ NULL, NULL, NULL, NULL, NULL },
 };
@@ -347,6 +423,10 @@ static PyMethodDef reader_methods[] = {
 	  "NoData." },
 	{ "pin_number", reader_pin_number, METH_O, "pin_number(number) -> Frame\n\nHolds this frame. Raises NoData, Overwritten." },
 	{ "_load", reader_load, METH_VARARGS, NULL },
+	{ "_temporal", temporal_frame_method, METH_VARARGS, NULL },
+	{ "seek_oldest", reader_seek_oldest, METH_NOARGS, "seek_oldest()\n\nSets the position to the oldest frame there is." },
+	{ "seek_age", reader_seek_age, METH_O, "seek_age(seconds)\n\nSets the position to the first frame that is not older, by its key." },
+	{ "lag", reader_lag, METH_NOARGS, "lag() -> int\n\nHow many frames this reader is behind." },
 	{ "seek", reader_seek, METH_O, "seek(number)\n\nSets the number that is pinned or loaded next." },
 	{ "bounds", reader_bounds, METH_NOARGS,
 	  "bounds() -> tuple[int, int]\n\nThe numbers that can be read: from the first to the second, exclusive." },

@@ -8,7 +8,8 @@
 #include <string.h>
 
 struct loader {
-	PyObject_HEAD struct shmb_loader *raw;
+	PyObject ob_base;
+	struct shmb_loader *raw;
 	struct handle *reader;
 	bool busy;
 };

@@ -26,7 +26,8 @@ struct alias {
 };
 
 struct loan {
-	PyObject_HEAD struct handle *writer;
+	PyObject ob_base;
+	struct handle *writer;
 	const struct loan_kind *kind;
 	unsigned char *payload; /* as Python sees it */
 	size_t capacity;
@@ -234,28 +235,36 @@ static bool loan_may_end(struct loan *self)
 	return true;
 }
 
-static PyObject *loan_commit(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *names)
+/* _commit(length, clock, key): the number. Where it is refused the loan is over as well: its views are. */
+static PyObject *loan_commit(PyObject *object, PyObject *args)
 {
 	struct loan *self = (struct loan *)object;
-	PyObject *argument = argument_one("length", args, count, names);
+	PyObject *objects[2];
 	uint64_t length = self->capacity;
+	uint64_t key;
+	int clock;
 	int r;
 
-	if (argument == NULL || (argument != Py_None && argument_u64(argument, &length) < 0))
+	if (!PyArg_ParseTuple(args, "OiO", &objects[0], &clock, &objects[1]) || argument_u64(objects[1], &key) < 0 ||
+	    (objects[0] != Py_None && argument_u64(objects[0], &length) < 0))
 		return NULL;
 	if (self->is_open && length > self->capacity) {
 		PyErr_Format(PyExc_ValueError, "a frame of %zu bytes at most, not %llu", self->capacity, (unsigned long long)length);
 		return NULL;
 	}
+	if (clock != SHMB_CLOCK_NONE && self->kind->commit_at == NULL)
+		return error_named("NotSupported", "items of a queue have no keys");
 	if (!loan_may_end(self))
 		return NULL;
-	r = self->kind->commit(self->writer->raw, (size_t)length);
-	/* What went wrong went wrong for good: nothing is on loan any more. */
+	if (clock != SHMB_CLOCK_NONE)
+		r = self->kind->commit_at(self->writer->raw, (size_t)length, clock, key);
+	else
+		r = self->kind->commit(self->writer->raw, (size_t)length);
 	if (r < 0)
 		self->kind->abort(self->writer->raw);
 	loan_is_over(self);
 	if (r < 0)
-		return error_set(self->writer->broker, ABOUT_WRITE, r);
+		return error_set(self->writer->broker, r == -EXDEV ? ABOUT_TIME : ABOUT_WRITE, r);
 	return PyLong_FromUnsignedLongLong(self->number);
 }
 
@@ -338,7 +347,7 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyMethodDef methods[] = {
-	{ "commit", (PyCFunction)(void (*)(void))loan_commit, METH_FASTCALL | METH_KEYWORDS, NULL },
+	{ "_commit", loan_commit, METH_VARARGS, NULL },
 	{ "abort", loan_abort, METH_NOARGS, NULL },
 	{ "_image", loan_image, METH_VARARGS, NULL },
 	{ NULL, NULL, 0, NULL },

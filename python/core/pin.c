@@ -7,7 +7,9 @@
 #include "core.h"
 
 struct pin {
-	PyObject_HEAD struct handle *reader;
+	PyObject ob_base;
+	struct handle *reader;
+	PyObject *key; /* where a query in time found it */
 	struct shmb_frame frame;
 	unsigned views;
 	bool is_pinned;
@@ -16,7 +18,7 @@ struct pin {
 
 static PyTypeObject *pin_class;
 
-PyObject *pin_new(struct handle *reader, const struct shmb_frame *frame)
+PyObject *pin_new(struct handle *reader, const struct shmb_frame *frame, PyObject *key)
 {
 	allocfunc alloc = (allocfunc)PyType_GetSlot(core.frame, Py_tp_alloc);
 	struct pin *self = (struct pin *)alloc(core.frame, 0);
@@ -26,6 +28,8 @@ PyObject *pin_new(struct handle *reader, const struct shmb_frame *frame)
 	self->reader = reader;
 	Py_IncRef((PyObject *)reader);
 	self->frame = *frame;
+	self->key = key;
+	Py_IncRef(key);
 	self->is_pinned = true;
 	reader->held++;
 	return (PyObject *)self;
@@ -60,6 +64,7 @@ static void pin_dealloc(PyObject *object)
 	if (self->reader != NULL)
 		pin_end(self);
 	Py_DecRef((PyObject *)self->reader);
+	Py_DecRef(self->key);
 	release(object);
 	Py_DecRef((PyObject *)class);
 }
@@ -172,6 +177,9 @@ static PyObject *pin_get(PyObject *object, void *what)
 	case 5:
 		found = (PyObject *)self->reader;
 		break;
+	case 7:
+		found = self->key != NULL ? self->key : Py_None;
+		break;
 	default:
 		found = (PyObject *)self->reader->type;
 		break;
@@ -181,14 +189,22 @@ static PyObject *pin_get(PyObject *object, void *what)
 }
 
 static PyGetSetDef attributes[] = {
-	{ "number", pin_get, NULL, NULL, (void *)0 },	{ "stamp_ns", pin_get, NULL, NULL, (void *)1 },
-	{ "missed", pin_get, NULL, NULL, (void *)2 },	{ "length", pin_get, NULL, NULL, (void *)3 },
-	{ "released", pin_get, NULL, NULL, (void *)4 }, { "reader", pin_get, NULL, NULL, (void *)5 },
-	{ "type", pin_get, NULL, NULL, (void *)6 },	{ NULL, NULL, NULL, NULL, NULL },
+	{ "number", pin_get, NULL, "number of the frame, from 0", (void *)0 },
+	{ "stamp_ns", pin_get, NULL, "CLOCK_MONOTONIC at the commit; 0 unless the segment is stamped", (void *)1 },
+	{ "missed", pin_get, NULL, "frames between this one and the one this reader got before it", (void *)2 },
+	{ "length", pin_get, NULL, "bytes that were committed", (void *)3 },
+	{ "released", pin_get, NULL, "whether it was let go", (void *)4 },
+	{ "reader", pin_get, NULL, "whose it is", (void *)5 },
+	{ "type", pin_get, NULL, "the payload's Type", (void *)6 },
+	{ "key", pin_get, NULL, "its key, where a query in time found it, else None", (void *)7 },
+	{ NULL, NULL, NULL, NULL, NULL },
 };
 
 static PyMethodDef methods[] = {
-	{ "release", pin_release, METH_NOARGS, NULL },
+	{ "release", pin_release, METH_NOARGS,
+	  "release()\n\nLets go of it, or as soon as no view is alive. Raises Overwritten where it was overwritten after all: what was "
+	  "computed from it is\n"
+	  "worth nothing." },
 	{ "_image", pin_image, METH_NOARGS, NULL },
 	{ "__enter__", pin_enter, METH_NOARGS, NULL },
 	{ "__exit__", pin_exit, METH_VARARGS, NULL },

@@ -175,7 +175,7 @@ static int claim_abort(void *raw)
 
 static PyObject *producer_claim(PyObject *object, PyObject *unused)
 {
-	static const struct loan_kind kind = { claim_commit, claim_abort };
+	static const struct loan_kind kind = { claim_commit, claim_abort, NULL };
 	struct handle *self = (struct handle *)object;
 	void *payload;
 	int r;

@@ -4,46 +4,12 @@
  * through make_key(). The library has each query once for each clock; QUERIES makes one function of them that takes plain numbers, and the rest
  * of this file does not know which clock it is about.
  */
-#include "core.h"
+#include "temporal.h"
 
 #include <string.h>
 
-enum what {
-	CLOSEST,
-	BRACKET,
-	FRESH,
-	RANGE,
-	KEY,
-	SINCE,
-};
-
-/* As shmb_found_CLOCK and shmb_bracket_CLOCK, with a number for the key. */
-struct found {
-	uint64_t number;
-	uint64_t stamp_ns;
-	uint64_t key;
-};
-
-struct answer {
-	struct found before;
-	struct found after;
-	double alpha;
-	struct shmb_range range;
-	uint64_t key;
-};
-
 #define QUERIES(clock)                                                                                                                     \
-	static struct found found_of_##clock(const struct shmb_found_##clock *found)                                                       \
-	{                                                                                                                                  \
-		return (struct found){ found->number, found->stamp_ns, shmb_key_value_##clock(found->key) };                               \
-	}                                                                                                                                  \
-                                                                                                                                           \
-	static int key_of_##clock(uint64_t value, struct shmb_key_##clock *key)                                                            \
-	{                                                                                                                                  \
-		struct shmb_rule_##clock any = shmb_rule_range_##clock(0, UINT64_MAX);                                                     \
-                                                                                                                                           \
-		return shmb_key_make_##clock(key, value, &any);                                                                            \
-	}                                                                                                                                  \
+	KEYS(clock)                                                                                                                        \
                                                                                                                                            \
 	static int query_##clock(struct shmb_ring_reader *reader, enum what what, uint64_t value, uint64_t second, void *payload,          \
 				 void *payload_after, struct answer *answer)                                                               \
@@ -82,7 +48,7 @@ struct answer {
 		return r;                                                                                                                  \
 	}                                                                                                                                  \
                                                                                                                                            \
-	static int join_##clock(const struct join *join, uint64_t value, size_t *failed, struct answer *answers)                           \
+	static int join_##clock(struct join *join, uint64_t value, size_t *failed, struct answer *answers)                                 \
 	{                                                                                                                                  \
 		struct shmb_join_part_##clock parts[JOIN_MAX];                                                                             \
 		struct shmb_key_##clock key;                                                                                               \
@@ -90,7 +56,13 @@ struct answer {
                                                                                                                                            \
 		memset(parts, 0, sizeof(parts));                                                                                           \
 		for (size_t i = 0; i < join->count; i++) {                                                                                 \
-			parts[i].reader = join->readers[i]->raw;                                                                           \
+			if (join->readers[i]->kind == &frame_reader_kind) {                                                                \
+				parts[i].frames = join->readers[i]->raw;                                                                   \
+				parts[i].frame = &join->frames[i][0];                                                                      \
+				parts[i].frame_after = &join->frames[i][1];                                                                \
+			} else {                                                                                                           \
+				parts[i].reader = join->readers[i]->raw;                                                                   \
+			}                                                                                                                  \
 			parts[i].how = join->how[i];                                                                                       \
 			parts[i].max_distance = join->distance[i];                                                                         \
 			parts[i].payload = join->before[i].buf;                                                                            \
@@ -116,6 +88,7 @@ struct join {
 	Py_buffer before[JOIN_MAX];
 	Py_buffer after[JOIN_MAX];
 	PyObject *records[JOIN_MAX][2];
+	struct shmb_frame frames[JOIN_MAX][2]; /* of those that are frames: payload NULL where nothing is pinned */
 };
 
 QUERIES(monotonic)
@@ -234,6 +207,10 @@ static void join_deinit(struct join *join)
 			PyBuffer_Release(&join->after[i]);
 		Py_DecRef(join->records[i][0]);
 		Py_DecRef(join->records[i][1]);
+		for (unsigned j = 0; j < 2; j++) {
+			if (join->frames[i][j].payload != NULL)
+				shmb_frame_release(join->readers[i]->raw, &join->frames[i][j]);
+		}
 	}
 	PyMem_Free(join);
 }
@@ -245,12 +222,19 @@ static int join_add(struct join *join, PyObject *part)
 	PyObject *distance;
 	int bracket;
 
-	if (!PyArg_ParseTuple(part, "O!pO", ring_reader_class, &reader, &bracket, &distance) ||
-	    argument_u64(distance, &join->distance[i]) < 0 || handle_begin((struct handle *)reader) < 0)
+	if (!PyArg_ParseTuple(part, "OpO", &reader, &bracket, &distance) || argument_u64(distance, &join->distance[i]) < 0)
+		return -1;
+	if (!PyObject_TypeCheck(reader, ring_reader_class) && !PyObject_TypeCheck(reader, frame_reader_class)) {
+		PyErr_Format(PyExc_TypeError, "%R is no reader of a ring or of frames", reader);
+		return -1;
+	}
+	if (handle_begin((struct handle *)reader) < 0)
 		return -1;
 	join->readers[i] = (struct handle *)reader;
 	join->how[i] = bracket ? SHMB_JOIN_BRACKET : SHMB_JOIN_CLOSEST;
 	join->count++;
+	if (join->readers[i]->kind == &frame_reader_kind)
+		return 0;
 	if (payload_new(join->readers[i], &join->before[i], &join->records[i][0]) < 0)
 		return -1;
 	return bracket ? payload_new(join->readers[i], &join->after[i], &join->records[i][1]) : 0;
@@ -267,8 +251,13 @@ static PyObject *join_result(struct join *join, int clock, const struct answer *
 
 		join->records[i][0] = NULL;
 		join->records[i][1] = NULL;
-		item = join->how[i] == SHMB_JOIN_BRACKET ? bracket_new(join->readers[i], before, after, clock, &answers[i])
-							 : found_new(join->readers[i], before, clock, &answers[i].before);
+		if (join->readers[i]->kind == &frame_reader_kind)
+			item = join->how[i] == SHMB_JOIN_BRACKET
+				       ? frames_bracket(join->readers[i], join->frames[i], clock, &answers[i])
+				       : frames_found(join->readers[i], &join->frames[i][0], clock, answers[i].before.key);
+		else
+			item = join->how[i] == SHMB_JOIN_BRACKET ? bracket_new(join->readers[i], before, after, clock, &answers[i])
+								 : found_new(join->readers[i], before, clock, &answers[i].before);
 		if (item == NULL || PyList_Append(list, item) < 0) {
 			Py_DecRef(list);
 			list = NULL;

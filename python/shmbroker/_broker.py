@@ -102,18 +102,18 @@ class Broker(_core.Broker):
                     timeout: float | None = 0) -> RingWriter:
         """Opens a ring to write: `capacity` slots, a power of two, of which all but one can be read. `clock` ("monotonic", "realtime", "sequence")
         and `key`, the name of an integer field, say by what its elements are found in time."""
-        if clock not in CLOCKS:
-            raise ValueError(f"clock is one of {', '.join(str(c) for c in CLOCKS)}")
-        return RingWriter(self, name, as_type(type), capacity=capacity, stamped=stamped, clock=CLOCKS[clock], key=key, timeout=timeout)
+        return RingWriter(self, name, as_type(type), capacity=capacity, stamped=stamped, clock=_clock(clock), key=key, timeout=timeout)
 
     def ring_reader(self, name: str, type: Any = None, *, timeout: float | None = 0) -> RingReader:
         """Opens a ring to read."""
         return RingReader(self, name, _maybe(type), timeout=timeout)
 
-    def frame_writer(self, name: str, type: Any, *, history: int = 0, pins: int = 0, stamped: bool = False,
-                     timeout: float | None = 0) -> FrameWriter:
-        """Opens frames to write: `history` of them can be held by readers, and `pins` more slots are there for those that are held longer."""
-        return FrameWriter(self, name, as_type(type), history=history, pins=pins, stamped=stamped, timeout=timeout)
+    def frame_writer(self, name: str, type: Any, *, history: int = 0, pins: int = 0, stamped: bool = False, clock: str | None = None,
+                     key: str | None = None, keys_given: bool = False, timeout: float | None = 0) -> FrameWriter:
+        """Opens frames to write: `history` of them can be held by readers, and `pins` more slots are there for those that are held longer. `clock`
+        with `key` (of an image "stamp_ns" or "number") says by what they are found in time; with `keys_given` each commit states its key."""
+        return FrameWriter(self, name, as_type(type), history=history, pins=pins, stamped=stamped, clock=_clock(clock), key=key,
+                           keys_given=keys_given, timeout=timeout)
 
     def frame_reader(self, name: str, type: Any = None, *, timeout: float | None = 0) -> FrameReader:
         """Opens frames to read."""
@@ -167,6 +167,12 @@ class Broker(_core.Broker):
     def status(self) -> BrokerStatus:
         """The daemon."""
         return BrokerStatus(**self._status())
+
+
+def _clock(clock: str | None) -> int:
+    if clock not in CLOCKS:
+        raise ValueError(f"clock is one of {', '.join(str(c) for c in CLOCKS)}")
+    return CLOCKS[clock]
 
 
 def _maybe(type: Any) -> Any:

@@ -183,6 +183,10 @@ class KeyRange(Error, ValueError):
     """A key that no rule lets through, or nothing within the distance."""
 
 
+class NoKey(Error, ValueError):
+    """The writer states keys: commit(key=...)."""
+
+
 class TooOld(Error, LookupError):
     """Everything there is is older."""
 
@@ -201,7 +205,7 @@ by_code: dict[Any, type[Error] | None] = {
     _E.ECONNREFUSED: NoDaemon, _E.ECONNRESET: NoDaemon, _E.EPROTONOSUPPORT: WrongVersion,
     _E.ETIMEDOUT: Timeout, _E.ECANCELED: Cancelled, _E.EOWNERDEAD: WriterDead, _E.EPIPE: WriterClosed, _E.EHOSTDOWN: WriterHung,
     _E.ESTALE: Stale, _E.ENODATA: NoData, _E.EAGAIN: Overtaken, _E.EBADMSG: Corrupt, _E.EPROTO: Corrupt, _E.ENOBUFS: NoBuffers,
-    _E.EMSGSIZE: TooLong, _E.EDEADLK: Deadlock, _E.EDOM: KeyOrder, _E.ERANGE: KeyRange, _E.ETIME: TooOld, _E.EXDEV: WrongClock,
+    _E.EMSGSIZE: TooLong, _E.EDEADLK: Deadlock, _E.EDOM: KeyOrder, _E.ERANGE: KeyRange, _E.ETIME: TooOld, _E.EXDEV: WrongClock, _E.ENOKEY: NoKey,
     _E.ENOTSUP: NotSupported,
     # What the code means there.
     (_C.ABOUT_CONTROL, _E.ESTALE): LeaseLost,

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import _core
 from ._errors import Corrupt
+from ._keys import Key
 from ._types import Type
 
 FORMATS: dict[str, int] = _core.image_formats()
@@ -186,14 +187,19 @@ class Loan(_core.Loan):
         """The memory, from byte `offset` on, as a flat array of any dtype."""
         return self._give(np.frombuffer(self, dtype, count, offset))
 
-    def commit(self, length: int | None = None) -> int:
-        """Publishes it, all of it or its first `length` bytes, and returns its number."""
+    def commit(self, length: int | None = None, key: Key | None = None) -> int:
+        """Publishes it, all of it or its first `length` bytes, and returns its number. `key` is its key, where the writer was opened with
+        keys_given. What is refused (KeyOrder, KeyRange, NoKey) is dropped: the loan is over all the same."""
+        if key is not None and not isinstance(key, Key):
+            raise TypeError(f"a key is wanted, not {key!r}")
         if length is None:
             length = getattr(self, "length", None)
         self._drop()
-        result = super().commit(length)
-        self._end()
-        return result
+        try:
+            return self._commit(length, 0 if key is None else key.clock, 0 if key is None else key.value)
+        finally:
+            if self.over:
+                self._end()
 
     def abort(self) -> None:
         """Gives it back unpublished."""

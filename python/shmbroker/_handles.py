@@ -60,8 +60,8 @@ class Batch(NamedTuple):
 class Bracket(NamedTuple):
     """The elements around a time: before.key <= time < after.key, and where it lies between them."""
 
-    before: Sample
-    after: Sample
+    before: Any
+    after: Any
     alpha: float
 
 
@@ -181,6 +181,43 @@ def _set(news: "asyncio.Future[None]") -> None:
         news.set_result(None)
 
 
+class _Timed(_Reader):
+    """Of rings and frames: their elements are found in time. What is found of a ring is a Sample, of frames a Frame, each with its `key`."""
+
+    __slots__ = ()
+
+    @property
+    def clock(self) -> str | None:
+        """The clock of its keys: monotonic, realtime, sequence, or None."""
+        return CLOCK_NAMES[self._clock]
+
+    def closest(self, time: Key, max_distance: int = ANY_DISTANCE) -> Any:
+        """The element whose key is closest, at most `max_distance` away. Raises NoData, KeyRange, WrongClock."""
+        return self._temporal(_CLOSEST, *_key(time), max_distance)
+
+    def bracket(self, time: Key, max_distance: int = ANY_DISTANCE) -> Bracket:
+        """The two neighbours around a time. Raises TooOld where everything is older (ask again later), Overwritten where it is newer, KeyRange."""
+        return Bracket(*self._temporal(_BRACKET, *_key(time), max_distance))
+
+    def fresh(self, oldest: Key) -> Any:
+        """The newest element, unless its key is below `oldest`: TooOld."""
+        return self._temporal(_FRESH, *_key(oldest), 0)
+
+    def range(self, first: Key, last: Key) -> Range:
+        """The numbers of all elements with first <= key <= last. Raises KeyRange where there is none."""
+        if type(first) is not type(last):
+            raise TypeError("a range has two keys of one clock")
+        return Range(*self._temporal(_RANGE, *_key(first), last.value))
+
+    def key(self, number: int) -> Key:
+        """The key of one element. Raises NoData, Overwritten, WrongClock."""
+        return self._temporal(_KEY, self._clock, 0, number)
+
+    def seek_key(self, time: Key) -> None:
+        """Sets the position to the first element that is not older."""
+        self._temporal(_SINCE, *_key(time), 0)
+
+
 # ---- value
 
 class ValueWriter(_Common, _core.ValueWriter):
@@ -208,7 +245,7 @@ class RingWriter(_Common, _core.RingWriter):
     """Writes elements over the oldest ones. Opened by Broker.ring_writer()."""
 
 
-class RingReader(_Reader, _core.RingReader):
+class RingReader(_Timed, _core.RingReader):
     """Reads the newest N - 1 of something, by position, number and time. Opened by Broker.ring_reader()."""
 
     def _take(self) -> Sample:
@@ -218,11 +255,6 @@ class RingReader(_Reader, _core.RingReader):
         """A thread that keeps the newest element. Nothing else may use the reader until it is closed."""
         return Loader(self)
 
-    @property
-    def clock(self) -> str | None:
-        """The clock of its keys: monotonic, realtime, sequence, or None."""
-        return CLOCK_NAMES[self._clock]
-
     def read_range(self, first: int, count: int) -> Batch:
         """Up to `count` elements from number `first` on. Raises NoData, Overwritten where all of them are gone."""
         records = np.empty(count, self.dtype)
@@ -230,36 +262,10 @@ class RingReader(_Reader, _core.RingReader):
         read, lost = self._read_range(first, _bytes_of(records), _bytes_of(samples))
         return _batch(records, samples, read, lost)
 
-    def closest(self, time: Key, max_distance: int = ANY_DISTANCE, out: Any = None) -> Sample:
-        """The element whose key is closest, at most `max_distance` away. Raises NoData, KeyRange, WrongClock."""
-        return self._temporal(_CLOSEST, *_key(time), max_distance, out)
-
-    def bracket(self, time: Key, max_distance: int = ANY_DISTANCE) -> Bracket:
-        """The two neighbours around a time. Raises TooOld where everything is older (ask again later), Overwritten where it is newer, KeyRange."""
-        return Bracket(*self._temporal(_BRACKET, *_key(time), max_distance))
-
-    def fresh(self, oldest: Key, out: Any = None) -> Sample:
-        """The newest element, unless its key is below `oldest`: TooOld."""
-        return self._temporal(_FRESH, *_key(oldest), 0, out)
-
-    def range(self, first: Key, last: Key) -> Range:
-        """The numbers of all elements with first <= key <= last. Raises KeyRange where there is none."""
-        if type(first) is not type(last):
-            raise TypeError("a range has two keys of one clock")
-        return Range(*self._temporal(_RANGE, *_key(first), last.value))
-
     def between(self, first: Key, last: Key) -> Batch:
         """All elements with first <= key <= last."""
         found = self.range(first, last)
         return self.read_range(found.first, found.count)
-
-    def key(self, number: int) -> Key:
-        """The key of one element. Raises NoData, Overwritten, WrongClock."""
-        return self._temporal(_KEY, self._clock, 0, number)
-
-    def seek_key(self, time: Key) -> None:
-        """Sets the position to the first element that is not older."""
-        self._temporal(_SINCE, *_key(time), 0)
 
 
 def _key(time: Key) -> tuple[int, int]:
@@ -277,21 +283,21 @@ def _batch(records: np.ndarray, samples: np.ndarray, count: int, lost: int) -> B
 
 
 class Closest(NamedTuple):
-    """How a ring takes part in a join: with its closest element."""
+    """How a ring, or frames, take part in a join: with the closest element."""
 
-    reader: RingReader
+    reader: Any
     max_distance: int = ANY_DISTANCE
 
 
 class Around(NamedTuple):
-    """How a ring takes part in a join: with the two elements around the time."""
+    """How a ring, or frames, take part in a join: with the two elements around the time."""
 
-    reader: RingReader
+    reader: Any
     max_distance: int = ANY_DISTANCE
 
 
-def join(time: Key, parts: Sequence[RingReader | Closest | Around]) -> list[Sample | Bracket]:
-    """Several rings at one time: of each its closest element (Closest, or the reader alone) or its bracket (Around).
+def join(time: Key, parts: Sequence[Any]) -> list[Any]:
+    """Several rings and frames at one time: of each its closest element (Closest, or the reader alone) or its bracket (Around).
 
     Where one has none its error is raised, with `index` and `reader` set."""
     whole = [part if isinstance(part, (Closest, Around)) else Closest(part) for part in parts]
@@ -304,8 +310,9 @@ def join(time: Key, parts: Sequence[RingReader | Closest | Around]) -> list[Samp
 class FrameWriter(_Common, _core.FrameWriter):
     """Writes images, point clouds and other large things, in place. Opened by Broker.frame_writer()."""
 
-    def publish(self, payload: Any, *, stamp_ns: int | None = None) -> int:
-        """Copies an array into a loan and commits it; returns its number. Any strides; images of the type's format, of its size or smaller."""
+    def publish(self, payload: Any, *, stamp_ns: int | None = None, key: Key | None = None) -> int:
+        """Copies an array into a loan and commits it; returns its number. Any strides; images of the type's format, of its size or smaller.
+        `stamp_ns` is an image's time of exposure, `key` as of Loan.commit()."""
         with self.loan() as loan:
             if isinstance(self.type, ImageType):
                 pixels = np.asarray(payload)
@@ -321,8 +328,7 @@ class FrameWriter(_Common, _core.FrameWriter):
                 loan.length = data.size
             else:
                 loan.length = _fill(loan, np.asarray(payload))
-            number = loan.number
-        return number
+            return loan.commit(key=key)
 
 
 def _copy(target: np.ndarray, source: np.ndarray) -> None:
@@ -343,7 +349,7 @@ def _fill(loan: Loan, array: np.ndarray) -> int:
     return array.size * target.itemsize
 
 
-class FrameReader(_Reader, _core.FrameReader):
+class FrameReader(_Timed, _core.FrameReader):
     """Reads frames in place. Opened by Broker.frame_reader()."""
 
     def _take(self) -> Frame:
