@@ -35,6 +35,11 @@ for program in watch planner; do
 	c++ -std=c++17 -Wall -Wextra -Werror "$tmp/$program.cpp" -o "$tmp/$program" $(pkg-config --cflags --libs shmbroker)
 done
 
+# The program in Python, with the package as it was installed, where it was built.
+python=$(find "$tmp/root" -type d -name shmbroker -path '*-packages/*' -printf '%h\n')
+awk -v to="$tmp" '/^```python$/ { getline; file = to "/" $2; inside = 1 } /^```$/ { inside = 0 } inside { print > file }' \
+	"$source/README.md"
+
 "$prefix/bin/shmbrokerd" --runtime-dir "$tmp/run" --shm-dir /dev/shm/shmb-readme-$$ 2>"$tmp/daemon.log" &
 started+=($!)
 for _ in {1..100}; do
@@ -45,13 +50,24 @@ timeout 20 "$tmp/reader" >"$tmp/reader.out" &
 started+=($!)
 timeout 20 "$tmp/watch" >"$tmp/watch.out" &
 started+=($!)
+: >"$tmp/python.out"
+if [ "$python" ]; then
+	PYTHONPATH=$python timeout 20 /usr/bin/python3 "$tmp/watch.py" >"$tmp/python.out" &
+	started+=($!)
+fi
 timeout 20 "$tmp/writer"
-wait "${started[1]}" "${started[2]}"
+wait "${started[@]:1}"
 tail -n 3 "$tmp/reader.out"
 grep -q 'the writer closed' "$tmp/reader.out"
 lines=$(grep -c 'rad/s' "$tmp/reader.out")
 [ "$lines" -ge 50 ]
 in_cpp=$(grep -c 'rad/s' "$tmp/watch.out")
 [ "$in_cpp" -ge 50 ]
+in_python=$(grep -c 'rad/s' "$tmp/python.out" || true)
+if [ "$python" ]; then
+	grep -q 'mean colour \[255.   0.   0.\]' "$tmp/python.out"
+	grep -q 'the writer closed' "$tmp/python.out"
+	[ "$in_python" -ge 20 ]
+fi
 timeout 20 "$tmp/planner" | tail -n 1 | grep 'number 9, missed before it: 0'
-echo "README's programs: $lines samples in C, $in_cpp in C++"
+echo "README's programs: $lines samples in C, $in_cpp in C++, $in_python in Python"
