@@ -82,11 +82,13 @@ int shmb_frame_bounds(struct shmb_frame_reader *reader, uint64_t *oldest, uint64
 
 struct shmb_waitable *shmb_frame_waitable(struct shmb_frame_reader *reader)
 {
-	return &reader->reader.slots.waitable;
+	return reader != NULL ? &reader->reader.slots.waitable : NULL;
 }
 
 int shmb_frame_wait(struct shmb_frame_reader *reader, uint64_t deadline_ns)
 {
+	if (reader == NULL)
+		return wait_closed();
 	return slots_wait(&reader->reader.slots, reader->reader.handle.broker, deadline_ns);
 }
 

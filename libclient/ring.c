@@ -93,12 +93,14 @@ int shmb_ring_bounds(struct shmb_ring_reader *reader, uint64_t *oldest, uint64_t
 
 int shmb_ring_wait(struct shmb_ring_reader *reader, uint64_t deadline_ns)
 {
+	if (reader == NULL)
+		return wait_closed();
 	return slots_wait(&reader->reader.slots, reader->reader.handle.broker, deadline_ns);
 }
 
 struct shmb_waitable *shmb_ring_waitable(struct shmb_ring_reader *reader)
 {
-	return &reader->reader.slots.waitable;
+	return reader != NULL ? &reader->reader.slots.waitable : NULL;
 }
 
 int shmb_ring_status(struct shmb_ring_reader *reader, struct shmb_segment_status *out)

@@ -4,6 +4,7 @@
 
 #include "segment.h"
 #include "text.h"
+#include "wait.h"
 
 struct shmb_queue_producer {
 	struct writer writer;
@@ -71,12 +72,12 @@ int shmb_queue_abort(struct shmb_queue_producer *producer)
 
 int shmb_queue_wait_room(struct shmb_queue_producer *producer, uint64_t deadline_ns)
 {
-	return queue_wait_room(&producer->writer.queue, deadline_ns);
+	return producer != NULL ? queue_wait_room(&producer->writer.queue, deadline_ns) : wait_closed();
 }
 
 struct shmb_waitable *shmb_queue_room_waitable(struct shmb_queue_producer *producer)
 {
-	return &producer->writer.queue.waitable;
+	return producer != NULL ? &producer->writer.queue.waitable : NULL;
 }
 
 uint64_t shmb_queue_next_number(const struct shmb_queue_producer *producer)
@@ -136,12 +137,12 @@ int shmb_queue_release(struct shmb_queue_consumer *consumer, uint32_t count)
 
 int shmb_queue_wait(struct shmb_queue_consumer *consumer, uint64_t deadline_ns)
 {
-	return queue_wait(&consumer->reader.queue, deadline_ns);
+	return consumer != NULL ? queue_wait(&consumer->reader.queue, deadline_ns) : wait_closed();
 }
 
 struct shmb_waitable *shmb_queue_waitable(struct shmb_queue_consumer *consumer)
 {
-	return &consumer->reader.queue.slots.waitable;
+	return consumer != NULL ? &consumer->reader.queue.slots.waitable : NULL;
 }
 
 uint64_t shmb_queue_position(const struct shmb_queue_consumer *consumer)

@@ -23,6 +23,7 @@
  * return.
  *
  * A handle must not be closed while anybody waits for it or cancels it: a freed handle cannot be recognised. Cancel, join, then close.
+ * Closing returns NULL, and the waits of NULL, those of its waitable, which is NULL as well, cancelling and spinning are -EBADF.
  */
 
 #include <stddef.h>
@@ -51,7 +52,7 @@ SHMB_PUBLIC struct shmb_waitable *shmb_frame_waitable(struct shmb_frame_reader *
  * Waits for the first of `count` handles (1 to SHMB_WAIT_MAX) that has something to say, with one system call where Linux has futex_waitv
  * (5.16), else looking every 5 ms. *which (may be NULL) is its place in the list, or `count` at the deadline. When several have, it is the
  * first of them in the list: read them all, or a busy one hides those behind it. Must not be called while another thread uses one of the
- * handles. -EINVAL the list is empty, too long or holds NULL; else as above.
+ * handles. -EINVAL the list is empty or too long; -EBADF it holds NULL; else as above.
  */
 SHMB_PUBLIC int shmb_wait_any(struct shmb_waitable *const *list, size_t count, uint64_t deadline_ns, size_t *which);
 

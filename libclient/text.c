@@ -42,6 +42,8 @@ const char *shmb_strerror(int error)
 		return "ok";
 	case EAGAIN:
 		return "overtaken by the writer too often";
+	case EBADF:
+		return "handle closed";
 	case EBUSY:
 		return "another process writes it";
 	case EDOM:

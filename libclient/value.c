@@ -72,12 +72,14 @@ __attribute__((hot)) int shmb_value_load(struct shmb_value_reader *reader, void 
 
 int shmb_value_wait(struct shmb_value_reader *reader, uint64_t deadline_ns)
 {
+	if (reader == NULL)
+		return wait_closed();
 	return slots_wait(&reader->reader.slots, reader->reader.handle.broker, deadline_ns);
 }
 
 struct shmb_waitable *shmb_value_waitable(struct shmb_value_reader *reader)
 {
-	return &reader->reader.slots.waitable;
+	return reader != NULL ? &reader->reader.slots.waitable : NULL;
 }
 
 int shmb_value_status(struct shmb_value_reader *reader, struct shmb_segment_status *out)

@@ -324,6 +324,11 @@ int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadli
 
 /* ---- the public face ---- */
 
+int wait_closed(void)
+{
+	return text_fail(-EBADF, "this handle was closed: closing returned NULL, and NULL is waited for");
+}
+
 int shmb_wait_any(struct shmb_waitable *const *list, size_t count, uint64_t deadline_ns, size_t *which)
 {
 	unsigned at;
@@ -333,7 +338,7 @@ int shmb_wait_any(struct shmb_waitable *const *list, size_t count, uint64_t dead
 		return text_fail(-EINVAL, "a wait takes 1 to %d handles, not %zu", SHMB_WAIT_MAX, count);
 	for (size_t i = 0; i < count; i++) {
 		if (list[i] == NULL)
-			return text_fail(-EINVAL, "place %zu of the list is empty", i);
+			return text_fail(-EBADF, "place %zu of the list is NULL: a handle that was closed", i);
 	}
 	r = wait_any(list, (unsigned)count, deadline_ns, &at);
 	if (which != NULL)
@@ -343,9 +348,12 @@ int shmb_wait_any(struct shmb_waitable *const *list, size_t count, uint64_t dead
 
 int shmb_cancel(struct shmb_waitable *waitable)
 {
-	struct shmb *broker = waitable->broker;
+	struct shmb *broker;
 
 	/* No sentence: this may be a signal handler. */
+	if (waitable == NULL)
+		return -EBADF;
+	broker = waitable->broker;
 	if (atomic_load_explicit(waitable->guard, memory_order_relaxed) == 0)
 		return -EOWNERDEAD;
 	/* ORDER wait.cancel (release). Partner: waitable_look().
@@ -360,6 +368,8 @@ int shmb_cancel(struct shmb_waitable *waitable)
 
 int shmb_set_spin(struct shmb_waitable *waitable, uint64_t spin_ns)
 {
+	if (waitable == NULL)
+		return wait_closed();
 	if (atomic_load_explicit(waitable->guard, memory_order_relaxed) == 0)
 		return text_forked();
 	if (spin_ns > SHMB_SPIN_MAX_NS)

@@ -67,6 +67,9 @@ struct futex_word;
 void wait_words(struct futex_word *words, struct shmb_waitable *const *list, unsigned count, struct shmb *const *brokers,
 		unsigned broker_count);
 
+/* -EBADF with text. */
+int wait_closed(void);
+
 /* One look without sleeping; -ECANCELED likewise. For wait sets. */
 int waitable_look(struct shmb_waitable *waitable, bool peek);
 

@@ -263,7 +263,9 @@ int shmb_waitset_add(struct shmb_waitset *set, struct shmb_waitable *member, voi
 {
 	if (!connection_is_ours(set->broker))
 		return text_forked();
-	if (member == NULL || member->broker != set->broker)
+	if (member == NULL)
+		return wait_closed();
+	if (member->broker != set->broker)
 		return text_fail(-EINVAL, "a wait set takes handles of its own connection");
 	if (place_of(set, member) < set->count)
 		return text_fail(-EEXIST, "the wait set has this handle already");

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 SHMB_TYPE(imu, (uint64, stamp_ns)(float64, gyro, 3)(float64, accel, 3)(bool, still));
@@ -94,6 +95,52 @@ START_TEST(declared_type_keeps_every_field)
 	ck_assert(memcmp(&in, &out, offsetof(struct imu, still)) == 0 && out.still == in.still);
 	shmb_ring_reader_close(reader);
 	shmb_ring_writer_close(writer);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* The smallest and the largest payload; one byte more is refused. */
+START_TEST(payloads_of_1_byte_and_256_mib)
+{
+	static const size_t sizes[] = { 1, (size_t)256 << 20 };
+	struct broker b;
+	struct shmb *client;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	for (unsigned i = 0; i < 2; i++) {
+		struct shmb_ring_writer *writer;
+		struct shmb_ring_reader *reader;
+		struct shmb_type *type;
+		struct shmb_sample sample;
+		unsigned char *out = calloc(1, sizes[i]);
+		unsigned char *in = calloc(1, sizes[i]);
+
+		ck_assert(out != NULL && in != NULL);
+		ASSERT_OK(shmb_type_opaque(&type, sizes[i]));
+		ASSERT_OK(shmb_ring_writer_open(&writer, client, "ring", type, &(struct shmb_options){ .capacity = 2 }));
+		ASSERT_OK(shmb_ring_reader_open(&reader, client, "ring", type, SHMB_NO_WAIT));
+		for (unsigned char n = 1; n <= 3; n++) {
+			out[0] = out[sizes[i] / 2] = out[sizes[i] - 1] = n;
+			ASSERT_OK(shmb_ring_insert(writer, out));
+			ASSERT_OK(shmb_ring_latest(reader, in, &sample));
+			ck_assert_uint_eq(sample.number, n - 1u);
+			ck_assert(memcmp(in, out, sizes[i]) == 0);
+		}
+		shmb_ring_reader_close(reader);
+		shmb_ring_writer_close(writer);
+		ASSERT_OK(shmb_remove(client, "ring"));
+		shmb_type_free(type);
+		free(out);
+		free(in);
+	}
+	{
+		struct shmb_type *type;
+
+		ASSERT_ERROR(shmb_type_opaque(&type, ((size_t)256 << 20) + 1), EINVAL);
+		ASSERT_ERROR(shmb_type_opaque(&type, 0), EINVAL);
+	}
 	shmb_disconnect(client);
 	broker_finish(&b);
 }
@@ -561,6 +608,7 @@ int main(void)
 	suite_add(suite, value_write_and_read, 30);
 	suite_add(suite, ring_write_and_read, 30);
 	suite_add(suite, declared_type_keeps_every_field, 30);
+	suite_add(suite, payloads_of_1_byte_and_256_mib, 120);
 	suite_add(suite, ring_of_n_serves_n_minus_1, 30);
 	suite_add(suite, missed_counts_are_exact, 30);
 	suite_add(suite, late_joiner_starts_at_the_newest, 30);

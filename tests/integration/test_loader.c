@@ -252,6 +252,44 @@ START_TEST(defect_I6_closing_never_hangs)
 }
 END_TEST
 
+/* Whatever ends before the loader, its last snapshot stays what it was: it lies in the loader's memory, not in the segment. */
+START_TEST(defect_I7_a_snapshot_outlives_everything_but_its_loader)
+{
+	struct shmb_value_reader *reader;
+	struct shmb_sample sample, again;
+	struct shmb_loader *loader;
+	struct program worker;
+	const void *payload, *same;
+	struct shmb *client;
+	struct broker b;
+	unsigned salt;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	worker_start(&worker, &b, "writer", false);
+	worker_must(&worker, "writer name=v kind=value bytes=%d salt=1", BYTES);
+	worker_must(&worker, "write n=3");
+	reader = value_reader(client, "v");
+	loader = loader_open(reader);
+	payload = snapshot_from(loader, 2, &sample);
+	program_kill(&worker);
+	wait_writer(client, "v", SHMB_WRITER_IS_DEAD);
+	ck_assert(pattern_check(payload, BYTES, sample.number, &salt));
+	ASSERT_OK(shmb_remove(client, "v"));
+	broker_kill(&b);
+	ck_assert(pattern_check(payload, BYTES, sample.number, &salt));
+	ASSERT_OK(shmb_loader_snapshot(loader, &same, &again));
+	ck_assert_ptr_eq(same, payload);
+	ck_assert_uint_eq(again.number, sample.number);
+	broker_restart(&b);
+	ck_assert(pattern_check(payload, BYTES, sample.number, &salt));
+	shmb_loader_close(loader);
+	shmb_value_reader_close(reader);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 START_TEST(a_forked_child_has_the_last_snapshot)
 {
 	struct shmb_value_writer *writer;
@@ -356,6 +394,7 @@ int main(void)
 	suite_add(suite, defect_I3_a_held_snapshot_stays, 60);
 	suite_add(suite, defect_I4_snapshots_during_exchanges, 60);
 	suite_add(suite, defect_I6_closing_never_hangs, 60);
+	suite_add(suite, defect_I7_a_snapshot_outlives_everything_but_its_loader, 60);
 	suite_add(suite, a_forked_child_has_the_last_snapshot, 60);
 	return suite_run(suite);
 }

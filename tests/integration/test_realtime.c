@@ -155,7 +155,7 @@ END_TEST
  * A reader that outranks the writer on the only core both may use: its spins end, so the writer runs. One that spun on would keep the core
  * until the kernel throttles it, after 0.95 s.
  */
-START_TEST(fifo_reader_on_the_writers_core)
+START_TEST(defect_Q5_fifo_reader_on_the_writers_core)
 {
 	struct sched_param rank = { .sched_priority = 10 };
 	struct shmb_ring_reader *reader;
@@ -268,7 +268,7 @@ int main(void)
 
 	suite_add(suite, prefault_takes_the_faults_to_the_open, 30);
 	suite_add(suite, lock_locks_or_says_why_not, 30);
-	suite_add(suite, fifo_reader_on_the_writers_core, 60);
+	suite_add(suite, defect_Q5_fifo_reader_on_the_writers_core, 60);
 	suite_add(suite, counters_say_what_happened, 30);
 	return suite_run(suite);
 }

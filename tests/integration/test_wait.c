@@ -309,7 +309,7 @@ START_TEST(a_hundred_and_twenty_six)
 	ASSERT_ERROR(shmb_wait_any(list + 3, SHMB_WAIT_MAX - 2, SHMB_NO_WAIT, &which), ETIMEDOUT);
 	ASSERT_ERROR(shmb_wait_any(list, SHMB_WAIT_MAX, SHMB_NO_WAIT, &which), ETIMEDOUT);
 	list[5] = NULL;
-	ASSERT_ERROR(shmb_wait_any(list, SHMB_WAIT_MAX, SHMB_FOREVER, &which), EINVAL);
+	ASSERT_ERROR(shmb_wait_any(list, SHMB_WAIT_MAX, SHMB_FOREVER, &which), EBADF);
 	ck_assert_ptr_nonnull(strstr(shmb_text(), "place 5"));
 	ASSERT_ERROR(shmb_waitset_add(set, list[0], NULL), EEXIST);
 	ASSERT_ERROR(shmb_waitset_add(set, list[SHMB_WAIT_MAX], NULL), EINVAL);
@@ -724,6 +724,51 @@ START_TEST(forked)
 }
 END_TEST
 
+/* Closing returns NULL, and NULL is told from a handle everywhere that one is waited for. */
+START_TEST(closed_handles)
+{
+	struct shmb_ring_reader *ring;
+	struct shmb_ring_writer *writer;
+	struct shmb_waitset *set;
+	struct shmb_waitable *list[2];
+	struct broker b;
+	struct shmb *client;
+	size_t which;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	writer = ring_writer(client, "ring", 64, 8);
+	ring = ring_reader(client, "ring");
+	list[0] = shmb_ring_waitable(ring);
+	ring = shmb_ring_reader_close(ring);
+	ck_assert_ptr_null(ring);
+	ASSERT_ERROR(shmb_ring_wait(ring, SHMB_FOREVER), EBADF);
+	ck_assert(strstr(shmb_text(), "closed") != NULL);
+	ASSERT_ERROR(shmb_value_wait(NULL, SHMB_FOREVER), EBADF);
+	ASSERT_ERROR(shmb_frame_wait(NULL, SHMB_FOREVER), EBADF);
+	ASSERT_ERROR(shmb_queue_wait(NULL, SHMB_FOREVER), EBADF);
+	ASSERT_ERROR(shmb_queue_wait_room(NULL, SHMB_FOREVER), EBADF);
+	ck_assert_ptr_null(shmb_ring_waitable(ring));
+	ck_assert_ptr_null(shmb_value_waitable(NULL));
+	ck_assert_ptr_null(shmb_frame_waitable(NULL));
+	ck_assert_ptr_null(shmb_queue_waitable(NULL));
+	ck_assert_ptr_null(shmb_queue_room_waitable(NULL));
+	ring = ring_reader(client, "ring");
+	list[0] = shmb_ring_waitable(ring);
+	list[1] = NULL;
+	ASSERT_ERROR(shmb_wait_any(list, 2, SHMB_FOREVER, &which), EBADF);
+	ASSERT_ERROR(shmb_cancel(NULL), EBADF);
+	ASSERT_ERROR(shmb_set_spin(NULL, 0), EBADF);
+	ASSERT_OK(shmb_waitset_new(&set, client));
+	ASSERT_ERROR(shmb_waitset_add(set, NULL, NULL), EBADF);
+	shmb_waitset_free(set);
+	shmb_ring_reader_close(ring);
+	shmb_ring_writer_close(writer);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("wait");
@@ -738,6 +783,7 @@ int main(void)
 	suite_add(suite, room, 30);
 	suite_add(suite, waitset_is_level_triggered, 60);
 	suite_add(suite, waitset_misses_nothing, 60);
+	suite_add(suite, closed_handles, 60);
 	suite_add(suite, forked, 30);
 	return suite_run(suite);
 }
