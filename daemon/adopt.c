@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "lineage.h"
 #include "liveness.h"
 #include "event.h"
 #include "log.h"
@@ -17,10 +18,10 @@ static void adopt_lease(struct broker *broker, struct segment *segment)
 {
 	const struct attachment *attachment;
 
-	if (segment->state != SHMB_STATE_HELD && segment->state != SHMB_STATE_GIVEN_UP)
+	if (segment->lease.pid == 0)
 		return;
 	attachment = liveness_find_holder(broker, segment);
-	if (attachment != NULL)
+	if (attachment != NULL && segment->newer == NULL)
 		event_tell(broker,
 			   &(struct event){ .kind = EVENT_ADOPTED,
 					    .segment = segment->name,
@@ -70,7 +71,8 @@ static void adopt_cell(struct broker *broker, struct segment *segment, const str
 static void on_segment(struct segment *segment, const struct segment_cell *cells, unsigned cell_count, void *user)
 {
 	struct broker *broker = user;
-	int r = registry_add(&broker->registry, segment);
+	bool is_newest = segment->state != SHMB_STATE_SUPERSEDED;
+	int r = is_newest ? registry_add(&broker->registry, segment) : registry_add_older(&broker->registry, segment);
 
 	if (r < 0) {
 		log_error("%s: cannot be adopted: %s", segment->name, strerror(-r));
@@ -78,7 +80,7 @@ static void on_segment(struct segment *segment, const struct segment_cell *cells
 		return;
 	}
 	segment->policy = policy_find(broker->policies, segment->name);
-	broker->adopted++;
+	broker->adopted += is_newest;
 	/* Readers first: a dead writer's line in the log then says how many keep its last value. */
 	for (unsigned i = 0; i < cell_count; i++)
 		adopt_cell(broker, segment, &cells[i]);
@@ -109,5 +111,15 @@ int adopt_all(struct broker *broker)
 {
 	struct store_scan scan = { .found = on_segment, .page = on_page, .user = broker };
 
-	return store_scan(&broker->store, &scan);
+	int r;
+
+	broker->is_adopting = true;
+	r = store_scan(&broker->store, &scan);
+	broker->is_adopting = false;
+	/* Now that all generations of each name are known. */
+	for (struct segment *segment = registry_after(&broker->registry, 0); segment != NULL; segment = TAILQ_NEXT(segment, order_link)) {
+		if (segment->older != NULL)
+			reaper_look(&broker->reaper, segment);
+	}
+	return r;
 }

@@ -18,6 +18,7 @@
 #include "adopt.h"
 #include "config.h"
 #include "inherited.h"
+#include "lineage.h"
 #include "liveness.h"
 #include "log.h"
 #include "notify.h"
@@ -209,13 +210,16 @@ void broker_stop(struct broker *broker)
 	while (!LIST_EMPTY(&broker->old_pages))
 		old_pages_drop(broker, LIST_FIRST(&broker->old_pages)->process, NULL, false);
 	while (broker->registry.count > 0) {
-		struct segment *segment = registry_after(&broker->registry, 0);
+		struct segment *segment = lineage_oldest(registry_after(&broker->registry, 0));
 
 		while (!LIST_EMPTY(&segment->attachments))
 			attachment_free(LIST_FIRST(&segment->attachments));
 		stale_end(segment);
 		reaper_forget(segment);
-		registry_remove(&broker->registry, segment);
+		if (segment->newer != NULL)
+			registry_drop(&broker->registry, segment);
+		else
+			registry_remove(&broker->registry, segment);
 		segment_free(segment);
 	}
 	registry_deinit(&broker->registry);

@@ -45,6 +45,7 @@ struct broker {
 	struct reload reload;
 	struct strays strays;
 	struct watch_list watches;
+	bool is_adopting; /* at the start, while the directory is read */
 
 	LIST_HEAD(, old_page) old_pages; /* liveness.h */
 	LIST_HEAD(, peer) peers;

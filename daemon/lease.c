@@ -13,6 +13,7 @@
  *             Killed before the verdict:  still held, as if nothing had happened: state is derived as HELD, repairing again finds nothing to do.
  *             Killed after it:            the verdict of this very epoch beside a pid says that the release is to be finished.
  *             Killed before the wake:     the next broker bumps every event page at its start, and every sleeper looks again.
+ *             Of a superseded generation the state stays SUPERSEDED throughout (generation.c).
  *   give up   state GIVEN_UP, then the verdict GONE. Killed between them: still held; the client, not heard of again, is let go again.
  *
  * pid goes to 0 last: while it stands, a broker that comes after knows that there may be something to repair.
@@ -77,7 +78,7 @@ static int lease_judge(void *arg)
 
 	lease_verdict_store(card, work->epoch, work->verdict);
 	SHMB_STEP("repair.verdict");
-	if (work->state == SHMB_STATE_FREE)
+	if (work->verdict != SHMB_WRITER_GONE)
 		atomic_store_explicit(&card->lease_pid, 0, memory_order_release);
 	SHMB_STEP("release.pid");
 	return 0;
@@ -85,7 +86,7 @@ static int lease_judge(void *arg)
 
 static int release(struct store *store, struct segment *segment, struct lease_work *work, unsigned *mended)
 {
-	bool ends = work->state == SHMB_STATE_FREE;
+	bool ends = work->verdict != SHMB_WRITER_GONE;
 	auto_parts struct parts parts = { 0 };
 	auto_close int data_fd = -1;
 	struct repair repair = { 0 };
@@ -135,6 +136,9 @@ int segment_release(struct store *store, struct segment *segment, enum shmb_writ
 	unsigned mended = 0;
 	int r;
 
+	/* What it may still have published lies behind the cut, or is the last number before it, which its readers may have or not. */
+	if (segment->state == SHMB_STATE_SUPERSEDED)
+		work.state = SHMB_STATE_SUPERSEDED;
 	assert(verdict == SHMB_WRITER_CLOSED || verdict == SHMB_WRITER_DEAD || gone);
 	assert(segment->lease.pid != 0);
 	r = release(store, segment, &work, &mended);

@@ -150,9 +150,10 @@ void liveness_give_up(struct broker *broker, struct attachment *attachment)
 	attachment->given_up = true;
 	stale_end(segment);
 	event = attachment_event(attachment, EVENT_WRITER_GONE, "let go");
-	event_tell(broker, &event, "%s: writer %d (%s) let go of it but lives; nobody else can write it until that process ends",
-		   event.segment, event.pid, event.comm);
+	event_tell(broker, &event, "%s: writer %d (%s) let go of it but lives; the next writer gets a new generation", event.segment,
+		   event.pid, event.comm);
 	liveness_tell_readers(segment);
+	interest_tell(&broker->interests, segment->name); /* who waits for the lease can have that */
 }
 
 void liveness_peer_closed(struct broker *broker, struct peer *peer)

@@ -14,6 +14,7 @@
 
 #include "access.h"
 #include "broker.h"
+#include "lineage.h"
 #include "liveness.h"
 #include "log.h"
 #include "match.h"
@@ -145,28 +146,36 @@ static bool check_schema(const struct shmb_msg_open_writer *open, const char *te
 	return good;
 }
 
-/* May this request continue the segment that is there? */
-static bool check_existing(struct peer *peer, struct segment *segment, const struct shmb_msg_open_writer *open, struct reply *reply)
+/*
+ * May this request have the segment that is there? *reason: it gets a new generation, and why; NULL: in the memory that is there, if the lease is
+ * free.
+ */
+static bool check_existing(struct peer *peer, struct segment *segment, const struct shmb_msg_open_writer *open, struct reply *reply,
+			   const char **reason)
 {
 	struct shmb_request request = match_request(open);
+	bool other_type = segment->schema_hash != open->schema_hash;
 	char text[SHMB_TEXT_MAX];
 	int r;
 
-	if (segment->schema_hash != open->schema_hash) {
-		reply_error(reply, &open->head, -EPROTOTYPE,
-			    "%s holds another type, %s of %" PRIu64 " bytes: use that, another name, or remove it first (shmbctl remove)",
-			    segment->name, segment->type, segment->geometry.payload_bytes);
-		reply_schema(peer->broker, segment, reply);
+	*reason = NULL;
+	r = match_geometry(&segment->geometry, &request, text);
+	if (r < 0 && r != -EEXIST) {
+		reply_error(reply, &open->head, r, "%s cannot be made: %s", segment->name, text);
 		return false;
 	}
-	r = match_geometry(&segment->geometry, &request, text);
-	if (r == -EEXIST)
-		reply_error(reply, &open->head, r,
-			    "%s is there, but %s: open it like that, under another name, or remove it first (shmbctl remove)",
-			    segment->name, text);
-	else if (r < 0)
-		reply_error(reply, &open->head, r, "%s cannot be made: %s", segment->name, text);
-	return r == 0;
+	*reason = lineage_why_replace(peer->broker, segment, peer, other_type || r < 0);
+	if (*reason != NULL || (!other_type && r == 0))
+		return true;
+	if (other_type) {
+		reply_error(reply, &open->head, -EPROTOTYPE,
+			    "%s is in use with another type, %s of %" PRIu64 " bytes: use that, or end its writer first", segment->name,
+			    segment->type, segment->geometry.payload_bytes);
+		reply_schema(peer->broker, segment, reply);
+	} else {
+		reply_error(reply, &open->head, r, "%s is in use, but %s: open it like that, or end its writer first", segment->name, text);
+	}
+	return false;
 }
 
 static void reply_held(struct peer *peer, struct segment *segment, const struct attachment *attachment,
@@ -174,14 +183,8 @@ static void reply_held(struct peer *peer, struct segment *segment, const struct 
 {
 	const char *comm = attachment != NULL ? attachment->process->comm : "?";
 
-	if (segment->state == SHMB_STATE_GIVEN_UP)
-		reply_error(
-			reply, &open->head, -ESTALE,
-			"%s was given up by process %d (%s), which still runs and may still write: end that process, or remove the segment",
-			segment->name, segment->lease.pid, comm);
-	else
-		reply_error(reply, &open->head, -EBUSY, "%s is written by process %d (%s) of uid %u: it has one writer at a time",
-			    segment->name, segment->lease.pid, comm, segment->lease.uid);
+	reply_error(reply, &open->head, -EBUSY, "%s is written by process %d (%s) of uid %u: it has one writer at a time", segment->name,
+		    segment->lease.pid, comm, segment->lease.uid);
 	reply_holder(reply, &segment->lease, comm);
 	want(peer, &open->head, open->open_flags, segment->name, reply);
 }
@@ -199,9 +202,9 @@ static bool take_back(struct peer *peer, struct segment *segment, struct attachm
 	return true;
 }
 
-/* Grants the free lease. NULL: answered with an error. */
+/* Grants the free lease. NULL: answered with an error, or *spent. */
 static struct attachment *grant_lease(struct peer *peer, struct segment *segment, const struct shmb_msg_open_writer *open,
-				      struct reply *reply)
+				      struct reply *reply, bool *spent)
 {
 	struct attachment *attachment = attachment_new(segment, peer->process, &peer->holder, SHMB_ROLE_WRITER);
 	int r = attachment == NULL ? -ENOMEM : segment_grant(&peer->broker->store, segment, &peer->holder);
@@ -209,22 +212,21 @@ static struct attachment *grant_lease(struct peer *peer, struct segment *segment
 	if (r == 0)
 		return attachment;
 	attachment_free(attachment);
-	if (r == -EOVERFLOW)
-		reply_error(reply, &open->head, r,
-			    "%s has used up its numbers, or its last writer has spoilt them: remove it (shmbctl remove)", segment->name);
-	else
+	*spent = r == -EOVERFLOW;
+	if (r != -EOVERFLOW)
 		reply_error(reply, &open->head, r, "the lease of %s cannot be granted: %s", segment->name, strerror(-r));
 	return NULL;
 }
 
-/* The lease, free or this client's already. NULL: answered with an error. */
+/* The lease, free or this client's already. NULL: answered with an error; or *spent: its numbers are used up, or its last writer has spoilt them. */
 static struct attachment *take_lease(struct peer *peer, struct segment *segment, const struct shmb_msg_open_writer *open,
-				     struct reply *reply)
+				     struct reply *reply, bool *spent)
 {
 	struct attachment *attachment = liveness_lease_holder(peer->broker, segment, peer->process);
 
+	*spent = false;
 	if (segment->state == SHMB_STATE_FREE)
-		return grant_lease(peer, segment, open, reply);
+		return grant_lease(peer, segment, open, reply, spent);
 	if (take_back(peer, segment, attachment))
 		return attachment;
 	reply_held(peer, segment, attachment, open, reply);
@@ -250,8 +252,9 @@ static struct attachment *take_share(struct peer *peer, struct segment *segment,
 	return NULL;
 }
 
-/* Makes the segment. NULL: answered with an error. */
-static struct segment *make_segment(struct peer *peer, const struct shmb_msg_open_writer *open, const char *schema, struct reply *reply)
+/* Makes the segment, or where `old` is given its next generation. NULL: answered with an error. */
+static struct segment *make_segment(struct peer *peer, const struct shmb_msg_open_writer *open, const char *schema, struct segment *old,
+				    const char *reason, struct reply *reply)
 {
 	struct broker *broker = peer->broker;
 	struct segment_spec spec = {
@@ -264,15 +267,22 @@ static struct segment *make_segment(struct peer *peer, const struct shmb_msg_ope
 		.owner_uid = peer->holder.uid,
 		.owner_gid = peer->gid,
 		.policy = policy_find(broker->policies, open->name),
+		.writer_uid = peer->holder.uid,
 	};
-	struct segment *segment;
+	struct segment *segment = NULL;
 	const char *why = NULL;
-	int r = segment_create(&broker->store, &spec, &segment, &why);
+	int r = 0;
 
+	if (old != NULL)
+		segment = lineage_replace(broker, old, &spec, reason, peer, &r, &why);
+	else
+		r = segment_create(&broker->store, &spec, &segment, &why);
 	if (r < 0) {
 		reply_error(reply, &open->head, r, "%s cannot be made: %s", open->name, why != NULL ? why : strerror(-r));
 		return NULL;
 	}
+	if (old != NULL)
+		return segment;
 	r = registry_add(&broker->registry, segment);
 	if (r < 0) {
 		segment_remove(&broker->store, segment);
@@ -311,12 +321,35 @@ static void tell_joined(struct broker *broker, const struct attachment *attachme
 	event_tell(broker, &event, "%s: %s by process %d (%s)", event.segment, how, event.pid, event.comm);
 }
 
+/* Lease or share; where the numbers are spent, in a new generation. NULL: answered with an error. */
+static struct attachment *take_role(struct peer *peer, struct segment **segment, const struct shmb_msg_open_writer *open,
+				    const char *schema, struct reply *reply)
+{
+	struct attachment *attachment;
+	bool spent = false;
+
+	if (open->role == SHMB_ROLE_SHARER)
+		return take_share(peer, *segment, open, reply);
+	attachment = take_lease(peer, *segment, open, reply, &spent);
+	if (spent) {
+		struct segment *next = make_segment(peer, open, schema, *segment, "numbers used up", reply);
+
+		if (next == NULL)
+			return NULL;
+		*segment = next;
+		attachment = take_lease(peer, next, open, reply, &spent);
+	}
+	return attachment;
+}
+
 void open_writer(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)
 {
 	const struct shmb_msg_open_writer *open = &request->open_writer;
 	struct broker *broker = peer->broker;
 	struct attachment *attachment = attachment_by_handle(peer, open->handle);
 	struct segment *segment;
+	struct segment *found;
+	const char *reason = NULL;
 	uint64_t epoch;
 	bool is_new = false;
 
@@ -326,22 +359,20 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 	}
 	if (!has_room(peer, &open->head, reply) || !check_schema(open, tail, reply))
 		return;
-	segment = registry_find(&broker->registry, open->name);
-	if (!access_check(peer, ACCESS_WRITE, open->name, segment, &open->head, reply))
+	found = registry_find(&broker->registry, open->name);
+	if (!access_check(peer, ACCESS_WRITE, open->name, found, &open->head, reply))
 		return;
-	if (segment != NULL && !check_existing(peer, segment, open, reply))
+	if (found != NULL && !check_existing(peer, found, open, reply, &reason))
 		return;
-	if (segment == NULL) {
-		segment = access_check_size(peer, open, reply) ? make_segment(peer, open, tail, reply) : NULL;
+	segment = found;
+	if (found == NULL || reason != NULL) {
+		segment = access_check_size(peer, open, reply) ? make_segment(peer, open, tail, found, reason, reply) : NULL;
 		if (segment == NULL)
 			return;
-		is_new = true;
+		is_new = found == NULL;
 	}
 	epoch = segment->epoch;
-	if (open->role == SHMB_ROLE_SHARER)
-		attachment = take_share(peer, segment, open, reply);
-	else
-		attachment = take_lease(peer, segment, open, reply);
+	attachment = take_role(peer, &segment, open, tail, reply);
 	if (attachment != NULL) {
 		attachment_set_peer(attachment, peer, open->handle);
 		SHMB_STEP("open.granted");
@@ -353,6 +384,8 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 	if (attachment == NULL) {
 		if (is_new)
 			reaper_remove(broker, segment);
+		else
+			reaper_look(&broker->reaper, segment);
 		return;
 	}
 	if (is_new)
@@ -392,10 +425,29 @@ static bool check_readable(struct peer *peer, struct segment *segment, const str
 	return true;
 }
 
-/* Looks at who has the queue's items already. False: answered with an error. */
+/* Who has the items of any generation. */
+static struct attachment *any_consumer(struct segment *newest)
+{
+	struct attachment *consumer = NULL;
+
+	for (; newest != NULL && consumer == NULL; newest = newest->older)
+		consumer = attachment_consumer(newest);
+	return consumer;
+}
+
+/* Sees to those who are dead. Superseded generations may go with them. */
+static void bury_consumers(struct peer *peer, struct segment *newest)
+{
+	struct attachment *consumer = any_consumer(newest);
+
+	while (consumer != NULL && liveness_consumer(peer->broker, consumer->segment, peer->process) == NULL)
+		consumer = any_consumer(newest);
+}
+
+/* False: answered with an error. */
 static bool check_consumer(struct peer *peer, struct segment *segment, const struct shmb_msg_open_reader *open, struct reply *reply)
 {
-	const struct attachment *consumer = liveness_consumer(peer->broker, segment, peer->process);
+	const struct attachment *consumer;
 
 	if (segment->geometry.area_count == 0 || !may_have_area(peer->broker, segment, &peer->holder)) {
 		reply_error(
@@ -405,6 +457,10 @@ static bool check_consumer(struct peer *peer, struct segment *segment, const str
 			segment->name, peer->holder.uid);
 		return false;
 	}
+	if (open->follows != 0)
+		consumer = liveness_consumer(peer->broker, segment, peer->process);
+	else
+		consumer = any_consumer(registry_find(&peer->broker->registry, segment->name));
 	if (consumer == NULL)
 		return true;
 	reply_error(reply, &open->head, -EBUSY, "%s is consumed by process %d (%s) of uid %u: it has one consumer at a time", segment->name,
@@ -412,6 +468,46 @@ static bool check_consumer(struct peer *peer, struct segment *segment, const str
 	reply_holder(reply, &consumer->holder, consumer->process->comm);
 	want(peer, &open->head, open->open_flags, segment->name, reply);
 	return false;
+}
+
+/* A consumer begins with the oldest items of its type that nobody has consumed. */
+static struct segment *choose_undrained(struct broker *broker, struct segment *newest, const struct shmb_msg_open_reader *open)
+{
+	struct segment *segment = lineage_oldest(newest);
+
+	while (segment != newest && (segment->geometry.kind != SHMB_KIND_QUEUE || segment_is_drained(&broker->store, segment) ||
+				     (open->schema_hash != 0 && open->schema_hash != segment->schema_hash)))
+		segment = segment->newer;
+	return segment;
+}
+
+/* The generation that is asked for. NULL: answered with an error. */
+static struct segment *choose_generation(struct peer *peer, const struct shmb_msg_open_reader *open, struct reply *reply)
+{
+	struct segment *segment = registry_find(&peer->broker->registry, open->name);
+	const struct attachment *before;
+
+	if (segment == NULL) {
+		reply_error(reply, &open->head, -ENOENT, "there is no segment %s: it appears when its writer opens it", open->name);
+		want(peer, &open->head, open->open_flags, open->name, reply);
+		return NULL;
+	}
+	if (open->follows == 0 && open->role == SHMB_ROLE_CONSUMER) {
+		bury_consumers(peer, segment);
+		return choose_undrained(peer->broker, segment, open);
+	}
+	if (open->follows == 0)
+		return segment;
+	before = attachment_by_handle(peer, open->follows);
+	if (before == NULL || before->role != open->role || strcmp(before->segment->name, open->name) != 0) {
+		reply_error(reply, &open->head, -ESTALE, "handle %u is no such handle on %s: open the name itself", open->follows,
+			    open->name);
+		return NULL;
+	}
+	if (before->segment->newer == NULL)
+		reply_error(reply, &open->head, -ENODATA, "generation %" PRIu64 " of %s is the newest",
+			    before->segment->geometry.generation, open->name);
+	return before->segment->newer;
 }
 
 static void reply_no_cell(struct peer *peer, struct segment *segment, const struct shmb_msg_open_reader *open, int error,
@@ -443,14 +539,11 @@ void open_reader(struct peer *peer, const union shmb_msg_request *request, const
 		reply_repeated(peer, attachment, (enum shmb_role)open->role, open->name, &open->head, reply);
 		return;
 	}
-	segment = registry_find(&broker->registry, open->name);
-	if (!access_check(peer, ACCESS_READ, open->name, segment, &open->head, reply))
+	if (!access_check(peer, ACCESS_READ, open->name, registry_find(&broker->registry, open->name), &open->head, reply))
 		return;
-	if (segment == NULL) {
-		reply_error(reply, &open->head, -ENOENT, "there is no segment %s: it appears when its writer opens it", open->name);
-		want(peer, &open->head, open->open_flags, open->name, reply);
+	segment = choose_generation(peer, open, reply);
+	if (segment == NULL)
 		return;
-	}
 	if (!has_room(peer, &open->head, reply) || !check_readable(peer, segment, open, reply))
 		return;
 	if (open->role == SHMB_ROLE_CONSUMER && !check_consumer(peer, segment, open, reply))

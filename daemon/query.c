@@ -9,9 +9,15 @@
 #include "access.h"
 #include "broker.h"
 #include "figures.h"
+#include "lineage.h"
 #include "liveness.h"
 #include "peer.h"
 #include "policy.h"
+
+static uint8_t at_most_255(uint32_t count)
+{
+	return (uint8_t)(count < 255 ? count : 255);
+}
 
 static void fill_segment(const struct segment *segment, struct shmb_msg_segment *out)
 {
@@ -21,7 +27,7 @@ static void fill_segment(const struct segment *segment, struct shmb_msg_segment 
 	out->segment_id = segment->segment_id;
 	out->generation = segment->geometry.generation;
 	out->created_ns = segment->created_ns;
-	out->bytes = segment->bytes;
+	out->bytes = lineage_bytes(segment);
 	out->payload_bytes = segment->geometry.payload_bytes;
 	out->schema_hash = segment->schema_hash;
 	out->epoch = segment->epoch;
@@ -31,7 +37,8 @@ static void fill_segment(const struct segment *segment, struct shmb_msg_segment 
 	out->owner_gid = segment->owner_gid;
 	out->writer_pid = segment->lease.pid;
 	out->writer_uid = segment->lease.uid;
-	out->readers = attachment_readers(segment);
+	out->readers = lineage_readers(segment);
+	out->draining = at_most_255(lineage_draining(segment));
 	out->kind = (uint8_t)segment->geometry.kind;
 	out->state = (uint8_t)segment->state;
 	out->writer = (uint8_t)segment->writer;
@@ -62,7 +69,9 @@ void query_list(struct peer *peer, const union shmb_msg_request *request, const 
 	}
 }
 
-static void add_readers(struct store *store, const struct segment *segment, struct reply *reply, struct shmb_msg_info_answer *answer)
+/* `older`: how many generations before the newest. `room`: bytes to leave for what follows. */
+static void add_readers(struct store *store, const struct segment *segment, uint32_t older, size_t room, struct reply *reply,
+			struct shmb_msg_info_answer *answer)
 {
 	const struct attachment *attachment;
 	struct figures_writer writer;
@@ -75,13 +84,14 @@ static void add_readers(struct store *store, const struct segment *segment, stru
 		if (!role_has_cell(attachment->role))
 			continue;
 		/* The schema comes last and always fits; answer->segment.readers says how many there really are. */
-		if (reply_room(reply) < sizeof(*reader) + segment->schema_length)
+		if (reply_room(reply) < sizeof(*reader) + room)
 			return;
 		reader = reply_tail(reply, sizeof(*reader));
 		reader->pid = attachment->holder.pid;
 		reader->uid = attachment->holder.uid;
 		reader->cell = attachment->cell;
 		reader->role = (uint8_t)attachment->role;
+		reader->older = at_most_255(older);
 		figures_reader(store, segment, attachment, writer.next, &figures);
 		reader->behind = figures.behind;
 		shmb_text_set(reader->comm, sizeof(reader->comm), attachment->process->comm);
@@ -98,6 +108,7 @@ void query_info(struct peer *peer, const union shmb_msg_request *request, const 
 {
 	struct segment *segment = registry_find(&peer->broker->registry, request->name.name);
 	struct shmb_msg_info_answer *answer;
+	uint32_t older = 0;
 	char *schema;
 	int r;
 
@@ -110,7 +121,8 @@ void query_info(struct peer *peer, const union shmb_msg_request *request, const 
 	}
 	answer = reply_begin(reply, &request->name.head, sizeof(*answer));
 	fill_segment(segment, &answer->segment);
-	add_readers(&peer->broker->store, segment, reply, answer);
+	for (const struct segment *one = segment; one != NULL; one = one->older)
+		add_readers(&peer->broker->store, one, older++, segment->schema_length, reply, answer);
 	schema = reply_tail(reply, segment->schema_length);
 	r = schema == NULL ? -EMSGSIZE : segment_read_schema(&peer->broker->store, segment, schema);
 	if (r < 0)

@@ -19,6 +19,7 @@
 #include "broker.h"
 #include "cleanup.h"
 #include "event.h"
+#include "lineage.h"
 #include "log.h"
 #include "parts.h"
 #include "setting.h"
@@ -65,7 +66,7 @@ void reaper_judge(struct reaper *reaper, struct segment *segment, struct reaper_
 		fate->reason = "shared";
 		return;
 	}
-	if (attachment_readers(segment) > 0 && policy->keep_while_read) {
+	if (lineage_readers(segment) > 0 && policy->keep_while_read) {
 		fate_say(fate, false, "read", SETTING_KEEP_WHILE_READ);
 		return;
 	}
@@ -128,6 +129,10 @@ void reaper_look(struct reaper *reaper, struct segment *segment)
 {
 	struct reaper_fate fate;
 
+	/* A superseded one may be no more after this. */
+	while (segment->newer != NULL)
+		segment = segment->newer;
+	lineage_look(reaper->broker, segment);
 	reaper_judge(reaper, segment, &fate);
 	if (!fate.goes) {
 		reaper_forget(segment);
@@ -180,18 +185,40 @@ int reaper_reap(struct reaper *reaper, struct segment *segment)
 	return r;
 }
 
+/* The files and the struct, which is in no list any more. */
+static int remove_one(struct broker *broker, struct segment *segment)
+{
+	while (!LIST_EMPTY(&segment->attachments))
+		attachment_free(LIST_FIRST(&segment->attachments));
+	return segment_remove(&broker->store, segment);
+}
+
 int reaper_remove(struct broker *broker, struct segment *segment)
 {
 	char name[sizeof(segment->name)];
+	struct segment *older = NULL;
 	int r;
 
 	memcpy(name, segment->name, sizeof(name));
+	while (segment->older != NULL) {
+		struct segment *next = segment->older;
+
+		registry_drop(&broker->registry, next);
+		next->older = older;
+		older = next;
+	}
 	registry_remove(&broker->registry, segment);
 	stale_end(segment);
 	reaper_forget(segment);
-	while (!LIST_EMPTY(&segment->attachments))
-		attachment_free(LIST_FIRST(&segment->attachments));
-	r = segment_remove(&broker->store, segment);
+	/* The newest first: what the scan finds of the others after a kill, superseded by nothing that is there, it removes. */
+	r = remove_one(broker, segment);
+	while (older != NULL) {
+		struct segment *next = older->older;
+		int also = remove_one(broker, older);
+
+		r = r < 0 ? r : also;
+		older = next;
+	}
 	if (r < 0)
 		log_error("%s: forgotten, but not all of its files could be removed: %s", name, strerror(-r));
 	/* Who waits for the lease can make it anew. */

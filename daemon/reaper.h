@@ -35,9 +35,12 @@ struct reaper_fate {
 
 void reaper_judge(struct reaper *reaper, struct segment *segment, struct reaper_fate *fate);
 
-/* After any change of who holds the segment, of what is known of its writer, or of its policy. */
+/*
+ * After any change of who holds the segment, of what is known of its writer, or of its policy. A superseded one, and what it is older than, may be gone
+ * after it.
+ */
 void reaper_look(struct reaper *reaper, struct segment *segment);
-/* Ends its timer: it goes, or the daemon ends. */
+/* Ends its timer: it goes, is superseded, or the daemon ends. */
 void reaper_forget(struct segment *segment);
 /* How long until it goes; UINT64_MAX: never by itself. Of one that goes. */
 uint64_t reaper_due_in(const struct segment *segment);
@@ -45,7 +48,7 @@ uint64_t reaper_due_in(const struct segment *segment);
 int reaper_reap(struct reaper *reaper, struct segment *segment);
 
 /*
- * Removes a segment: attachments, registry, files; its readers are woken. It is gone from here in any case; an errno when files stay
+ * Removes a segment, all its generations: attachments, registry, files; its readers are woken. It is gone from here in any case; an errno when files stay
  * behind.
  */
 int reaper_remove(struct broker *broker, struct segment *segment);

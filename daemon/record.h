@@ -16,7 +16,10 @@
  *       28    4 owner_gid
  *       32    4 policy_class   0: the built-in default
  *       36    4 step           of a change that needs more than the order of its stores: 0, none does yet
- *       40   24 reserved0
+ *       40    8 committed      of a superseded generation: numbers below it were published
+ *       48    4 writer_uid     who may write it
+ *       52    4 has_writer_uid 1; 0 (made before there was such a field): the owner
+ *       56    8 reserved0
  *       64   16 lease_cookie   of the connection that holds the lease; counts only while the card's lease_pid is not 0
  *       80    4 area_backing   enum shmb_backing of the reader areas; 0: named
  *       84  940 reserved1
@@ -57,7 +60,10 @@ struct shmb_shm_record {
 	uint32_t owner_gid;
 	uint32_t policy_class;
 	uint32_t step;
-	uint8_t reserved0[24];
+	uint64_t committed;
+	uint32_t writer_uid;
+	uint32_t has_writer_uid;
+	uint8_t reserved0[8];
 	uint8_t lease_cookie[SHMB_COOKIE_BYTES];
 	uint32_t area_backing;
 	uint8_t reserved1[940];
@@ -68,6 +74,8 @@ SHMB_AT(shmb_shm_record, segment_id, 8);
 SHMB_AT(shmb_shm_record, owner_uid, 24);
 SHMB_AT(shmb_shm_record, policy_class, 32);
 SHMB_AT(shmb_shm_record, step, 36);
+SHMB_AT(shmb_shm_record, committed, 40);
+SHMB_AT(shmb_shm_record, writer_uid, 48);
 SHMB_AT(shmb_shm_record, lease_cookie, 64);
 SHMB_AT(shmb_shm_record, area_backing, 80);
 SHMB_AT(shmb_shm_record, cells, 1024);

@@ -10,7 +10,7 @@ struct registry {
 	void *by_name;
 	TAILQ_HEAD(, segment) in_order;
 	uint64_t next_order;
-	uint64_t bytes;
+	uint64_t bytes; /* of all, superseded ones as well */
 	uint32_t count;
 };
 
@@ -20,7 +20,13 @@ int registry_add(struct registry *registry, struct segment *segment);
 struct segment *registry_find(const struct registry *registry, const char *name);
 /* First segment with an order over `after`, NULL none. */
 struct segment *registry_after(const struct registry *registry, uint64_t after);
-/* Takes it out; the caller owns it again. */
+/* Puts `segment` in the place of `old`, the newest of its name so far, which becomes its `older` one. */
+void registry_replace(struct registry *registry, struct segment *old, struct segment *segment);
+/* Adds a superseded one at the end of its name's line. -ENOENT: there is no newer one. */
+int registry_add_older(struct registry *registry, struct segment *segment);
+/* Takes a superseded one out of its line; the caller owns it again. */
+void registry_drop(struct registry *registry, struct segment *segment);
+/* Takes the newest one out, which is the only one left of its name; the caller owns it again. */
 void registry_remove(struct registry *registry, struct segment *segment);
 /* Frees every segment's struct, no file. */
 void registry_deinit(struct registry *registry);

@@ -128,6 +128,8 @@ static void apply(struct notes *notes, struct segment *segment, const struct pol
 	const struct policy *before = segment->policy;
 
 	segment->policy = policy_find(policies, segment->name);
+	for (struct segment *older = segment->older; older != NULL; older = older->older)
+		older->policy = segment->policy;
 	note_settled(notes, segment, before, segment->policy);
 	if (!access_is_same(before, segment->policy))
 		note_open(notes, segment);

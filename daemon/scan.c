@@ -6,6 +6,9 @@
  * is then read into private copies and judged as a whole:
  *
  *   card, and all that it names, sound    adopted; what a killed broker left half-changed is settled first
+ *     and a newer generation is sound     adopted beside it: somebody may have it open still
+ *     and says SUPERSEDED, but by nothing reopened: its next generation was not complete
+ *     and its next generation is gone     removed: the removal of its name came that far
  *   card that says REMOVED, and a record  removed to the end, whatever else of it is missing or damaged
  *   no card, but a record                 begun or removed half-way by us: removed
  *   sealed data that nobody kept          removed: nothing is left of it to go on with
@@ -21,6 +24,7 @@
 #include "cleanup.h"
 #include "event.h"
 #include "event_page.h"
+#include "generation.h"
 #include "lease.h"
 #include "log.h"
 #include "proto/name.h"
@@ -284,8 +288,6 @@ static int card_read(struct store *store, struct set *set, struct shmb_geometry 
 	*why = lease_check(card);
 	if (*why != NULL)
 		return -EBADMSG;
-	if ((atomic_load_explicit(&card->state, memory_order_relaxed) & 0xff) == SHMB_STATE_SUPERSEDED)
-		return refuse(-EOPNOTSUPP, why, "a newer generation has followed it, which this version does not serve");
 	for (uint32_t i = 0; i < SHMB_CELLS_MAX; i++) {
 		if (atomic_load_explicit(&card->cells[i].pid, memory_order_relaxed) < 0)
 			return refuse(-EBADMSG, why, "a reader's process cannot be");
@@ -346,9 +348,13 @@ static int areas_read(struct store *store, const struct set *set, struct segment
 			if (r < 0 && r != -ENOENT)
 				return refuse(r, why, "no memory");
 			segment->areas_lost |= r < 0;
-		} else if (size_read(store, set, PART_AREA, i, &size) < 0 || size != SHMB_PAGE) {
-			return refuse(-EBADMSG, why, "a reader area is missing, not ours or has another size");
+			continue;
 		}
+		r = size_read(store, set, PART_AREA, i, &size);
+		if (r == -ENOENT)
+			segment->areas_lost = true;
+		else if (r < 0 || size != SHMB_PAGE)
+			return refuse(-EBADMSG, why, "a reader area is not ours or has another size");
 	}
 	return 0;
 }
@@ -391,6 +397,8 @@ static int set_read(struct store *store, struct set *set, struct segment *segmen
 	segment->created_ns = set->card.created_ns;
 	segment->owner_uid = set->record.owner_uid;
 	segment->owner_gid = set->record.owner_gid;
+	segment->writer_uid = set->record.has_writer_uid == 1 ? set->record.writer_uid : set->record.owner_uid;
+	segment->committed = set->record.committed;
 	segment->bytes = parts_bytes(&segment->geometry, segment->schema_length);
 	segment->backing = (enum shmb_backing)set->card.backing;
 	segment->area_backing = (enum shmb_backing)set->record.area_backing;
@@ -484,12 +492,48 @@ static unsigned cells_read(const struct set *set, struct segment_cell cells[SHMB
 	return count;
 }
 
+/* How a set's name goes on. */
+struct follower {
+	bool is_there;	 /* some newer generation has a card */
+	bool is_adopted; /* and is served; then: */
+	uint64_t generation;
+	uint64_t base;
+};
+
+static int segment_settle(struct scan_work *work, const struct set *set, struct segment *segment, const struct follower *follower,
+			  bool other_boot)
+{
+	uint64_t state = atomic_load_explicit(&set->card.state, memory_order_relaxed);
+	int r = 0;
+
+	if (follower->is_adopted)
+		r = generation_close(work->store, segment, &set->card, set->record.lease_cookie, follower->generation, follower->base,
+				     other_boot);
+	else if ((state & 0xff) == SHMB_STATE_SUPERSEDED)
+		r = generation_uncut(work->store, segment);
+	if (r == 0 && !follower->is_adopted)
+		r = lease_settle(work->store, segment, &set->card, set->record.lease_cookie, other_boot);
+	if (r == 0)
+		r = other_boot ? boot_settle(work->store, segment) : cells_settle(work->store, segment, &set->card);
+	return r;
+}
+
+/* A name that is removed: what of it is left of a removal that was cut off. */
+static bool is_being_removed(const struct set *set, const struct follower *follower)
+{
+	uint64_t state = atomic_load_explicit(&set->card.state, memory_order_relaxed) & 0xff;
+
+	if (state == SHMB_STATE_REMOVED)
+		return true;
+	/* The newest goes first. */
+	return state == SHMB_STATE_SUPERSEDED && atomic_load_explicit(&set->card.next, memory_order_relaxed) != 0 && !follower->is_there;
+}
+
 /* Takes the segment, whatever comes of it. True when it is served from here on. */
-static bool set_adopt(struct scan_work *work, const struct set *set, struct segment *segment)
+static bool set_adopt(struct scan_work *work, const struct set *set, struct segment *segment, const struct follower *follower)
 {
 	struct segment_cell cells[SHMB_CELLS_MAX];
 	bool other_boot = memcmp(set->card.boot_id, work->store->boot_id, SHMB_BOOT_ID_BYTES) != 0;
-	uint64_t state = atomic_load_explicit(&set->card.state, memory_order_relaxed);
 	unsigned count = 0;
 	int r;
 
@@ -509,7 +553,7 @@ static bool set_adopt(struct scan_work *work, const struct set *set, struct segm
 			"%s: its reader areas were not kept when the daemon before ended: new readers sleep in slices, and nothing new is "
 			"pinned or consumed, until its writer is replaced",
 			segment->name);
-	if ((state & 0xff) == SHMB_STATE_REMOVED) {
+	if (is_being_removed(set, follower)) {
 		log_notice("%s: its removal is completed", segment->name);
 		segment->epoch = atomic_load_explicit(&set->card.lease_epoch, memory_order_relaxed);
 		r = segment_remove(work->store, segment);
@@ -517,9 +561,7 @@ static bool set_adopt(struct scan_work *work, const struct set *set, struct segm
 			log_error("%s: cannot be removed: %s", set->name, strerror(-r));
 		return false;
 	}
-	r = lease_settle(work->store, segment, &set->card, set->record.lease_cookie, other_boot);
-	if (r == 0)
-		r = other_boot ? boot_settle(work->store, segment) : cells_settle(work->store, segment, &set->card);
+	r = segment_settle(work, set, segment, follower, other_boot);
 	if (r < 0) {
 		log_error("%s: left alone: what a daemon before left of it cannot be settled: %s", segment->name, strerror(-r));
 		work->left_alone++;
@@ -550,8 +592,16 @@ static const char *set_is_cardless(struct store *store, struct set *set)
 		       : "it has no card, and its record is none of ours";
 }
 
-/* `adopted`: a newer generation of this name is served already. */
-static int set_judge(struct scan_work *work, const struct scan_file *files, size_t count, bool *adopted)
+/* Superseded by something that is there and cannot be served: to go on with this one would use its numbers twice. */
+static bool is_orphan(const struct set *set, const struct follower *follower)
+{
+	uint64_t state = atomic_load_explicit(&set->card.state, memory_order_relaxed) & 0xff;
+
+	return follower->is_there && !follower->is_adopted && state == SHMB_STATE_SUPERSEDED;
+}
+
+/* `follower`: what became of the newer generations of this name; of this one from here on. */
+static int set_judge(struct scan_work *work, const struct scan_file *files, size_t count, struct follower *follower)
 {
 	struct segment *segment;
 	const char *why = NULL;
@@ -583,30 +633,29 @@ static int set_judge(struct scan_work *work, const struct scan_file *files, size
 				    files[i].file);
 		return 0;
 	}
-	if (*adopted) {
-		log_warning("%s: generation %" PRIu64 " left alone: a newer one is served", set.name, set.generation);
-		work->left_alone++;
-		return 0;
-	}
 	segment = calloc(1, sizeof(*segment));
 	if (segment == NULL)
 		return -ENOMEM;
 	r = set_is_removed(work->store, &set, segment) ? 0 : set_read(work->store, &set, segment, &why);
+	if (r == 0 && is_orphan(&set, follower))
+		r = refuse(-EOPNOTSUPP, &why, "a newer generation has followed it, which cannot be served");
 	if (r < 0) {
 		log_warning("%s: generation %" PRIu64 " left alone: %s%s", set.name, set.generation, why, detail(r));
 		work->left_alone++;
 		segment_free(segment);
+		follower->is_there = true;
 		return 0;
 	}
-	*adopted = set_adopt(work, &set, segment);
+	if (set_adopt(work, &set, segment, follower))
+		*follower = (struct follower){ .is_there = true, .is_adopted = true, .generation = set.generation, .base = set.card.base };
 	return 0;
 }
 
 static int sets_judge(struct scan_work *work)
 {
 	const struct scan_file *files = work->parts.files;
+	struct follower follower = { 0 };
 	size_t begin = 0;
-	bool adopted = false;
 	int r = 0;
 
 	if (work->parts.count > 0)
@@ -617,8 +666,8 @@ static int sets_judge(struct scan_work *work)
 		while (end < work->parts.count && set_compare(&files[begin], &files[end]) == 0)
 			end++;
 		if (begin > 0 && name_compare(&files[begin - 1], &files[begin]) != 0)
-			adopted = false;
-		r = set_judge(work, &files[begin], end - begin, &adopted);
+			follower = (struct follower){ 0 };
+		r = set_judge(work, &files[begin], end - begin, &follower);
 		begin = end;
 	}
 	return r;

@@ -14,6 +14,7 @@
 #include "segment.h"
 
 #include "cleanup.h"
+#include "generation.h"
 #include "log.h"
 #include "parts.h"
 #include "policy.h"
@@ -25,6 +26,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -71,6 +73,8 @@ static int record_fill(int fd, const struct segment *segment)
 	record->owner_uid = segment->owner_uid;
 	record->owner_gid = segment->owner_gid;
 	record->area_backing = segment->area_backing;
+	record->writer_uid = segment->writer_uid;
+	record->has_writer_uid = 1;
 	atomic_store_explicit(&record->magic, SHMB_RECORD_MAGIC, memory_order_release);
 	return 0;
 }
@@ -145,8 +149,9 @@ static int card_fill(int fd, const struct segment *segment, const struct store *
 	strcpy(card->type, segment->type);
 	memcpy(card->boot_id, store->boot_id, SHMB_BOOT_ID_BYTES);
 	atomic_store_explicit(&card->cut, UINT64_MAX, memory_order_relaxed);
-	atomic_store_explicit(&card->state, shmb_state_word(0, SHMB_STATE_FREE), memory_order_relaxed);
-	atomic_store_explicit(&card->writer, shmb_writer_word(0, SHMB_WRITER_NONE), memory_order_relaxed);
+	atomic_store_explicit(&card->lease_epoch, segment->epoch, memory_order_relaxed);
+	atomic_store_explicit(&card->state, shmb_state_word(segment->epoch, SHMB_STATE_FREE), memory_order_relaxed);
+	atomic_store_explicit(&card->writer, shmb_writer_word(segment->epoch, SHMB_WRITER_NONE), memory_order_relaxed);
 	memcpy((char *)card + card->schema_offset, schema, segment->schema_length);
 	/* ORDER card.magic (release). Partner: card_map().
 	 * Orders:  every field of the card -> magic.
@@ -191,13 +196,6 @@ static int part_finish(struct store *store, struct segment *segment, enum part p
 	return store_link(store, *fd, file);
 }
 
-static int part_make(struct store *store, struct segment *segment, enum part part, uint32_t area, const char *schema)
-{
-	auto_close int fd = part_new(store, segment, part);
-
-	return fd < 0 ? fd : part_finish(store, segment, part, area, schema, &fd);
-}
-
 /* What part_make() did. */
 static void part_unmake(struct store *store, struct segment *segment, enum part part, uint32_t area)
 {
@@ -212,6 +210,27 @@ static void part_unmake(struct store *store, struct segment *segment, enum part 
 	r = store_unlink(store, file);
 	if (r < 0)
 		log_error("%s: cannot take it back: %s", file, strerror(-r));
+}
+
+/*
+ * One part. Before the card of a generation that follows another one, that is cut: by then all memory has been had, and what can still fail is
+ * taken back.
+ */
+static int part_make(struct store *store, struct segment *segment, struct segment *old, enum part part, uint32_t area, const char *schema)
+{
+	auto_close int fd = part_new(store, segment, part);
+	auto_close int data_fd = -1;
+	int r = 0;
+
+	if (fd < 0)
+		return fd;
+	if (part == PART_CARD && old != NULL) {
+		data_fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
+		r = data_fd < 0 ? data_fd : generation_cut(store, old, &segment->geometry.base);
+		if (r == 0)
+			r = data_fill(data_fd, segment); /* once more, with the first number */
+	}
+	return r < 0 ? r : part_finish(store, segment, part, area, schema, &fd);
 }
 
 /* The files in the order of their making. */
@@ -229,7 +248,7 @@ static enum part part_at(uint32_t index, uint32_t area_count, uint32_t *area)
 	return PART_CARD;
 }
 
-static int parts_make(struct store *store, struct segment *segment, const char *schema)
+static int parts_make(struct store *store, struct segment *segment, struct segment *old, const char *schema)
 {
 	uint32_t area_count = segment->geometry.area_count;
 	uint32_t made = 0;
@@ -240,7 +259,7 @@ static int parts_make(struct store *store, struct segment *segment, const char *
 	while (made < area_count + 3) {
 		enum part part = part_at(made, area_count, &area);
 
-		r = part_make(store, segment, part, area, schema);
+		r = part_make(store, segment, old, part, area, schema);
 		if (r < 0)
 			break;
 		made++;
@@ -253,6 +272,8 @@ static int parts_make(struct store *store, struct segment *segment, const char *
 		else
 			SHMB_STEP("create.card");
 	}
+	if (r < 0 && old != NULL)
+		generation_reopen(store, old);
 	/* Only what was made here is taken back, the record last: a file that was there before (-EEXIST) is not ours. */
 	while (r < 0 && made > 0) {
 		enum part part = part_at(--made, area_count, &area);
@@ -282,11 +303,11 @@ static const char *create_why(int error)
 	}
 }
 
-int segment_create(struct store *store, const struct segment_spec *spec, struct segment **out, const char **why)
+/* The struct of a segment to be made, checked and planned. */
+static int segment_plan(struct store *store, const struct segment_spec *spec, struct segment **out, const char **why)
 {
 	auto_segment struct segment *segment = calloc(1, sizeof(*segment));
 	uint32_t area_count = store->area_count;
-	uint64_t id = 0;
 	int r;
 
 	*why = NULL;
@@ -304,18 +325,18 @@ int segment_create(struct store *store, const struct segment_spec *spec, struct 
 	r = shmb_geometry_plan(&spec->request, area_count, &segment->geometry, why);
 	if (r < 0)
 		return r;
-	while (id == 0) {
-		if (getrandom(&id, sizeof(id), 0) != sizeof(id) && errno != EINTR)
+	while (segment->segment_id == 0) {
+		if (getrandom(&segment->segment_id, sizeof(segment->segment_id), 0) != sizeof(segment->segment_id) && errno != EINTR)
 			return fail(-errno, why, "no random numbers");
 	}
 	strcpy(segment->name, spec->name);
 	strcpy(segment->type, spec->type);
-	segment->segment_id = id;
 	segment->schema_hash = spec->schema_hash;
 	segment->schema_length = spec->schema_length;
 	segment->owner_uid = spec->owner_uid;
 	segment->owner_gid = spec->owner_gid;
 	segment->policy = spec->policy;
+	segment->writer_uid = spec->writer_uid;
 	segment->created_ns = realtime_ns();
 	segment->backing = spec->policy != NULL ? spec->policy->backing : SHMB_BACKING_NAMED;
 	segment->area_backing = store->seals_areas ? SHMB_BACKING_SEALED : segment->backing;
@@ -323,10 +344,44 @@ int segment_create(struct store *store, const struct segment_spec *spec, struct 
 	segment->writer = SHMB_WRITER_NONE;
 	segment->bytes = parts_bytes(&segment->geometry, segment->schema_length);
 	LIST_INIT(&segment->attachments);
+	*out = segment;
+	segment = NULL;
+	return 0;
+}
 
-	r = parts_make(store, segment, spec->schema);
+int segment_create(struct store *store, const struct segment_spec *spec, struct segment **out, const char **why)
+{
+	auto_segment struct segment *segment = NULL;
+	int r = segment_plan(store, spec, &segment, why);
+
+	if (r < 0)
+		return r;
+	r = parts_make(store, segment, NULL, spec->schema);
 	if (r < 0)
 		return fail(r, why, create_why(r));
+	*out = segment;
+	segment = NULL;
+	return 0;
+}
+
+int segment_replace(struct store *store, struct segment *old, const struct segment_spec *spec, struct segment **out, const char **why)
+{
+	auto_segment struct segment *segment = NULL;
+	int r = segment_plan(store, spec, &segment, why);
+
+	if (r < 0)
+		return r;
+	segment->owner_uid = old->owner_uid;
+	segment->owner_gid = old->owner_gid;
+	segment->geometry.generation = old->geometry.generation + 1;
+	segment->epoch = old->epoch; /* goes on, so that a verdict on one writer is never taken for that on another */
+	r = parts_make(store, segment, old, spec->schema);
+	if (r < 0)
+		return fail(r, why, create_why(r));
+	r = generation_link(store, old, segment->geometry.generation);
+	/* The next start would do it from the card that is there: nothing is lost but the readers' wake-up. */
+	if (r < 0)
+		log_error("%s: generation %" PRIu64 " cannot be closed: %s", old->name, old->geometry.generation, strerror(-r));
 	*out = segment;
 	segment = NULL;
 	return 0;

@@ -80,11 +80,16 @@ struct segment {
 	enum shmb_writer_state writer;
 	struct holder lease; /* pid 0: free */
 	uint32_t cells_used;
+	uint32_t writer_uid; /* whose processes may have this generation's data mapped writable: nobody else gets its lease */
+	uint64_t committed;  /* of one that is superseded: numbers below it were published, as its card and data said then */
+
+	struct segment *newer; /* of the same name; NULL: this is the one that is opened */
+	struct segment *older; /* superseded, and held open by somebody still; NULL none */
 
 	enum shmb_backing backing;	/* of the data */
 	enum shmb_backing area_backing; /* of the reader areas */
 	struct sealed *sealed;		/* their descriptors; NULL: nothing is sealed */
-	bool areas_lost;		/* reader areas went with a daemon that had no descriptor store: no new reader sleeps in one */
+	bool areas_lost; /* reader areas went with a daemon that had no descriptor store: no new reader sleeps in one, the next writer gets a new generation */
 
 	const struct policy *policy;	     /* of the broker's set; set when the registry takes it, and at a reload */
 	struct stale *stale;		     /* NULL: its writer is not looked at */
@@ -105,6 +110,7 @@ struct segment_spec {
 	struct shmb_request request;
 	uint32_t owner_uid;
 	uint32_t owner_gid;
+	uint32_t writer_uid;	     /* who asks */
 	const struct policy *policy; /* NULL: as many areas as the store gives, no wishes */
 };
 
@@ -114,6 +120,16 @@ struct segment_spec {
  * -ENOSPC, -EMFILE, ...; nothing is left behind. *why is a static sentence.
  */
 int segment_create(struct store *store, const struct segment_spec *spec, struct segment **out, const char **why);
+/*
+ * Gives the name new memory: makes the generation after `old`, whose numbers begin where old's end, and supersedes `old` (generation.c argues the
+ * order). Owner and owner's group stay; of `spec` the name is old's. Errors as segment_create(): old is then what it was. The caller links the two
+ * structs; nobody's lease or cells change.
+ */
+int segment_replace(struct store *store, struct segment *old, const struct segment_spec *spec, struct segment **out, const char **why);
+/* Was anything published in this generation? By the writer's own account: shown, and good enough to keep a memory that is as new. */
+bool segment_is_unused(struct store *store, const struct segment *segment);
+/* Of a superseded queue: has its consumer had all that was published in it? By the consumer's own account. */
+bool segment_is_drained(struct store *store, const struct segment *segment);
 /* Frees the struct, not the files. Returns NULL. */
 struct segment *segment_free(struct segment *segment);
 
@@ -133,8 +149,8 @@ int segment_grant(struct store *store, struct segment *segment, const struct hol
  * Ends the lease.
  *   SHMB_WRITER_CLOSED  closed in order     -> FREE, repaired (a close in mid-write cannot be, but costs nothing to check)
  *   SHMB_WRITER_DEAD    its process ended   -> repaired, FREE
- *   SHMB_WRITER_GONE    lives, let go       -> GIVEN_UP: stopped at its next claim, nobody else may write until it has ended
- * then wakes the readers. *repaired is the number of half-written elements mended (may be NULL). The struct changes in any case; an
+ *   SHMB_WRITER_GONE    lives, let go       -> GIVEN_UP: stopped at its next claim; the next writer gets a new generation
+ * A superseded segment stays superseded. Then wakes the readers. *repaired is the number of half-written elements mended (may be NULL). The struct changes in any case; an
  * error (logged) says that the files could not follow, because somebody removed or replaced them.
  */
 int segment_release(struct store *store, struct segment *segment, enum shmb_writer_state verdict, unsigned *repaired);
@@ -200,6 +216,7 @@ struct segment_cell {
  */
 struct event_page;
 struct store_scan {
+	/* Of a name its newest generation comes first, then those it has superseded, newest first: state SUPERSEDED, for the callee to link. */
 	void (*found)(struct segment *segment, const struct segment_cell *cells, unsigned cell_count, void *user);
 	void (*page)(struct event_page *page, const struct holder *who, void *user);
 	void *user;

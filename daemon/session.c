@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "lineage.h"
 #include "liveness.h"
 #include "log.h"
 #include "peer.h"
@@ -115,7 +116,8 @@ void session_resume(struct peer *peer, const union shmb_msg_request *request, co
 {
 	const struct shmb_msg_resume *resume = &request->resume;
 	struct broker *broker = peer->broker;
-	struct segment *segment = registry_find(&broker->registry, resume->name);
+	struct segment *newest = registry_find(&broker->registry, resume->name);
+	struct segment *segment = lineage_find(newest, resume->generation);
 	struct attachment *attachment = attachment_by_handle(peer, resume->handle);
 
 	(void)tail;
@@ -132,8 +134,12 @@ void session_resume(struct peer *peer, const union shmb_msg_request *request, co
 		reply_error(reply, &resume->head, -EUSERS, "a connection can have %d handles: use a second one", PEER_ATTACHMENTS_MAX);
 		return;
 	}
-	if (segment == NULL || segment->segment_id != resume->segment_id || segment->geometry.generation != resume->generation) {
+	if (segment == NULL || segment->segment_id != resume->segment_id) {
 		reply_error(reply, &resume->head, -ESTALE, "%s has been removed or made anew since: open it again", resume->name);
+		return;
+	}
+	if (segment->newer != NULL && resume->role == SHMB_ROLE_WRITER) {
+		reply_error(reply, &resume->head, -ESTALE, "%s has a new writer in a new generation: open it again", resume->name);
 		return;
 	}
 	attachment = find_orphan(peer, segment, resume);

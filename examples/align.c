@@ -105,7 +105,7 @@ static int side_wait(struct side *side)
 {
 	int r = shmb_ring_wait(side->ring, shmb_now_ns() + SLICE_NS);
 
-	if (r == -ETIMEDOUT)
+	if (r == -ETIMEDOUT || r == -EREMCHG)
 		return 0;
 	if (r == -EPIPE || r == -EOWNERDEAD || r == -ESTALE)
 		side->has_ended = true;

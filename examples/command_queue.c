@@ -102,8 +102,8 @@ static int control(struct shmb *broker, const char *registers)
 		struct shmb_sample sample;
 
 		r = shmb_queue_peek(commands, 0, (const void **)&command, &sample);
-		if (r == -ENODATA) {
-			/* The planner may come and go: -EPIPE, -EOWNERDEAD are no reason to stop. */
+		if (r == -ENODATA || r == -EREMCHG) {
+			/* The planner may come and go: -EPIPE, -EOWNERDEAD, -EREMCHG are no reason to stop. */
 			r = shmb_queue_wait(commands, shmb_now_ns() + 200000000);
 			continue;
 		}

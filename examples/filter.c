@@ -173,7 +173,7 @@ static int run(struct filter *filter, uint64_t count)
 			r = take(filter);
 		if (r == -EOWNERDEAD || r == -EPIPE)
 			printf("filter: the camera is gone (%s); waiting for the next\n", shmb_strerror(r));
-		else if (r != 0 && r != -ETIMEDOUT && r != -EAGAIN && r != -ENODATA)
+		else if (r != 0 && r != -ETIMEDOUT && r != -EAGAIN && r != -ENODATA && r != -EREMCHG)
 			return r;
 		if (shmb_now_ns() >= due) {
 			report(filter);

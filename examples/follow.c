@@ -92,8 +92,8 @@ static int follow_drain(struct follow *follow)
 	while (!atomic_load_explicit(&follow->is_stopped, memory_order_relaxed)) {
 		r = follow->ring ? shmb_ring_read_next(follow->ring, follow->payload, &sample)
 				 : shmb_value_load(follow->value, follow->payload, &sample);
-		if (r == -ENODATA || r == -EAGAIN)
-			return 0;
+		if (r == -ENODATA || r == -EAGAIN || r == -EREMCHG)
+			return 0; /* -EREMCHG: the next wait goes on in the new generation */
 		if (r < 0)
 			return r;
 		follow_count(follow, &sample, shmb_now_ns());
@@ -177,6 +177,7 @@ static int follow_step(struct follow *follow)
 		return 0;
 	case 0:
 	case -ETIMEDOUT:
+	case -EREMCHG:
 		return 0;
 	default:
 		return waited;

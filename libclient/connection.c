@@ -371,6 +371,7 @@ int shmb_connect(struct shmb **out, const char *socket_path)
 	memset(broker, 0, offsetof(struct shmb, packet));
 	broker->fd = -1;
 	LIST_INIT(&broker->handles);
+	LIST_INIT(&broker->waitsets);
 	pthread_mutex_init(&broker->lock, NULL);
 	r = guard_map(broker);
 	if (r == 0)

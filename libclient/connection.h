@@ -49,6 +49,7 @@ struct shmb {
 	_Atomic uint32_t cancels;	    /* grows with each cancel of a wait; in our own memory */
 	pthread_mutex_t lock;
 	LIST_HEAD(, handle) handles;
+	LIST_HEAD(, shmb_waitset) waitsets;
 	int fd;
 	enum connection_stage stage;
 	uint32_t serial;

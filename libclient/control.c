@@ -167,9 +167,8 @@ static int attempt(struct shmb *broker, struct shmb_msg_head *request, const voi
 }
 
 static int request_any(struct shmb *broker, struct shmb_msg_head *request, const void *tail, size_t tail_bytes, void *out,
-		       struct answer *answer)
+		       struct answer *answer, uint64_t deadline_ns)
 {
-	uint64_t deadline_ns = clock_now_ns() + SHMB_ANSWER_TIMEOUT_NS;
 	int r = -ECONNRESET;
 
 	memset(answer, 0, sizeof(*answer));
@@ -185,7 +184,13 @@ static int request_any(struct shmb *broker, struct shmb_msg_head *request, const
 int control_request(struct shmb *broker, struct shmb_msg_head *request, const void *tail, size_t tail_bytes, void *out,
 		    struct answer *answer)
 {
-	int r = request_any(broker, request, tail, tail_bytes, out, answer);
+	return control_request_until(broker, request, tail, tail_bytes, out, answer, clock_now_ns() + SHMB_ANSWER_TIMEOUT_NS);
+}
+
+int control_request_until(struct shmb *broker, struct shmb_msg_head *request, const void *tail, size_t tail_bytes, void *out,
+			  struct answer *answer, uint64_t deadline_ns)
+{
+	int r = request_any(broker, request, tail, tail_bytes, out, answer, deadline_ns);
 
 	if (r >= 0)
 		return 0;
@@ -213,7 +218,7 @@ bool control_close(struct shmb *broker, uint32_t handle)
 	struct answer answer;
 
 	memset(&answer, 0, sizeof(answer));
-	if (request_any(broker, &request.head, NULL, 0, &done, &answer) == 0)
+	if (request_any(broker, &request.head, NULL, 0, &done, &answer, clock_now_ns() + SHMB_ANSWER_TIMEOUT_NS) == 0)
 		return true;
 	return answer.answered;
 }

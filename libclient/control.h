@@ -34,6 +34,10 @@ int control_receive(struct shmb *broker, uint16_t opcode, uint32_t serial, void 
 int control_request(struct shmb *broker, struct shmb_msg_head *request, const void *tail, size_t tail_bytes, void *out,
 		    struct answer *answer);
 
+/* The same, until `deadline_ns`. */
+int control_request_until(struct shmb *broker, struct shmb_msg_head *request, const void *tail, size_t tail_bytes, void *out,
+			  struct answer *answer, uint64_t deadline_ns);
+
 /* Tells the broker that a handle has ended. False: it did not answer. Sets no text. */
 bool control_close(struct shmb *broker, uint32_t handle);
 

@@ -47,6 +47,18 @@ struct frame_held {
 	uint64_t slot;
 };
 
+/* Frames of an earlier generation that are held still after the reader has followed. */
+struct frame_kept {
+	struct frame_kept *next;
+	const unsigned char *headers;
+	const unsigned char *payloads;
+	uint64_t payload_stride;
+	uint64_t header_stride;
+	_Atomic uint64_t *_Atomic pins; /* NULL: the cell belongs to somebody else now */
+	uint32_t held_mask;
+	struct frame_held held[SHMB_PINS_PER_CELL];
+};
+
 struct frame_reader {
 	struct slots_reader entries; /* first: see segment.h */
 	const unsigned char *headers;
@@ -59,6 +71,7 @@ struct frame_reader {
 	uint32_t held_mask; /* bit p: pin p is in use */
 	bool stamped;
 	struct frame_held held[SHMB_PINS_PER_CELL];
+	struct frame_kept *kept; /* NULL: none */
 };
 
 /* The ring of entries, seen as what slots.h works on. `*geometry` receives it and must outlive the result's use. */
@@ -85,6 +98,9 @@ void frame_writer_deinit(struct frame_writer *writer);
 void frame_reader_init(struct frame_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell);
 /* Pins this number, once: 0, -EAGAIN the writer came by, -EMFILE, -EUSERS, -EBADMSG. For the searches (frame_temporal.c). */
 int frame_pin_try(struct frame_reader *reader, uint64_t number, struct shmb_frame *frame);
+/* As slots_reader_follow(). What is held goes to `kept` (not NULL where anything is), which is linked, and lives until nothing of it is held. */
+void frame_reader_follow(struct frame_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell,
+			 struct frame_kept *kept);
 /* The cell belongs to somebody else now. Any thread. */
 void frame_reader_drop_cell(struct frame_reader *reader);
 

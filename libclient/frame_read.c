@@ -151,7 +151,7 @@ static inline __attribute__((always_inline)) int take_newest(struct frame_reader
 			return -ENODATA;
 	}
 	at = slot_of(entries, number);
-	if (unlikely(!slot_holds(at, number)))
+	if (unlikely(!slot_holds(at, number)) || is_cut(entries, number))
 		return -EAGAIN;
 	r = take(reader, at, number, frame, buffer, size);
 	if (unlikely(r < 0))
@@ -161,6 +161,32 @@ static inline __attribute__((always_inline)) int take_newest(struct frame_reader
 	return took(reader, number, missed, frame);
 }
 
+/* The last of a superseded generation, whatever its counter says. */
+static __attribute__((noinline, cold)) int take_newest_left(struct frame_reader *reader, struct shmb_frame *frame, void *buffer,
+							    size_t size)
+{
+	struct slots_reader *entries = &reader->entries;
+	uint64_t number = next_before_cut(entries);
+	int r = -ENODATA;
+
+	if (!is_cut(entries, number) && slot_holds(slot_of(entries, number), number))
+		number++;
+	for (uint32_t left = entries->window; left > 0 && number > entries->base && number >= entries->seen; left--) {
+		const struct shmb_shm_slot *at = slot_of(entries, --number);
+
+		r = slot_holds(at, number) ? take(reader, at, number, frame, buffer, size) : -EAGAIN;
+		if (r == 0) {
+			uint64_t missed = number > entries->position ? number - entries->position : 0;
+
+			move_to(entries, number + 1);
+			return took(reader, number, missed, frame);
+		}
+		if (r != -EAGAIN)
+			return r;
+	}
+	return -ENODATA;
+}
+
 /* Out of the way of a first try that succeeds. */
 static __attribute__((noinline, cold)) int take_newest_again(struct frame_reader *reader, struct shmb_frame *frame, void *buffer,
 							     size_t size)
@@ -168,10 +194,10 @@ static __attribute__((noinline, cold)) int take_newest_again(struct frame_reader
 	for (int i = 1; i < SHMB_READ_TRIES; i++) {
 		int r = take_newest(reader, frame, buffer, size);
 
-		if (r != -EAGAIN)
+		if (r != -EAGAIN && r != -EBADMSG)
 			return r;
 	}
-	return -EAGAIN;
+	return is_superseded(&reader->entries) ? take_newest_left(reader, frame, buffer, size) : -EAGAIN;
 }
 
 static inline __attribute__((always_inline)) int find_newest(struct frame_reader *reader, struct shmb_frame *frame, void *buffer,
@@ -195,7 +221,7 @@ static inline __attribute__((always_inline)) int find_next(struct frame_reader *
 	for (int i = 0; i < SHMB_READ_TRIES; i++) {
 		const struct shmb_shm_slot *at = slot_of(entries, number);
 		uint64_t next, oldest;
-		int r = slot_holds(at, number) ? take(reader, at, number, frame, buffer, size) : -EAGAIN;
+		int r = slot_holds(at, number) && !is_cut(entries, number) ? take(reader, at, number, frame, buffer, size) : -EAGAIN;
 
 		if (r == 0) {
 			uint64_t missed = number - entries->position;
@@ -205,6 +231,12 @@ static inline __attribute__((always_inline)) int find_next(struct frame_reader *
 		}
 		if (r != -EAGAIN)
 			return r;
+		if (is_superseded(entries)) {
+			number = slots_left(entries, slot_holds(at, number) ? number + 1 : number);
+			if (number == UINT64_MAX)
+				return -EREMCHG;
+			continue;
+		}
 		next = next_number(entries);
 		if (unlikely(next >= SHMB_NUMBER_MAX))
 			return -EBADMSG;
@@ -217,14 +249,10 @@ static inline __attribute__((always_inline)) int find_next(struct frame_reader *
 	return -EAGAIN;
 }
 
-void frame_reader_init(struct frame_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell)
+static void attach(struct frame_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell)
 {
 	const struct shmb_geometry *geometry = memory->geometry;
-	struct shmb_geometry entries;
-	struct slots_memory ring = frame_entries(memory, &entries);
 
-	memset(reader, 0, sizeof(*reader));
-	slots_reader_init(&reader->entries, &ring, cell);
 	reader->entries.window = geometry->history;
 	reader->headers = (const unsigned char *)memory->data + geometry->slot_offset;
 	reader->payloads = (const unsigned char *)memory->data + geometry->pool_offset;
@@ -240,6 +268,38 @@ void frame_reader_init(struct frame_reader *reader, const struct slots_memory *m
 		reader->entries.key_type = SHMB_KEY_MONOTONIC_NS;
 	}
 	atomic_store_explicit(&reader->pins, cell != NULL ? cell->pins : NULL, memory_order_relaxed);
+}
+
+void frame_reader_init(struct frame_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell)
+{
+	struct shmb_geometry entries;
+	struct slots_memory ring = frame_entries(memory, &entries);
+
+	memset(reader, 0, sizeof(*reader));
+	slots_reader_init(&reader->entries, &ring, cell);
+	attach(reader, memory, cell);
+}
+
+void frame_reader_follow(struct frame_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell,
+			 struct frame_kept *kept)
+{
+	struct shmb_geometry entries;
+	struct slots_memory ring = frame_entries(memory, &entries);
+
+	if (kept != NULL) {
+		kept->headers = reader->headers;
+		kept->payloads = reader->payloads;
+		kept->payload_stride = reader->payload_stride;
+		kept->header_stride = reader->header_stride;
+		atomic_store_explicit(&kept->pins, atomic_load_explicit(&reader->pins, memory_order_relaxed), memory_order_relaxed);
+		kept->held_mask = reader->held_mask;
+		memcpy(kept->held, reader->held, sizeof(kept->held));
+		kept->next = reader->kept;
+		reader->kept = kept;
+	}
+	reader->held_mask = 0;
+	slots_reader_follow(&reader->entries, &ring, cell);
+	attach(reader, memory, cell);
 }
 
 void frame_reader_drop_cell(struct frame_reader *reader)
@@ -271,12 +331,14 @@ static int find_number(struct frame_reader *reader, uint64_t number, struct shmb
 	for (int i = 0; i < SHMB_READ_TRIES; i++) {
 		const struct shmb_shm_slot *at = slot_of(entries, number);
 		uint64_t next;
-		int r = slot_holds(at, number) ? take(reader, at, number, frame, buffer, size) : -EAGAIN;
+		int r = slot_holds(at, number) && !is_cut(entries, number) ? take(reader, at, number, frame, buffer, size) : -EAGAIN;
 
 		if (r == 0)
 			return took(reader, number, 0, frame);
 		if (r != -EAGAIN)
 			return r;
+		if (is_superseded(entries))
+			return is_cut(entries, number) ? -ENODATA : -ESTALE;
 		next = next_number(entries);
 		if (unlikely(next >= SHMB_NUMBER_MAX))
 			return -EBADMSG;
@@ -316,6 +378,40 @@ int shmb_frame_load_number(struct shmb_frame_reader *handle, uint64_t number, vo
 	return buffer != NULL ? find_number((struct frame_reader *)handle, number, frame, buffer, size) : -EINVAL;
 }
 
+/* A frame of an earlier generation. */
+static __attribute__((noinline, cold)) int release_kept(const struct frame_reader *reader, struct shmb_frame *frame)
+{
+	uint32_t pin = frame->pin;
+	struct frame_kept *kept = reader->kept;
+	const struct frame_held *held;
+	_Atomic uint64_t *pins;
+	uint64_t id;
+
+	if (pin >= SHMB_PINS_PER_CELL)
+		return -EINVAL;
+	while (kept != NULL && (!(kept->held_mask >> pin & 1) || kept->held[pin].number != frame->number ||
+				kept->payloads + kept->held[pin].slot * kept->payload_stride != frame->payload))
+		kept = kept->next;
+	if (kept == NULL)
+		return -EINVAL;
+	held = &kept->held[pin];
+	/* ORDER slot.claim (acquire). Partner: loan_take().
+	 * Orders:  id "being written" -> payload.
+	 * Without: bytes of another frame are taken for this one's, and nobody is told.
+	 * Model:   tests/model/src/slot.rs */
+	shmb_fence_acquire();
+	id = atomic_load_explicit(&((const struct shmb_shm_slot *)(kept->headers + held->slot * kept->header_stride))->id,
+				  memory_order_relaxed);
+	kept->held_mask &= ~(1u << pin);
+	frame->payload = NULL;
+	pins = atomic_load_explicit(&kept->pins, memory_order_relaxed);
+	if (pins == NULL)
+		return -ESTALE;
+	/* Release as for frame.reuse, for a writer that does not know yet that it was replaced. */
+	atomic_store_explicit(&pins[pin], 0, memory_order_release);
+	return id == shmb_id_done(held->number) ? 0 : -ESTALE;
+}
+
 __attribute__((hot)) int shmb_frame_release(struct shmb_frame_reader *handle, struct shmb_frame *frame)
 {
 	struct frame_reader *reader = (struct frame_reader *)handle;
@@ -327,7 +423,7 @@ __attribute__((hot)) int shmb_frame_release(struct shmb_frame_reader *handle, st
 	if (!is_ours(reader->entries.guard))
 		return text_forked();
 	if (unlikely(pin >= SHMB_PINS_PER_CELL || !(reader->held_mask >> pin & 1) || held->number != frame->number))
-		return -EINVAL;
+		return release_kept(reader, frame);
 	/* ORDER slot.claim (acquire). Partner: loan_take().
 	 * Orders:  id "being written" -> payload.
 	 * Without: bytes of another frame are taken for this one's, and nobody is told.

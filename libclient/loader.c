@@ -114,6 +114,12 @@ static void rest(struct shmb_loader *loader, uint64_t span)
 	futex_sleep(&loader->stop, 0, clock_within(span, UINT64_MAX));
 }
 
+/* Nothing will ever come: removed, or superseded by something that this reader cannot read. */
+static bool is_final(int r)
+{
+	return r == -ESTALE || r == -EPROTOTYPE || r == -EMEDIUMTYPE;
+}
+
 static void *run(void *arg)
 {
 	struct shmb_loader *loader = arg;
@@ -130,8 +136,8 @@ static void *run(void *arg)
 			continue;
 		}
 		tell(loader, r);
-		if (r == -ESTALE)
-			break; /* nothing will ever come */
+		if (is_final(r))
+			break;
 		if (r == -EBADMSG)
 			rest(loader, BROKEN_NS);
 	}
@@ -276,7 +282,7 @@ static int look(struct shmb_loader *loader)
 		return 0;
 	if (told == 0)
 		return -EAGAIN;
-	if (told != -ESTALE && told != -EBADMSG)
+	if (!is_final(told) && told != -EBADMSG)
 		atomic_compare_exchange_strong_explicit(&loader->told, &told, 0, memory_order_relaxed, memory_order_relaxed);
 	return text_fail(told, "the loader's reader was told: %s", shmb_strerror(told));
 }

@@ -55,6 +55,7 @@ static struct shmb_segment_info segment_info(const struct shmb_msg_segment *segm
 		.writer_comm = segment->writer_comm,
 		.writer = segment_writer_condition(segment->writer),
 		.readers = segment->readers,
+		.draining = segment->draining,
 	};
 }
 
@@ -110,9 +111,11 @@ int shmb_info(struct shmb *broker, const char *name,
 		return text_fail(-ENOMEM, "no memory for %u readers", info.reader_count);
 	}
 	for (uint32_t i = 0; i < info.reader_count; i++)
-		readers[i] = (struct shmb_reader_info){
-			.pid = records[i].pid, .uid = records[i].uid, .comm = records[i].comm, .behind = records[i].behind
-		};
+		readers[i] = (struct shmb_reader_info){ .pid = records[i].pid,
+							.uid = records[i].uid,
+							.comm = records[i].comm,
+							.behind = records[i].behind,
+							.older = records[i].older };
 	public = segment_info(&info.segment);
 	public.readers = info.reader_count;
 	r = visit(&public, tail + info.reader_count * sizeof(*records), readers, user);

@@ -39,6 +39,7 @@
 #include "proto/copy.h"
 #include "proto/step.h"
 #include "publish.h"
+#include "read.h"
 #include "text.h"
 #include "wait.h"
 
@@ -138,6 +139,15 @@ static inline void item_count(struct slots_writer *slots)
 	slots->next++;
 }
 
+/*
+ * After the fence of publish_count(): was the queue ours all the while? If it was superseded in between, its consumer may have gone on without what we
+ * pushed; it has its own fence before its last look (consumer_is_drained()), so either it has seen the item or we see this.
+ */
+static inline int pushed_check(const struct slots_writer *slots)
+{
+	return likely(atomic_load_explicit(&slots->card->state, memory_order_relaxed) == slots->granted) ? 0 : -ESTALE;
+}
+
 /* Everything that may be refused. */
 static inline int push_check(struct queue_producer *producer)
 {
@@ -161,7 +171,7 @@ __attribute__((hot)) int queue_push(struct queue_producer *producer, const void 
 	item_put(slots, payload);
 	item_publish(slots);
 	items_announce(slots);
-	return 0;
+	return pushed_check(slots);
 }
 
 int queue_push_many(struct queue_producer *producer, const void *payloads, size_t count, size_t *pushed)
@@ -188,8 +198,9 @@ int queue_push_many(struct queue_producer *producer, const void *payloads, size_
 	}
 	if (count > 0)
 		items_announce(slots);
-	*pushed = count;
-	return 0;
+	r = pushed_check(slots);
+	*pushed = r == 0 ? count : 0;
+	return r;
 }
 
 int queue_claim(struct queue_producer *producer, void **payload)
@@ -216,7 +227,7 @@ int queue_commit(struct queue_producer *producer)
 	producer->claimed = false;
 	item_publish(&producer->slots);
 	items_announce(&producer->slots);
-	return 0;
+	return pushed_check(&producer->slots);
 }
 
 int queue_abort(struct queue_producer *producer)
@@ -396,20 +407,16 @@ static inline int consumer_check(const struct queue_consumer *consumer)
 	return 0;
 }
 
-int queue_consumer_init(struct queue_consumer *consumer, const struct slots_memory *memory, uint32_t cell, uint32_t incarnation)
+static int attach(struct queue_consumer *consumer, const struct slots_memory *memory, uint32_t cell, uint32_t incarnation)
 {
 	struct slots_reader *slots = &consumer->slots;
 	uint64_t capacity = memory->geometry->slot_count;
 	uint64_t position, next;
 
-	memset(consumer, 0, sizeof(*consumer));
-	if (memory->area_count == 0 || cell != SHMB_QUEUE_CELL)
-		return text_fail(-EUSERS, "this queue has no reader area, so nobody can consume");
-	/* The position in the cell is not to be touched before it was read: it is kept for us. */
-	slots_reader_init(slots, memory, NULL);
-	consumer->cell = &memory->areas[0]->cells[SHMB_QUEUE_CELL];
-	consumer->owner = &memory->card->cells[SHMB_QUEUE_CELL];
+	consumer->cell = &memory->areas[0]->cells[cell];
+	consumer->owner = &memory->card->cells[cell];
 	consumer->incarnation = incarnation;
+	consumer->woken = 0;
 	position = atomic_load_explicit(&consumer->cell->position, memory_order_relaxed);
 	if (position < slots->base)
 		position = slots->base; /* nobody has consumed in this generation */
@@ -431,15 +438,69 @@ int queue_consumer_init(struct queue_consumer *consumer, const struct slots_memo
 	return 0;
 }
 
+static int cell_check(const struct slots_memory *memory, uint32_t cell)
+{
+	if (memory->area_count == 0 || cell != SHMB_QUEUE_CELL)
+		return text_fail(-EUSERS, "this queue has no reader area, so nobody can consume");
+	return 0;
+}
+
+int queue_consumer_init(struct queue_consumer *consumer, const struct slots_memory *memory, uint32_t cell, uint32_t incarnation)
+{
+	int r = cell_check(memory, cell);
+
+	memset(consumer, 0, sizeof(*consumer));
+	if (r < 0)
+		return r;
+	/* The position in the cell is not to be touched before it was read: it is kept for us. */
+	slots_reader_init(&consumer->slots, memory, NULL);
+	return attach(consumer, memory, cell, incarnation);
+}
+
+int queue_consumer_follow(struct queue_consumer *consumer, const struct slots_memory *memory, uint32_t cell, uint32_t incarnation)
+{
+	int r = cell_check(memory, cell);
+
+	if (r < 0)
+		return r;
+	slots_reader_follow(&consumer->slots, memory, NULL);
+	return attach(consumer, memory, cell, incarnation);
+}
+
+/* Is there a queue after this one, and no item here that this producer pushed and was told 0 for? */
+static bool consumer_is_drained(const struct queue_consumer *consumer, uint64_t number)
+{
+	if (!is_superseded(&consumer->slots))
+		return false;
+	/* ORDER cut.fence (seq_cst). Partner: publish_count().
+	 * Orders:  state SUPERSEDED (seen through `next`) -> the last look at the item.
+	 * Without: a producer that was being replaced is told that its item was pushed, and the consumer goes on without it.
+	 * Model:   tests/model/src/cut.rs */
+	shmb_fence_seq_cst();
+	return is_cut(&consumer->slots, number) || !item_is_there(consumer, number);
+}
+
+bool queue_is_drained(const struct queue_consumer *consumer)
+{
+	return consumer_is_drained(consumer, consumer->slots.position);
+}
+
 /*
  * The item is not there: -ENODATA, or -EPROTO where the place holds what it cannot. The counter is not looked at: its line is the
  * producer's to write with each item, and a consumer that polls would take it away each time.
  */
 static __attribute__((noinline, cold)) int item_absent(const struct queue_consumer *consumer, uint64_t number)
 {
-	uint64_t id = atomic_load_explicit(&item_slot(consumer, number)->id, memory_order_acquire);
+	uint64_t id;
+
+	/* Of a superseded queue: nothing of its producer's is waited for or complained of any more. */
+	if (consumer_is_drained(consumer, number))
+		return -EREMCHG;
+	id = atomic_load_explicit(&item_slot(consumer, number)->id, memory_order_acquire);
 	uint64_t capacity = (uint64_t)consumer->slots.mask + 1;
 
+	if (is_cut(&consumer->slots, number))
+		return -ENODATA;
 	if (id == shmb_id_done(number))
 		return 0;
 	if (id == 0 || (number >= capacity && id == shmb_id_done(number - capacity)))
@@ -449,7 +510,7 @@ static __attribute__((noinline, cold)) int item_absent(const struct queue_consum
 
 static inline int item_check(const struct queue_consumer *consumer, uint64_t number)
 {
-	if (likely(item_is_there(consumer, number)))
+	if (likely(item_is_there(consumer, number)) && !is_cut(&consumer->slots, number))
 		return 0;
 	return item_absent(consumer, number);
 }
@@ -538,7 +599,7 @@ int queue_peek(struct queue_consumer *consumer, uint32_t ahead, const void **pay
 		return -ENODATA; /* that many never lie in it */
 	r = item_check(consumer, number);
 	if (r < 0)
-		return r;
+		return r == -EREMCHG && ahead > 0 ? -ENODATA : r;
 	*payload = item_place(consumer, number);
 	sample_set(consumer, number, sample);
 	if (number >= consumer->peeked)

@@ -47,7 +47,11 @@ int queue_wait_room(struct queue_producer *producer, uint64_t deadline_ns);
 
 /* -EUSERS without the consumer's cell; -EPROTO the position in it cannot be. */
 int queue_consumer_init(struct queue_consumer *consumer, const struct slots_memory *memory, uint32_t cell, uint32_t incarnation);
-/* -ENODATA empty, -EPROTO, -ESTALE the cell is not ours any more, -EOWNERDEAD in a forked child. */
+/* Goes over to the queue that follows its own, as slots_reader_follow(). Errors as of init; the consumer is not to be used then. */
+int queue_consumer_follow(struct queue_consumer *consumer, const struct slots_memory *memory, uint32_t cell, uint32_t incarnation);
+/* Is there a queue after this one, and nothing left to consume in this one? */
+bool queue_is_drained(const struct queue_consumer *consumer);
+/* -ENODATA empty, -EREMCHG empty and superseded, -EPROTO, -ESTALE the cell is not ours any more, -EOWNERDEAD in a forked child. */
 int queue_pop(struct queue_consumer *consumer, void *payload, struct shmb_sample *sample);
 /* Pops what is there, at least one; samples may be NULL. */
 int queue_pop_many(struct queue_consumer *consumer, void *payloads, struct shmb_sample *samples, size_t count, size_t *popped);

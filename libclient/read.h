@@ -53,6 +53,25 @@ static inline __attribute__((always_inline)) bool slot_copy(struct slots_reader 
 	return false;
 }
 
+/*
+ * Numbers from the cut on are void: another generation has them. No honest writer gets there (daemon/generation.c), so the load needs no order of its
+ * own; it comes after the look at the id.
+ */
+static inline bool is_cut(const struct slots_reader *reader, uint64_t number)
+{
+	return unlikely(number >= atomic_load_explicit(&reader->card->cut, memory_order_relaxed));
+}
+
+/* Is there a generation after this one? Then what is found here after it is all there will be. */
+static inline bool is_superseded(const struct slots_reader *reader)
+{
+	/* ORDER cut.next (acquire). Partner: next_store().
+	 * Orders:  last published data, cut -> next.
+	 * Without: a reader follows before it has seen all that was published.
+	 * Model:   tests/model/src/cut.rs */
+	return unlikely(atomic_load_explicit(&reader->card->next, memory_order_acquire) != 0);
+}
+
 /* One more than the newest committed number, or one less than that: the counter may lag one behind. Never below what we have seen. */
 static inline uint64_t next_number(const struct slots_reader *reader)
 {
@@ -69,12 +88,29 @@ static inline uint64_t next_number(const struct slots_reader *reader)
 	return likely(counter >= reader->seen) ? counter : reader->seen;
 }
 
+/* The same, not beyond the cut. */
+static inline uint64_t next_before_cut(const struct slots_reader *reader)
+{
+	uint64_t next = next_number(reader);
+
+	return is_cut(reader, next) ? atomic_load_explicit(&reader->card->cut, memory_order_relaxed) : next;
+}
+
 /* The oldest that the writer does not touch while `next` is the next write. */
 static inline uint64_t oldest_number(const struct slots_reader *reader, uint64_t next)
 {
 	uint64_t oldest = next > reader->window ? next - reader->window : 0;
 
 	return oldest > reader->base ? oldest : reader->base;
+}
+
+/* Of a superseded generation: the first number from `from` on that is there, UINT64_MAX none. */
+uint64_t slots_left(const struct slots_reader *reader, uint64_t from) __attribute__((cold));
+
+/* Nothing is there to be read: -ENODATA, or -EREMCHG, nothing will be. */
+static inline int read_nothing(const struct slots_reader *reader)
+{
+	return is_superseded(reader) ? -EREMCHG : -ENODATA;
 }
 
 static inline int read_done(struct slots_reader *reader, uint64_t number, uint64_t stamp_ns, uint64_t missed, struct shmb_sample *sample)

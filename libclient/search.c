@@ -63,7 +63,7 @@ int query_key(struct slots_reader *reader, enum shmb_clock clock, uint64_t numbe
 		return r;
 	view = search_view(reader);
 	for (int i = 0; i < SHMB_READ_TRIES; i++) {
-		uint64_t next = next_number(reader);
+		uint64_t next = next_before_cut(reader);
 
 		if (next >= SHMB_NUMBER_MAX)
 			return -EBADMSG;

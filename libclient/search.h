@@ -53,7 +53,7 @@ static inline int search_bounds(struct slots_reader *reader, uint64_t *first, ui
 {
 	uint64_t base;
 
-	*next = next_number(reader);
+	*next = next_before_cut(reader);
 	if (unlikely(*next >= SHMB_NUMBER_MAX))
 		return -EBADMSG;
 	base = atomic_load_explicit(&reader->data->key_base, memory_order_relaxed);

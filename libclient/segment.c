@@ -180,6 +180,13 @@ static int ask_until(struct opening *opening, struct shmb_msg_head *request, con
 
 /* ---- handles ---- */
 
+uint32_t handle_number(struct shmb *broker)
+{
+	/* 2^32 opens of one connection: then numbers come again, long after their first owners have gone. */
+	broker->last_handle = broker->last_handle == UINT32_MAX ? 1 : broker->last_handle + 1;
+	return broker->last_handle;
+}
+
 static int handle_init(struct handle *handle, enum shmb_role role, const char *name)
 {
 	struct shmb *broker = handle->broker;
@@ -188,9 +195,7 @@ static int handle_init(struct handle *handle, enum shmb_role role, const char *n
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&broker->lock);
-	/* 2^32 opens of one connection: then numbers come again, long after their first owners have gone. */
-	broker->last_handle = broker->last_handle == UINT32_MAX ? 1 : broker->last_handle + 1;
-	handle->number = broker->last_handle;
+	handle->number = handle_number(broker);
 	pthread_mutex_unlock(&broker->lock);
 	handle->role = (uint8_t)role;
 	return 0;
@@ -222,7 +227,7 @@ static void *handle_memory(size_t bytes)
 	return memory;
 }
 
-static struct slots_memory slots_memory(const struct mappings *mappings, const struct shmb *broker)
+struct slots_memory slots_memory(const struct mappings *mappings, const struct shmb *broker)
 {
 	struct slots_memory memory = {
 		.geometry = &mappings->geometry,
@@ -236,7 +241,7 @@ static struct slots_memory slots_memory(const struct mappings *mappings, const s
 	return memory;
 }
 
-static uint32_t mapping_flags(const struct handle *handle)
+uint32_t mapping_flags(const struct handle *handle)
 {
 	return atomic_load_explicit(&handle->broker->mapping_flags, memory_order_relaxed);
 }
@@ -405,6 +410,7 @@ static void reader_end(struct handle *handle)
 {
 	struct reader *reader = reader_of(handle);
 
+	reader_old_close(reader, false);
 	if (connection_is_ours(handle->broker))
 		segment_unmap(&reader->mappings);
 	shmb_type_free(reader->type);
@@ -420,7 +426,7 @@ static void reader_lost(struct handle *handle)
 		frame_reader_drop_cell(&reader->frame);
 }
 
-static struct shmb_shm_cell *reader_cell(struct reader *reader)
+struct shmb_shm_cell *reader_cell(struct reader *reader)
 {
 	uint32_t cell = reader->handle.cell;
 
@@ -480,6 +486,7 @@ static int reader_start(struct reader *reader, enum shmb_kind kind, const struct
 	if (r == 0)
 		r = reader_init(reader);
 	reader->slots.waitable.broker = reader->handle.broker;
+	reader->slots.waitable.follow = reader_follow;
 	if (r < 0)
 		handle_close(&reader->handle);
 	return r;
@@ -513,6 +520,7 @@ int reader_open(struct reader **out, struct shmb *broker, enum shmb_kind kind, e
 
 void reader_close(struct reader *reader)
 {
+	reader_old_close(reader, true);
 	handle_close(&reader->handle);
 	reader_end(&reader->handle);
 }
@@ -534,6 +542,7 @@ int reader_status(struct reader *reader, struct shmb_segment_status *out)
 		.oldest = oldest,
 		.next = next,
 		.heartbeat_ns = atomic_load_explicit(&reader->mappings.data->heartbeat_ns, memory_order_relaxed),
+		.next_generation = atomic_load_explicit(&card->next, memory_order_relaxed),
 	};
 	return 0;
 }

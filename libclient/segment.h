@@ -39,6 +39,15 @@ struct writer {
 	struct mappings mappings;
 };
 
+/* An earlier generation in which a frame's reader holds something. */
+struct reader_old {
+	struct reader_old *next;
+	struct handle handle; /* of the broker's: its cell keeps what is held */
+	struct mappings mappings;
+	struct frame_kept kept;
+	bool listed; /* the handle is on the connection's list */
+};
+
 struct reader {
 	union {
 		struct slots_reader slots;
@@ -48,6 +57,7 @@ struct reader {
 	struct handle handle;
 	struct mappings mappings;
 	struct shmb_type *type;
+	struct reader_old *old; /* NULL none */
 };
 
 /* What options (NULL: the defaults) ask for, for value and ring. */
@@ -59,6 +69,16 @@ void writer_close(struct writer *writer);
 int reader_open(struct reader **out, struct shmb *broker, enum shmb_kind kind, enum shmb_role role, const char *name,
 		const struct shmb_type *type, uint64_t deadline_ns);
 void reader_close(struct reader *reader);
+/* waitable.follow and waitable.tidy of a reader (follow.c). */
+int reader_follow(struct shmb_waitable *waitable, bool drained_only, uint64_t deadline_ns);
+void reader_tidy(struct shmb_waitable *waitable);
+/* Lets go of all earlier generations: without the broker at an end of the connection. */
+void reader_old_close(struct reader *reader, bool tell);
+struct shmb_shm_cell *reader_cell(struct reader *reader);
+struct slots_memory slots_memory(const struct mappings *mappings, const struct shmb *broker);
+uint32_t mapping_flags(const struct handle *handle);
+/* The next number of the connection. Under its lock. */
+uint32_t handle_number(struct shmb *broker);
 int reader_status(struct reader *reader, struct shmb_segment_status *out);
 
 /* Checks a name and copies it into a message's field of SHMB_NAME_MAX + 8 zero bytes. -EINVAL, -ENAMETOOLONG with text. */

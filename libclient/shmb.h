@@ -171,18 +171,19 @@ struct shmb_segment_status {
 	int32_t writer_pid; /* 0 none */
 	uint64_t epoch;	    /* grows with each writer */
 	uint64_t generation;
-	uint64_t oldest;       /* first number still readable */
-	uint64_t next;	       /* number of the next write; oldest == next: empty */
-	uint64_t heartbeat_ns; /* CLOCK_MONOTONIC of the last explicit heartbeat or stamped write, 0 never */
+	uint64_t oldest;	  /* first number still readable */
+	uint64_t next;		  /* number of the next write; oldest == next: empty */
+	uint64_t heartbeat_ns;	  /* CLOCK_MONOTONIC of the last explicit heartbeat or stamped write, 0 never */
+	uint64_t next_generation; /* that follows the one this handle reads, 0 none: shmb_follow() */
 };
 
 /*
  * Opening, the same for both kinds.
  *
  * Writer: makes the segment if there is none, takes its lease, continues the numbering of the writer before it.
- *   -EINVAL name, type, capacity or key   -EBUSY another handle writes it (shmb_text() names the process)   -EEXIST there with another kind,
- *   capacity or stamping   -EPROTOTYPE there with another type   -EPERM belongs to another user   -ENOSPC no memory for it   -ESTALE given up
- *   by a writer that still lives   -EOVERFLOW numbers used up
+ *   -EINVAL name, type, capacity or key   -EBUSY another handle writes it (shmb_text() names the process)   -EEXIST, -EPROTOTYPE another handle
+ *   writes it with another kind, capacity or stamping, or another type; when nobody does, the segment is made anew (generations: shmb_wait.h)
+ *   -EPERM belongs to another user   -ENOSPC no memory for it
  * Reader: never makes anything. `type` NULL takes what is there (see *_type). Waits for the name until `deadline_ns`.
  *   -ENOENT no such segment (at once or at the deadline)   -EPROTOTYPE another type (shmb_text() shows both schemas)   -EMEDIUMTYPE another kind
  *   -EINVAL name or type
@@ -250,7 +251,8 @@ SHMB_PUBLIC int shmb_ring_read(struct shmb_ring_reader *reader, uint64_t number,
 /*
  * The next element in order, from the one that was newest when the reader was opened (position: shmb_ring_seek). Where it fell behind it goes on
  * with the oldest that is left, and sample->missed says how many are lost: read and missed together are exactly what was written.
- * -ENODATA nothing new; -EAGAIN lapped while copying, SHMB_READ_TRIES times; else as shmb_value_load().
+ * -ENODATA nothing new; -EREMCHG nothing will be: the segment has a new generation, shmb_follow(); -EAGAIN lapped while copying,
+ * SHMB_READ_TRIES times; else as shmb_value_load().
  */
 SHMB_PUBLIC int shmb_ring_read_next(struct shmb_ring_reader *reader, void *payload, struct shmb_sample *sample);
 /* Sets the number that shmb_ring_read_next() reads next. Numbers from there on that are gone count as missed then. -EINVAL over the next write. */
@@ -260,8 +262,9 @@ SHMB_PUBLIC int shmb_ring_bounds(struct shmb_ring_reader *reader, uint64_t *olde
 /*
  * Waits until there is an element this handle has not read. 0 there is; -ETIMEDOUT deadline; -ECANCELED shmb_cancel(); and, each once per change of
  * the writer, after the data before it was read: -EOWNERDEAD writer dead (or this is a forked child: shmb_text() tells), -EPIPE writer closed or let
- * go, -EHOSTDOWN it is stopped, traced, dumping core or hangs; and every time -ESTALE the segment was removed or replaced, -EBADMSG the writer's counter cannot be. Calling again waits
- * for the next writer. The writer that ended last before the reader was opened is reported as well. More in shmb_wait.h.
+ * go, -EHOSTDOWN it is stopped, traced, dumping core or hangs, -EREMCHG the segment has a new generation, which this handle reads from now on; and
+ * every time -ESTALE the segment was removed, -EBADMSG the writer's counter cannot be. Calling again waits for the next writer. The writer that ended
+ * last before the reader was opened is reported as well. More in shmb_wait.h.
  */
 SHMB_PUBLIC int shmb_ring_wait(struct shmb_ring_reader *reader, uint64_t deadline_ns);
 SHMB_PUBLIC int shmb_ring_status(struct shmb_ring_reader *reader, struct shmb_segment_status *out);
@@ -288,6 +291,7 @@ struct shmb_segment_info {
 	const char *writer_comm;
 	enum shmb_writer_condition writer;
 	uint32_t readers;
+	uint32_t draining; /* earlier generations that somebody holds still; their bytes and readers are counted above */
 };
 
 struct shmb_reader_info {
@@ -295,6 +299,7 @@ struct shmb_reader_info {
 	uint32_t uid;
 	const char *comm;
 	uint64_t behind; /* elements it has not read yet, lost ones included, by its own account; UINT64_MAX unknown */
+	uint32_t older;	 /* it reads the generation so many before the newest, 0 the newest */
 };
 
 struct shmb_broker_status {

@@ -44,7 +44,8 @@ SHMB_PUBLIC struct shmb_queue_producer *shmb_queue_producer_close(struct shmb_qu
 
 /*
  * Pushes a copy of one item (type->size bytes). Does not wait.
- *   -EAGAIN full    -EBUSY an item is claimed, commit or abort it first    -ESTALE the lease was taken away
+ *   -EAGAIN full    -EBUSY an item is claimed, commit or abort it first    -ESTALE the lease was taken away, perhaps while the item was being
+ *   pushed: then it may be consumed or not; what was pushed before is
  *   -EPROTO the consumer's position cannot be    -EOWNERDEAD after fork
  */
 SHMB_PUBLIC int shmb_queue_push(struct shmb_queue_producer *producer, const void *payload);
@@ -90,7 +91,7 @@ SHMB_PUBLIC struct shmb_queue_consumer *shmb_queue_consumer_close(struct shmb_qu
 
 /*
  * Copies the oldest item to `payload` (type->size bytes) and consumes it. sample (may be NULL) has its number. Does not wait.
- *   -ENODATA empty    -ESTALE this handle is not the consumer any more    -EPROTO its place holds what cannot be    -EOWNERDEAD after fork
+ *   -ENODATA empty    -EREMCHG empty, and replaced by a new queue (shmb_wait.h): wait, or shmb_follow()    -ESTALE this handle is not the consumer any more    -EPROTO its place holds what cannot be    -EOWNERDEAD after fork
  * What was peeked at and not released counts as not taken: it is the oldest. Who dies between pop and the use of the copy has lost the
  * item; who must not peeks, uses, releases.
  */
@@ -113,7 +114,7 @@ SHMB_PUBLIC int shmb_queue_release(struct shmb_queue_consumer *consumer, uint32_
 
 /*
  * Waits until there is an item that is not consumed. Results as of every wait (shmb_wait.h): those about the producer come after all its
- * items were consumed, -ESTALE when the queue was removed or replaced and is empty. -EPROTO the producer's counter cannot be.
+ * items were consumed, -ESTALE when the queue was removed and is empty, -EREMCHG when it was replaced, is empty and was followed. -EPROTO the producer's counter cannot be.
  */
 SHMB_PUBLIC int shmb_queue_wait(struct shmb_queue_consumer *consumer, uint64_t deadline_ns);
 /* For shmb_wait_any(), shmb_cancel(), shmb_set_spin(): an item. */

@@ -15,7 +15,10 @@
  *   -EHOSTDOWN    the writer has written nothing for longer than the operator's policy allows (its stale time; none by default), though its
  *                 process is there: stopped by a signal, in a debugger, dumping core, or running and hung. shmb_text() tells which, and
  *                 the status of the handle (enum shmb_writer_condition). When it writes again there is data: 0
- *   -ESTALE       the segment was removed or superseded by a new generation: close the handle and open the name again; each time
+ *   -EREMCHG      the segment has a new generation (below): the handle has gone on to it, and what comes next comes from there; once
+ *   -ESTALE       the segment was removed: close the handle and open the name again; each time
+ *   -EPROTOTYPE, -EMEDIUMTYPE   the segment has a new generation, of another type (shmb_text() shows both schemas) or kind, to which this handle
+ *                 cannot go on: close it and open the name anew; each time
  *   -EBADMSG, -EPROTO   the segment's data contradicts itself; each time
  *
  * What became of the writer is said once for each change (a writer that is stopped, then hangs, then dies has changed three times), after
@@ -47,6 +50,28 @@ struct shmb_frame_reader;
 SHMB_PUBLIC struct shmb_waitable *shmb_value_waitable(struct shmb_value_reader *reader);
 SHMB_PUBLIC struct shmb_waitable *shmb_ring_waitable(struct shmb_ring_reader *reader);
 SHMB_PUBLIC struct shmb_waitable *shmb_frame_waitable(struct shmb_frame_reader *reader);
+
+/*
+ * Generations. A name is given new memory, under a new generation, when another user's process becomes its writer, when a writer is replaced that may
+ * still be alive (it hangs, or it let go of the broker), and when type or layout change. The writer before gets -ESTALE at its next write. A
+ * reader reads on to the end of the old memory: nothing that was published is lost, and numbers go on (the one that the writer was just
+ * writing may be missing, and counts as missed). There it is told -EREMCHG, after what there was to tell about the old writer:
+ *
+ *   by a wait with a deadline, which goes on to the new memory by itself and tells it once
+ *   by calls that do not wait - shmb_ring_read_next(), shmb_frame_pin_next(), shmb_queue_pop(), ..., shmb_waitset_next(), waits until SHMB_NO_WAIT -
+ *   each time, until shmb_follow()
+ *
+ * Who only looks at the newest (shmb_value_load(), ...) or asks for times keeps the last of the old memory until it waits or follows;
+ * next_generation of its status is not 0 then. Frames that are held stay where they are until they are released.
+ */
+
+/*
+ * Goes on to the next generation now, whether or not all of this one was read; what was not counts as missed. 0, also where there is no other one;
+ * -EAGAIN the next one is not there yet, or of a queue: items are left, which must be consumed first; -ESTALE, -EPROTOTYPE, -EMEDIUMTYPE as
+ * above; -ECONNREFUSED, -ETIMEDOUT no broker; -ENOMEM, -EMFILE; -EUSERS, -EBUSY, -EPERM a queue's next consumer cannot be this one; -EINVAL it is
+ * no reader's; -EOWNERDEAD after fork. Asks the broker: not for loops that must not wait.
+ */
+SHMB_PUBLIC int shmb_follow(struct shmb_waitable *reader);
 
 /*
  * Waits for the first of `count` handles (1 to SHMB_WAIT_MAX) that has something to say, with one system call where Linux has futex_waitv

@@ -151,13 +151,11 @@ int slots_heartbeat(struct slots_writer *writer)
 
 /* ---- reader ---- */
 
-void slots_reader_init(struct slots_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell)
+/* Where everything lies, from checked geometry. */
+static void attach(struct slots_reader *reader, const struct slots_memory *memory)
 {
 	const struct shmb_geometry *geometry = memory->geometry;
-	uint64_t oldest, next;
 
-	memset(reader, 0, sizeof(*reader));
-	reader->guard = memory->guard;
 	reader->card = memory->card;
 	reader->data = memory->data;
 	reader->slots = (const unsigned char *)memory->data + geometry->slot_offset;
@@ -168,6 +166,10 @@ void slots_reader_init(struct slots_reader *reader, const struct slots_memory *m
 	reader->slot_shift = geometry->slot_shift;
 	reader->payload_shift = geometry->pool_shift;
 	reader->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
+	reader->keys = NULL;
+	reader->key_shift = 0;
+	reader->key_type = 0;
+	reader->key_rate = 0;
 	if (geometry->key_offset != 0) {
 		reader->keys = (const unsigned char *)memory->data + geometry->key_offset;
 		reader->key_shift = geometry->key_shift;
@@ -180,11 +182,37 @@ void slots_reader_init(struct slots_reader *reader, const struct slots_memory *m
 	reader->base = geometry->base;
 	reader->seen = geometry->base;
 	reader->area = memory->area_count > 0 ? memory->areas[0] : NULL;
-	waitable_init(&reader->waitable, reader);
+	reader->reported = 0;
+	reader->waitable.wake = &reader->data->wake;
+}
+
+static void publish_position_to(struct slots_reader *reader, struct shmb_shm_cell *cell)
+{
 	atomic_store_explicit(&reader->published_position, cell != NULL ? &cell->position : &reader->nowhere, memory_order_relaxed);
-	reader->position = geometry->base;
+}
+
+void slots_reader_init(struct slots_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell)
+{
+	uint64_t oldest, next;
+
+	memset(reader, 0, sizeof(*reader));
+	reader->guard = memory->guard;
+	attach(reader, memory);
+	waitable_init(&reader->waitable, reader);
+	publish_position_to(reader, cell);
+	reader->position = reader->base;
 	if (slots_bounds(reader, &oldest, &next) == 0)
 		move_to(reader, next > oldest ? next - 1 : next);
+}
+
+void slots_reader_follow(struct slots_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell)
+{
+	uint64_t position = reader->position;
+
+	attach(reader, memory);
+	publish_position_to(reader, cell);
+	/* Beyond the first number only where numbers begin again, or where the old writer gave out numbers that were not its own. */
+	move_to(reader, position < reader->base ? position : reader->base);
 }
 
 void slots_counters_show(struct slots_reader *reader)
@@ -227,11 +255,32 @@ static inline __attribute__((always_inline)) int latest(struct slots_reader *rea
 	slot = slot_of(reader, number);
 	if (unlikely(!slot_holds(slot, number)))
 		return -EAGAIN;
-	if (unlikely(!slot_copy(reader, slot, number, payload, &stamp_ns, is_short)))
+	if (unlikely(!slot_copy(reader, slot, number, payload, &stamp_ns, is_short)) || is_cut(reader, number))
 		return -EAGAIN;
 	missed = number > reader->position ? number - reader->position : 0;
 	move_to(reader, number + 1);
 	return read_done(reader, number, stamp_ns, missed, sample);
+}
+
+/* The last of a superseded generation, whatever its counter says. */
+static __attribute__((noinline, cold)) int latest_left(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
+{
+	uint64_t number = next_before_cut(reader);
+	uint64_t stamp_ns;
+
+	if (!is_cut(reader, number) && slot_holds(slot_of(reader, number), number))
+		number++;
+	for (uint64_t left = (uint64_t)reader->mask + 1; left > 0 && number > reader->base && number >= reader->seen; left--) {
+		const struct shmb_shm_slot *slot = slot_of(reader, --number);
+
+		if (slot_holds(slot, number) && slot_copy(reader, slot, number, payload, &stamp_ns, false)) {
+			uint64_t missed = number > reader->position ? number - reader->position : 0;
+
+			move_to(reader, number + 1);
+			return read_done(reader, number, stamp_ns, missed, sample);
+		}
+	}
+	return -ENODATA;
 }
 
 static __attribute__((noinline)) int latest_any(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
@@ -242,6 +291,8 @@ static __attribute__((noinline)) int latest_any(struct slots_reader *reader, voi
 		return text_forked();
 	for (int i = 0; r == -EAGAIN && i < SHMB_READ_TRIES; i++)
 		r = latest(reader, payload, sample, false);
+	if ((r == -EAGAIN || r == -EBADMSG) && is_superseded(reader))
+		return latest_left(reader, payload, sample);
 	return r;
 }
 
@@ -266,11 +317,19 @@ __attribute__((hot)) int slots_read_next(struct slots_reader *reader, void *payl
 		const struct shmb_shm_slot *slot = slot_of(reader, number);
 		uint64_t stamp_ns, next, oldest;
 
-		if (likely(slot_holds(slot, number)) && likely(slot_copy(reader, slot, number, payload, &stamp_ns, false))) {
+		if (likely(slot_holds(slot, number)) && likely(slot_copy(reader, slot, number, payload, &stamp_ns, false)) &&
+		    !is_cut(reader, number)) {
 			uint64_t missed = number - reader->position;
 
 			move_to(reader, number + 1);
 			return read_done(reader, number, stamp_ns, missed, sample);
+		}
+		if (is_superseded(reader)) {
+			/* What cannot be copied now is being spoilt by a writer that is none any more. */
+			number = slots_left(reader, slot_holds(slot, number) ? number + 1 : number);
+			if (number == UINT64_MAX)
+				return -EREMCHG;
+			continue;
 		}
 		next = next_number(reader);
 		if (unlikely(next >= SHMB_NUMBER_MAX))
@@ -296,8 +355,10 @@ int slots_read(struct slots_reader *reader, uint64_t number, void *payload, stru
 		const struct shmb_shm_slot *slot = slot_of(reader, number);
 		uint64_t stamp_ns, next;
 
-		if (slot_holds(slot, number) && slot_copy(reader, slot, number, payload, &stamp_ns, false))
+		if (slot_holds(slot, number) && slot_copy(reader, slot, number, payload, &stamp_ns, false) && !is_cut(reader, number))
 			return read_done(reader, number, stamp_ns, 0, sample);
+		if (is_superseded(reader))
+			return is_cut(reader, number) ? -ENODATA : -ESTALE;
 		next = next_number(reader);
 		if (unlikely(next >= SHMB_NUMBER_MAX))
 			return -EBADMSG;
@@ -315,10 +376,10 @@ int slots_bounds(struct slots_reader *reader, uint64_t *oldest, uint64_t *next)
 
 	if (!is_ours(reader->guard))
 		return text_forked();
-	number = next_number(reader);
+	number = next_before_cut(reader);
 	if (number >= SHMB_NUMBER_MAX)
 		return -EBADMSG;
-	if (slot_holds(slot_of(reader, number), number))
+	if (slot_holds(slot_of(reader, number), number) && !is_cut(reader, number))
 		number++;
 	reader->seen = number;
 	*oldest = oldest_number(reader, number);
@@ -349,11 +410,38 @@ int slots_seek(struct slots_reader *reader, uint64_t number)
 	return 0;
 }
 
+uint64_t slots_left(const struct slots_reader *reader, uint64_t from)
+{
+	uint64_t cut = atomic_load_explicit(&reader->card->cut, memory_order_relaxed);
+	uint64_t oldest = oldest_number(reader, next_before_cut(reader));
+	uint64_t span = 2 * ((uint64_t)reader->mask + 1);
+
+	if (from < oldest)
+		from = oldest;
+	/* An honest counter is near the cut. */
+	if (from < cut && cut - from > span)
+		from = cut - span;
+	for (; from < cut; from++) {
+		if (slot_holds(slot_of(reader, from), from))
+			return from;
+	}
+	return UINT64_MAX;
+}
+
+bool slots_is_drained(const struct slots_reader *reader)
+{
+	return is_superseded(reader) && slots_left(reader, reader->position) == UINT64_MAX;
+}
+
 int slots_has_news(struct slots_reader *reader)
 {
-	uint64_t next = next_number(reader);
+	uint64_t next;
 
+	if (is_superseded(reader))
+		return slots_left(reader, reader->position) != UINT64_MAX;
+	next = next_before_cut(reader);
 	if (next >= SHMB_NUMBER_MAX)
 		return -EBADMSG;
-	return next > reader->position || slot_holds(slot_of(reader, reader->position), reader->position);
+	return next > reader->position ||
+	       (slot_holds(slot_of(reader, reader->position), reader->position) && !is_cut(reader, reader->position));
 }

@@ -113,14 +113,19 @@ int slots_heartbeat(struct slots_writer *writer);
 
 /* `cell` is the reader's own cell, or NULL. Sets the position to the newest number, or to the next write where there is none. */
 void slots_reader_init(struct slots_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell);
+/*
+ * Goes over to the memory of the generation that follows its own; what is unread there counts as missed. The old memory is not touched any more.
+ * Under the lock that slots_reader_drop_cell() is called with.
+ */
+void slots_reader_follow(struct slots_reader *reader, const struct slots_memory *memory, struct shmb_shm_cell *cell);
 /* The cell belongs to somebody else now. Any thread. */
 void slots_reader_drop_cell(struct slots_reader *reader);
 
 /* Stores the counters into our cell, for who looks from outside. */
 void slots_counters_show(struct slots_reader *reader);
-/* The newest. Moves the position behind it. -ENODATA, -EAGAIN, -EBADMSG (the counter cannot be), -EOWNERDEAD. */
+/* The newest. Moves the position behind it. -ENODATA, -EAGAIN, -EBADMSG (the counter cannot be), -EOWNERDEAD. Of a superseded generation its last. */
 int slots_latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample);
-/* The one at the position, or the oldest left. Moves the position behind it. Errors likewise. */
+/* The one at the position, or the oldest left. Moves the position behind it. Errors likewise, and -EREMCHG: superseded, and nothing is left. */
 int slots_read_next(struct slots_reader *reader, void *payload, struct shmb_sample *sample);
 /* This one. -ENODATA not yet, -ESTALE not any more. */
 int slots_read(struct slots_reader *reader, uint64_t number, void *payload, struct shmb_sample *sample);
@@ -130,5 +135,7 @@ int slots_seek(struct slots_reader *reader, uint64_t number);
 int slots_bounds(struct slots_reader *reader, uint64_t *oldest, uint64_t *next);
 /* Is there anything at the position? 1, 0, or -EBADMSG. No guard: for wait.c. */
 int slots_has_news(struct slots_reader *reader);
+/* Is there a generation after this one, and nothing left in this one from the position on? */
+bool slots_is_drained(const struct slots_reader *reader);
 
 #endif

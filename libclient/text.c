@@ -52,6 +52,8 @@ const char *shmb_strerror(int error)
 		return "cancelled";
 	case EEXIST:
 		return "exists with other properties";
+	case EREMCHG:
+		return "the segment has a new generation";
 	case EHOSTDOWN:
 		return "writer hangs";
 	case EMEDIUMTYPE:

@@ -63,6 +63,16 @@ static int verdict_result(uint64_t verdict)
 	}
 }
 
+/* The segment has another generation, and nothing is left in this one. */
+static int look_behind(const struct shmb_waitable *waitable)
+{
+	if (waitable->follow == NULL)
+		return text_fail(-ESTALE, "the segment was replaced: close this reader and open the name again");
+	if (waitable->follow_after_ns != 0 && clock_now_ns() < waitable->follow_after_ns)
+		return -EAGAIN;
+	return text_fail(-EREMCHG, "the segment has a new generation, and nothing is left to read in this one: shmb_follow()");
+}
+
 static int look(struct shmb_waitable *waitable, bool peek)
 {
 	struct slots_reader *reader = reader_of(waitable);
@@ -76,14 +86,18 @@ static int look(struct shmb_waitable *waitable, bool peek)
 
 	if (news != 0)
 		return news < 0 ? news : 0;
-	if ((state & 0xff) == SHMB_STATE_REMOVED || (state & 0xff) == SHMB_STATE_SUPERSEDED)
-		return text_fail(-ESTALE, "the segment was removed or replaced: close this reader and open the name again");
-	if (verdict == reader->reported)
-		return -EAGAIN;
-	/* One that writes again is remembered too: what becomes of it next is news, even where it has been said before. */
-	if (!peek)
-		reader->reported = verdict;
-	return verdict_result(verdict);
+	if ((state & 0xff) == SHMB_STATE_REMOVED)
+		return text_fail(-ESTALE, "the segment was removed: close this reader and open the name again");
+	if (verdict != reader->reported) {
+		int r = verdict_result(verdict);
+
+		/* One that writes again is remembered too: what becomes of it next is news, even where it has been said before. */
+		if (!peek)
+			reader->reported = verdict;
+		if (r != -EAGAIN)
+			return r;
+	}
+	return slots_is_drained(reader) ? look_behind(waitable) : -EAGAIN;
 }
 
 static bool reader_raise(struct shmb_waitable *waitable)
@@ -140,6 +154,43 @@ static int look_all(struct shmb_waitable *const *list, unsigned count, unsigned 
 		}
 	}
 	return -EAGAIN;
+}
+
+/*
+ * What a wait does about a generation that has come to its end: goes on in the next one and tells so. -EAGAIN: it cannot now, and the others of
+ * the list go on meanwhile.
+ */
+static int follow(struct shmb_waitable *waitable, uint64_t deadline_ns)
+{
+	int r = waitable->follow(waitable, true, clock_within(RECONNECT_NS, deadline_ns));
+
+	switch (r) {
+	case 0:
+		waitable->follow_after_ns = 0;
+		return text_fail(-EREMCHG, "the segment has a new generation; this handle has followed");
+	case -EAGAIN:
+	case -EBUSY:
+	case -ETIMEDOUT:
+	case -ECONNREFUSED:
+	case -ECONNRESET:
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+		waitable->follow_after_ns = clock_now_ns() + SOCKET_SLICE_NS;
+		return -EAGAIN;
+	default:
+		return r;
+	}
+}
+
+/* Until when to sleep where one of the list wants to try again. */
+static uint64_t retry_until(struct shmb_waitable *const *list, unsigned count, uint64_t until)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (list[i]->follow_after_ns != 0 && list[i]->follow_after_ns < until)
+			until = list[i]->follow_after_ns;
+	}
+	return until;
 }
 
 /* Looks for a stated time without sleeping. The caller has looked once. */
@@ -275,6 +326,11 @@ int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadlin
 
 		wait_words(words, list, count, brokers.of, brokers.count);
 		r = look_all(list, count, which);
+		if (r == -EREMCHG && deadline_ns != SHMB_NO_WAIT) {
+			r = follow(list[*which], deadline_ns);
+			if (r == -EAGAIN)
+				continue;
+		}
 		if (r != -EAGAIN)
 			return r;
 		if (deadline_ns == SHMB_NO_WAIT || (deadline_ns != SHMB_FOREVER && clock_now_ns() >= deadline_ns))
@@ -282,13 +338,18 @@ int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadlin
 		if (!spun) {
 			spun = true;
 			r = spin(list, count, deadline_ns, which);
+			if (r == -EREMCHG)
+				continue; /* the look above sees to it */
 			if (r != -EAGAIN)
 				return r;
 		}
 		if (brokers_look(&brokers, words + count, &until))
 			continue;
 		SHMB_STEP("wait.looked");
+		until = retry_until(list, count, until);
 		for (unsigned i = 0; i < count; i++) {
+			if (list[i]->tidy != NULL)
+				list[i]->tidy(list[i]);
 			if (!list[i]->kind->raise(list[i]))
 				unseen = true;
 		}
@@ -305,6 +366,8 @@ int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadlin
 		shmb_fence_seq_cst();
 		SHMB_STEP("wait.flagged");
 		r = look_all(list, count, which);
+		if (r == -EREMCHG)
+			continue;
 		if (r != -EAGAIN)
 			return r;
 		sleep_on(words, count + 2 * brokers.count, list, count, until);
@@ -344,6 +407,18 @@ int shmb_wait_any(struct shmb_waitable *const *list, size_t count, uint64_t dead
 	if (which != NULL)
 		*which = at;
 	return r;
+}
+
+int shmb_follow(struct shmb_waitable *waitable)
+{
+	if (waitable == NULL)
+		return wait_closed();
+	if (atomic_load_explicit(waitable->guard, memory_order_relaxed) == 0)
+		return text_forked();
+	if (waitable->follow == NULL)
+		return text_fail(-EINVAL, "only a reader follows");
+	waitable->follow_after_ns = 0;
+	return waitable->follow(waitable, false, clock_now_ns() + SHMB_ANSWER_TIMEOUT_NS);
 }
 
 int shmb_cancel(struct shmb_waitable *waitable)

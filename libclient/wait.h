@@ -33,6 +33,14 @@ struct shmb_waitable {
 	const _Atomic uint32_t *guard; /* 0 in a forked child */
 	const _Atomic uint32_t *wake;  /* grows after news; slept on */
 	struct shmb *broker;	       /* whose event page and socket are looked at as well; NULL none */
+	/*
+	 * A reader's: goes over to the generation that follows its own, where there is one and nothing is left to read in its own; does not wait
+	 * for the connection longer than until `deadline_ns`. NULL: nowhere to go (as in tests of memory alone). 0; -EAGAIN and errors of a
+	 * connection: later; else why it never will. Sets the text.
+	 */
+	int (*follow)(struct shmb_waitable *waitable, bool drained_only, uint64_t deadline_ns);
+	void (*tidy)(struct shmb_waitable *waitable); /* lets go of what earlier generations have left, before a sleep; NULL nothing has */
+	uint64_t follow_after_ns;		      /* it could not follow: when to try again */
 	_Atomic uint32_t cancelled;
 	uint64_t spin_ns;
 	uint64_t waited; /* sleeps */
@@ -50,7 +58,7 @@ int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadlin
 
 /*
  * Waits until something lies at the reader's position. 0; -ETIMEDOUT; -EBADMSG; -ECANCELED; -EOWNERDEAD in a forked child; and when nothing
- * is left to read: -ESTALE the segment was removed or replaced; and once for each change of the writer's condition -EOWNERDEAD, -EPIPE or
+ * is left to read: -ESTALE the segment was removed; -EREMCHG it was replaced and `reader` has followed (told by SHMB_NO_WAIT: could); and once for each change of the writer's condition -EOWNERDEAD, -EPIPE or
  * -EHOSTDOWN. `broker` is the connection whose event page and socket are looked at as well; NULL none.
  */
 int slots_wait(struct slots_reader *reader, struct shmb *broker, uint64_t deadline_ns);
@@ -69,6 +77,8 @@ void wait_words(struct futex_word *words, struct shmb_waitable *const *list, uns
 
 /* -EBADF with text. */
 int wait_closed(void);
+/* No wait set of its connection looks at this handle's memory from here on, until it is asked again. Under the connection's lock. */
+void waitsets_disarm(const struct shmb_waitable *waitable);
 
 /* One look without sleeping; -ECANCELED likewise. For wait sets. */
 int waitable_look(struct shmb_waitable *waitable, bool peek);

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -41,6 +42,7 @@ enum waitset_state {
 };
 
 struct shmb_waitset {
+	LIST_ENTRY(shmb_waitset) link; /* the connection's; under its lock, as are changes of members */
 	struct shmb *broker;
 	_Atomic uint32_t state;
 	int fd;
@@ -157,6 +159,28 @@ static void disarm(struct shmb_waitset *set)
 		futex_sleep(&set->state, WAITSET_DISARM, SHMB_FOREVER);
 }
 
+static unsigned place_of(const struct shmb_waitset *set, const struct shmb_waitable *member)
+{
+	unsigned at = 0;
+
+	while (at < set->count && set->members[at] != member)
+		at++;
+	return at;
+}
+
+void waitsets_disarm(const struct shmb_waitable *waitable)
+{
+	struct shmb_waitset *set;
+
+	/* A set with this member is used by the thread that uses the member: ours. */
+	LIST_FOREACH (set, &waitable->broker->waitsets, link) {
+		if (place_of(set, waitable) == set->count)
+			continue;
+		disarm(set);
+		fd_raise(set);
+	}
+}
+
 /* Nothing was found: leaves the words to the helper, unless something has come meanwhile. */
 static void arm(struct shmb_waitset *set)
 {
@@ -225,6 +249,9 @@ int shmb_waitset_new(struct shmb_waitset **out, struct shmb *broker)
 		shmb_waitset_free(set);
 		return r;
 	}
+	pthread_mutex_lock(&broker->lock);
+	LIST_INSERT_HEAD(&broker->waitsets, set, link);
+	pthread_mutex_unlock(&broker->lock);
 	*out = set;
 	return 0;
 }
@@ -235,6 +262,9 @@ struct shmb_waitset *shmb_waitset_free(struct shmb_waitset *set)
 		return NULL;
 	/* A forked child has no helper. */
 	if (set->has_helper && connection_is_ours(set->broker)) {
+		pthread_mutex_lock(&set->broker->lock);
+		LIST_REMOVE(set, link);
+		pthread_mutex_unlock(&set->broker->lock);
 		disarm(set);
 		set_state(set, WAITSET_STOP);
 		pthread_join(set->helper, NULL);
@@ -250,15 +280,6 @@ int shmb_waitset_fd(const struct shmb_waitset *set)
 	return set->fd;
 }
 
-static unsigned place_of(const struct shmb_waitset *set, const struct shmb_waitable *member)
-{
-	unsigned at = 0;
-
-	while (at < set->count && set->members[at] != member)
-		at++;
-	return at;
-}
-
 int shmb_waitset_add(struct shmb_waitset *set, struct shmb_waitable *member, void *user)
 {
 	if (!connection_is_ours(set->broker))
@@ -272,8 +293,10 @@ int shmb_waitset_add(struct shmb_waitset *set, struct shmb_waitable *member, voi
 	if (set->count == SHMB_WAIT_MAX)
 		return text_fail(-ENOSPC, "a wait set takes %d handles", SHMB_WAIT_MAX);
 	disarm(set);
+	pthread_mutex_lock(&set->broker->lock);
 	set->members[set->count] = member;
 	set->users[set->count++] = user;
+	pthread_mutex_unlock(&set->broker->lock);
 	fd_raise(set);
 	return 0;
 }
@@ -287,9 +310,11 @@ int shmb_waitset_remove(struct shmb_waitset *set, struct shmb_waitable *member)
 	if (at == set->count)
 		return text_fail(-ENOENT, "the wait set has no such handle");
 	disarm(set);
+	pthread_mutex_lock(&set->broker->lock);
 	set->count--;
 	memmove(&set->members[at], &set->members[at + 1], (set->count - at) * sizeof(set->members[0]));
 	memmove(&set->users[at], &set->users[at + 1], (set->count - at) * sizeof(set->users[0]));
+	pthread_mutex_unlock(&set->broker->lock);
 	if (set->next > at)
 		set->next--;
 	fd_raise(set);

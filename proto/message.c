@@ -171,7 +171,7 @@ static int open_reader_check(const struct shmb_msg_open_reader *open, const char
 		return fail(-EINVAL, why, "unknown kind of segment");
 	if (open->role == SHMB_ROLE_CONSUMER && open->kind != SHMB_KIND_QUEUE)
 		return fail(-EINVAL, why, "only a queue has a consumer");
-	if (!is_zero(open->reserved, sizeof(open->reserved)) || open->reserved1 != 0)
+	if (!is_zero(open->reserved, sizeof(open->reserved)))
 		return fail(-EINVAL, why, "reserved bytes are not zero");
 	return name_check(open->name, sizeof(open->name), why);
 }

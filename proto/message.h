@@ -134,7 +134,7 @@ struct shmb_msg_open_reader {
 	uint8_t role; /* SHMB_ROLE_READER, SHMB_ROLE_OBSERVER or SHMB_ROLE_CONSUMER */
 	uint8_t kind;
 	uint8_t reserved[2];
-	uint32_t reserved1;
+	uint32_t follows; /* a handle of this connection on the same name: the generation after that one's; 0: the newest */
 	uint64_t schema_hash;
 	char name[SHMB_NAME_MAX + 8];
 };
@@ -239,7 +239,7 @@ struct shmb_msg_segment { /* record of LIST, INFO */
 	uint64_t segment_id;
 	uint64_t generation;
 	uint64_t created_ns; /* CLOCK_REALTIME */
-	uint64_t bytes;	     /* of all its files */
+	uint64_t bytes;	     /* of all files of all its generations */
 	uint64_t payload_bytes;
 	uint64_t schema_hash;
 	uint64_t epoch;
@@ -251,9 +251,9 @@ struct shmb_msg_segment { /* record of LIST, INFO */
 	uint32_t writer_uid;
 	uint32_t readers;
 	uint8_t kind;
-	uint8_t state;	/* enum shmb_state */
-	uint8_t writer; /* enum shmb_writer_state */
-	uint8_t reserved;
+	uint8_t state;	  /* enum shmb_state */
+	uint8_t writer;	  /* enum shmb_writer_state */
+	uint8_t draining; /* superseded generations that somebody holds still; 255: that many or more */
 	char writer_comm[SHMB_COMM_MAX];
 	char type[SHMB_TYPE_NAME_MAX + 1];
 	char name[SHMB_NAME_MAX + 8];
@@ -324,7 +324,8 @@ struct shmb_msg_reader {
 	uint32_t uid;
 	uint32_t cell; /* UINT32_MAX none */
 	uint8_t role;  /* enum shmb_role */
-	uint8_t reserved[3];
+	uint8_t older; /* reads the generation so many before the newest; 255: that many or more */
+	uint8_t reserved[2];
 	uint64_t behind; /* elements it has not read yet, by what its cell says; UINT64_MAX unknown */
 	char comm[SHMB_COMM_MAX];
 };

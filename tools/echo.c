@@ -129,6 +129,8 @@ static int echo_run(struct echo *echo)
 			r = echo_report(echo, "writer_dead", "the writer died; waiting for the next");
 		} else if (r == -EPIPE) {
 			r = echo_report(echo, "writer_closed", "the writer closed; waiting for the next");
+		} else if (r == -EREMCHG) {
+			r = echo_report(echo, "new_generation", "the segment has a new generation; following");
 		} else if (r == -ETIMEDOUT) {
 			r = 0;
 		}

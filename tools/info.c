@@ -49,9 +49,10 @@ static int info_json(const struct info *info, const struct shmb_segment_info *se
 
 	for (uint32_t i = 0; !bad && i < segment->readers; i++)
 		bad = json_array_append_new(
-			list, json_pack("{s:i, s:I, s:o, s:o}", "pid", (int)readers[i].pid, "uid", (json_int_t)readers[i].uid, "comm",
+			list, json_pack("{s:i, s:I, s:o, s:o, s:I}", "pid", (int)readers[i].pid, "uid", (json_int_t)readers[i].uid, "comm",
 					json_text(readers[i].comm), "behind",
-					readers[i].behind != UINT64_MAX ? json_integer((json_int_t)readers[i].behind) : json_null()));
+					readers[i].behind != UINT64_MAX ? json_integer((json_int_t)readers[i].behind) : json_null(),
+					"generation", (json_int_t)(segment->generation - readers[i].older)));
 	if (!bad) {
 		bool seen = info->observed == 0;
 		uint64_t heartbeat = seen ? info->status.heartbeat_ns : 0;
@@ -121,7 +122,10 @@ static int info_visit(const struct shmb_segment_info *segment, const char *schem
 	       output_duration((char[OUTPUT_UNIT_SIZE]){ 0 }, segment_age_ns(segment->created_ns)));
 	printf(" for uid %u, gid %u\n", segment->owner_uid, segment->owner_gid);
 	info_key("generation");
-	printf("%" PRIu64 ", epoch %" PRIu64 "\n", segment->generation, segment->epoch);
+	printf("%" PRIu64 ", epoch %" PRIu64, segment->generation, segment->epoch);
+	if (segment->draining > 0)
+		printf("; %u before it draining", segment->draining);
+	putchar('\n');
 	info_numbers(info);
 	info_key("writer");
 	printf("%s%s%s", output_on(style), command_writer_word(segment->writer), output_off(style));
@@ -139,6 +143,8 @@ static int info_visit(const struct shmb_segment_info *segment, const char *schem
 		printf("), uid %u", readers[i].uid);
 		if (readers[i].behind != UINT64_MAX)
 			printf(", %" PRIu64 " behind", readers[i].behind);
+		if (readers[i].older > 0)
+			printf(", in generation %" PRIu64, segment->generation - readers[i].older);
 		putchar('\n');
 	}
 	info_key("schema");

@@ -120,15 +120,27 @@ static int source_frame(struct source *source, bool newest, struct shmb_sample *
 	return 0;
 }
 
+/* All of this generation was read, and another one has followed it. */
+static int source_follow(struct source *source)
+{
+	int r = shmb_follow(source->ring    ? shmb_ring_waitable(source->ring)
+			    : source->value ? shmb_value_waitable(source->value)
+					    : shmb_frame_waitable(source->frame));
+
+	return r == 0 || r == -EAGAIN ? -ENODATA : r;
+}
+
 int source_next(struct source *source, struct shmb_sample *sample)
 {
 	int r;
 
-	if (source->ring)
-		return shmb_ring_read_next(source->ring, source->bytes, sample);
-	if (source->frame)
-		return source_frame(source, false, sample);
+	if (source->ring || source->frame) {
+		r = source->ring ? shmb_ring_read_next(source->ring, source->bytes, sample) : source_frame(source, false, sample);
+		return r == -EREMCHG ? source_follow(source) : r;
+	}
 	r = shmb_value_wait(source->value, SHMB_NO_WAIT);
+	if (r == -EREMCHG)
+		return source_follow(source);
 	return r == -ETIMEDOUT ? -ENODATA : r < 0 ? r : shmb_value_load(source->value, source->bytes, sample);
 }
 

@@ -474,6 +474,47 @@ static void adopt_half_taken(struct scene *scene, const char *step)
 	worker_quit(&reader);
 }
 
+/*
+ * A name made anew with another layout, the daemon killed in the middle of it, and where `step` is given killed again while it takes over what is
+ * there: there is a second generation and no third, its numbers go on, and the reader that was open all the while has every one.
+ */
+static void anew(struct scene *scene, const char *step)
+{
+	struct program writer;
+	struct program reader;
+	struct program other;
+	struct answer answer;
+
+	worker_start(&writer, &scene->b, "writer", false);
+	worker_start(&reader, &scene->b, "reader", false);
+	worker_start(&other, &scene->b, "other", false);
+	worker_must(&writer, "writer name=old bytes=64 capacity=8 salt=9");
+	worker_must(&reader, "reader name=old bytes=64");
+	worker_must(&writer, "write n=3");
+	worker_must(&writer, "close-writer");
+	if (step != NULL) {
+		answer = worker_ask(&other, "writer name=old bytes=64 capacity=16 salt=10");
+		ck_assert_msg(answer.result != 0 && program_wait(&scene->b.daemon) == -SIGKILL, "the daemon did not die");
+		adopt(scene, step);
+	}
+	answer = persist_ok(scene, &other, "writer name=old bytes=64 capacity=16 salt=10");
+	ck_assert_uint_eq(answer.v[0], 3);
+	worker_must(&other, "write n=2");
+	for (unsigned n = 0; n < 5;) {
+		answer = worker_ask(&reader, "wait deadline=15000");
+		if (answer.result == -EPIPE || answer.result == -EREMCHG)
+			continue;
+		ASSERT_RESULT(answer, 0);
+		answer = worker_must(&reader, "next");
+		ck_assert(answer.v[0] == n && answer.v[1] == 0 && answer.v[3] == (n < 3 ? 9 : 10) && answer.v[4] == 0);
+		n++;
+	}
+	ck_assert_uint_eq(worker_must(&reader, "status").v[6], 2);
+	worker_quit(&writer);
+	worker_quit(&reader);
+	worker_quit(&other);
+}
+
 static bool begins(const char *text, const char *with)
 {
 	return strncmp(text, with, strlen(with)) == 0;
@@ -492,6 +533,10 @@ static unsigned killed_at(const char *step)
 		options.step_at = "grant.pid";
 	else if (begins(step, "adopt.bits"))
 		options.step_at = "cell.pid";
+	if (begins(step, "close."))
+		options.step_at = "create.card:2";
+	else if (begins(step, "reopen."))
+		options.step_at = "cut.cut";
 	if (begins(step, "create.sealed"))
 		options.runtime_mode = 0755; /* others may connect, so areas are sealed */
 	broker_start(&scene.b, &options);
@@ -501,6 +546,10 @@ static unsigned killed_at(const char *step)
 		adopt_other_boot(&scene, step);
 	else if (begins(step, "adopt.bits"))
 		adopt_half_taken(&scene, step);
+	else if (begins(step, "close.") || begins(step, "reopen."))
+		anew(&scene, step);
+	else if (begins(step, "cut.") || begins(step, "link."))
+		anew(&scene, NULL);
 	else if (adoption)
 		adopt_living(&scene, step);
 	else if (begins(step, "resume."))
@@ -542,7 +591,7 @@ START_TEST(daemon_killed_at_each_step_the_second_time)
 	for (unsigned i = 0; i < step_count; i++) {
 		char step[80];
 
-		if (begins(steps[i], "adopt.") || begins(steps[i], "resume."))
+		if (begins(steps[i], "adopt.") || begins(steps[i], "resume.") || begins(steps[i], "close.") || begins(steps[i], "reopen."))
 			continue;
 		snprintf(step, sizeof(step), "%s:2", steps[i]);
 		if (getenv("SHMB_TEST_VERBOSE") != NULL)

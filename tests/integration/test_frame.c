@@ -306,9 +306,9 @@ START_TEST(bad_input)
 	ASSERT_OK(shmb_frame_load_newest(reader, buffer, sizeof(buffer), &frame));
 	ck_assert(frame.length == 10 && buffer[0] == 7 && buffer[9] == 7);
 	shmb_frame_reader_close(reader);
-	shmb_frame_writer_close(writer);
 	options = (struct shmb_frame_options){ .history = 5 };
-	ASSERT_ERROR(shmb_frame_writer_open(&writer, client, "f", type, &options), EEXIST);
+	ASSERT_ERROR(shmb_frame_writer_open(&other, client, "f", type, &options), EEXIST);
+	shmb_frame_writer_close(writer);
 	shmb_type_free(type);
 	shmb_disconnect(client);
 	broker_finish(&b);

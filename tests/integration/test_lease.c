@@ -203,12 +203,12 @@ START_TEST(type_mismatch_is_refused_with_both_schemas)
 			if (i == 0)
 				worker_must(&first, "close-writer");
 		}
+		worker_must(&first, "writer name=typed/%s kind=%s type=imu schema=uint64+stamp_ns;float64+gyro;", kinds[k], kinds[k]);
 		refused = worker_ask(&second, "writer name=typed/%s kind=%s type=imu schema=uint64+stamp_ns;float32+gyro;", kinds[k],
 				     kinds[k]);
 		ASSERT_RESULT(refused, -EPROTOTYPE);
 		ck_assert_msg(strstr(refused.text, "float64 gyro") != NULL && strstr(refused.text, "float32 gyro") != NULL,
 			      "not both schemas in: %s", refused.text);
-		worker_must(&first, "writer name=typed/%s kind=%s type=imu schema=uint64+stamp_ns;float64+gyro;", kinds[k], kinds[k]);
 		worker_must(&second, "reader name=typed/%s kind=%s bytes=0", kinds[k], kinds[k]);
 		worker_must(&second, "close-reader");
 		worker_must(&first, "close-writer");
@@ -236,11 +236,11 @@ START_TEST(kind_mismatch_is_refused)
 	ck_assert_msg(strstr(shmb_text(), "ring") != NULL, "the text does not name the kind: %s", shmb_text());
 	ASSERT_ERROR(shmb_ring_reader_open(&ring_in, client, "kind/value", NULL, SHMB_NO_WAIT), EMEDIUMTYPE);
 	ck_assert_msg(strstr(shmb_text(), "value") != NULL, "the text does not name the kind: %s", shmb_text());
-	shmb_ring_writer_close(ring);
-	shmb_value_writer_close(value);
 	ASSERT_ERROR(value_writer_try(client, "kind/ring", 64), EEXIST);
 	ASSERT_ERROR(ring_writer_try(client, "kind/value", 64, 4), EEXIST);
 	ck_assert_msg(strstr(shmb_text(), "value") != NULL, "the text does not name the kind: %s", shmb_text());
+	shmb_ring_writer_close(ring);
+	shmb_value_writer_close(value);
 	shmb_disconnect(client);
 	broker_finish(&b);
 }
@@ -249,6 +249,7 @@ END_TEST
 START_TEST(geometry_mismatch_is_refused)
 {
 	struct shmb_options stamped = { .capacity = 8, .stamped = 1 };
+	struct shmb_ring_writer *other = NULL;
 	struct shmb_ring_writer *writer;
 	struct shmb_type *type;
 	struct shmb *client;
@@ -258,15 +259,14 @@ START_TEST(geometry_mismatch_is_refused)
 	client = broker_connect(&b);
 	writer = ring_writer(client, "shape", 64, 8);
 	ring_write(writer, 64, 3, 1);
-	shmb_ring_writer_close(writer);
 	ASSERT_ERROR(ring_writer_try(client, "shape", 64, 16), EEXIST);
 	ck_assert_msg(strstr(shmb_text(), "capacity 8") != NULL, "the text does not tell: %s", shmb_text());
 	type = pattern_type(64);
-	writer = NULL;
-	ASSERT_ERROR(shmb_ring_writer_open(&writer, client, "shape", type, &stamped), EEXIST);
+	ASSERT_ERROR(shmb_ring_writer_open(&other, client, "shape", type, &stamped), EEXIST);
 	ck_assert_msg(strstr(shmb_text(), "stamp") != NULL, "the text does not tell: %s", shmb_text());
 	shmb_type_free(type);
 	ASSERT_ERROR(ring_writer_try(client, "shape", 128, 8), EPROTOTYPE);
+	shmb_ring_writer_close(writer);
 	writer = ring_writer(client, "shape", 64, 8);
 	ck_assert_uint_eq(shmb_ring_next_number(writer), 3);
 	shmb_ring_writer_close(writer);

@@ -140,6 +140,7 @@ START_TEST(a_ring_keeps_its_key)
 	struct shmb_options others[] = { keyed(SHMB_CLOCK_NONE, NULL), keyed(SHMB_CLOCK_REALTIME, "stamp_ns"),
 					 keyed(SHMB_CLOCK_MONOTONIC, "signed_ns") };
 	struct shmb_ring_writer *writer = NULL;
+	struct shmb_ring_writer *other = NULL;
 	struct shmb_ring_reader *reader = NULL;
 	struct sample sample = sample_at(50);
 	struct shmb *client;
@@ -150,9 +151,9 @@ START_TEST(a_ring_keeps_its_key)
 	client = broker_connect(&broker);
 	ASSERT_OK(shmb_ring_writer_open(&writer, client, "ring", &sample_type, &first));
 	insert(writer, 100);
-	writer = shmb_ring_writer_close(writer);
 	for (unsigned i = 0; i < 3; i++)
-		ASSERT_ERROR(shmb_ring_writer_open(&writer, client, "ring", &sample_type, &others[i]), EEXIST);
+		ASSERT_ERROR(shmb_ring_writer_open(&other, client, "ring", &sample_type, &others[i]), EEXIST);
+	writer = shmb_ring_writer_close(writer);
 	ASSERT_OK(shmb_ring_reader_open(&reader, client, "ring", NULL, SHMB_NO_WAIT));
 	ASSERT_OK(shmb_ring_closest(reader, monotonic(100), 0, &a, NULL));
 	ASSERT_OK(shmb_ring_writer_open(&writer, client, "ring", &sample_type, &first));

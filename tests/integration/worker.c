@@ -13,7 +13,8 @@
  *   stop [last=N]                              -> samples missed torn backward dead closed others last first again
  *                                                 with last=, after number N has come (or 15 s have passed)
  *   bounds                                     -> oldest next
- *   status                                     -> condition pid epoch oldest next heartbeat generation
+ *   status                                     -> condition pid epoch oldest next heartbeat generation next-generation
+ *   follow                                     ->                     goes on in the next generation
  *   heartbeat, close-writer, close-reader, disconnect, remove name=, ping
  *   step at=NAME do=ACTION                     the next hook of that name (worker of the test build)
  *   exec                                       becomes sleep(1)
@@ -356,7 +357,8 @@ static int watch(struct worker *worker)
 		tally->again += r == -EAGAIN;
 		tally->dead += r == -EOWNERDEAD;
 		tally->closed += r == -EPIPE;
-		tally->others += r != 0 && r != -ENODATA && r != -ETIMEDOUT && r != -EAGAIN && r != -EOWNERDEAD && r != -EPIPE;
+		tally->others += r != 0 && r != -ENODATA && r != -ETIMEDOUT && r != -EAGAIN && r != -EOWNERDEAD && r != -EPIPE &&
+				 r != -EREMCHG && r != -EHOSTDOWN;
 		if (got == 0)
 			got = command(worker, 0);
 	} while (got == 0 || (got > 0 && watch_goes_on(worker, &until)));
@@ -375,8 +377,9 @@ static void say_status(struct worker *worker)
 	struct shmb_segment_status s = { 0 };
 	int r = worker->ring_reader != NULL ? shmb_ring_status(worker->ring_reader, &s) : shmb_value_status(worker->value_reader, &s);
 
-	answer(r, "%d %d %llu %llu %llu %llu %llu", (int)s.writer, s.writer_pid, (unsigned long long)s.epoch, (unsigned long long)s.oldest,
-	       (unsigned long long)s.next, (unsigned long long)s.heartbeat_ns, (unsigned long long)s.generation);
+	answer(r, "%d %d %llu %llu %llu %llu %llu %llu", (int)s.writer, s.writer_pid, (unsigned long long)s.epoch,
+	       (unsigned long long)s.oldest, (unsigned long long)s.next, (unsigned long long)s.heartbeat_ns,
+	       (unsigned long long)s.generation, (unsigned long long)s.next_generation);
 }
 
 static bool is(const struct worker *worker, const char *word)
@@ -407,6 +410,10 @@ static void act_reader(struct worker *worker)
 	} else if (is(worker, "wait")) {
 		r = wait_for(worker, deadline(worker));
 		answer(r, "%llu", (unsigned long long)shmb_now_ns());
+	} else if (is(worker, "follow")) {
+		r = shmb_follow(worker->ring_reader != NULL ? shmb_ring_waitable(worker->ring_reader)
+							    : shmb_value_waitable(worker->value_reader));
+		answer(r, "%s", "");
 	} else if (is(worker, "bounds")) {
 		r = shmb_ring_bounds(worker->ring_reader, &oldest, &next);
 		answer(r, "%llu %llu", (unsigned long long)oldest, (unsigned long long)next);

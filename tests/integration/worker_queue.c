@@ -179,8 +179,10 @@ static int consume(void)
 		r = consume_some(left, how, &done);
 		if (r == 0)
 			left -= done;
-		else if (r == -ENODATA && until != SHMB_NO_WAIT)
+		else if ((r == -ENODATA || r == -EREMCHG) && until != SHMB_NO_WAIT)
 			r = shmb_queue_wait(consumer, until);
+		if (r == -EREMCHG && until != SHMB_NO_WAIT)
+			r = 0; /* followed */
 	}
 	return r;
 }

@@ -49,6 +49,7 @@ static inline int mapping_make(struct mapping *mapping, const struct shmb_reques
 		return -ENOMEM;
 	memset(mapping->data, 0, mapping->geometry.data_bytes);
 	atomic_store_explicit(&mapping->card.state, shmb_state_word(1, SHMB_STATE_HELD), memory_order_relaxed);
+	atomic_store_explicit(&mapping->card.cut, UINT64_MAX, memory_order_relaxed);
 	atomic_store_explicit(&mapping->card.writer, shmb_writer_word(1, SHMB_WRITER_ALIVE), memory_order_relaxed);
 	atomic_store_explicit(&mapping->card.bound_areas, 1, memory_order_relaxed);
 	atomic_store_explicit(&mapping->card.area_cells[0], (UINT32_C(1) << SHMB_CELLS_PER_AREA) - 1, memory_order_relaxed);

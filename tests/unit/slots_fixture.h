@@ -60,6 +60,7 @@ static inline void bench_setup_at(struct bench *bench, uint32_t capacity, uint64
 	for (int i = 0; i < 2; i++)
 		bench->areas[i] = pages(sizeof(*bench->areas[i]));
 	bench->card->state = granted;
+	bench->card->cut = UINT64_MAX;
 	bench->card->writer = shmb_writer_word(3, SHMB_WRITER_ALIVE);
 	bench->card->bound_areas = 1;
 	bench->data->counter = base;

@@ -56,6 +56,7 @@ static inline struct bench *bench_new(const struct shmb_request *request, uint64
 	bench->reader = pages(sizeof(*bench->reader));
 	bench->ring = (struct shmb_ring_reader *)bench->reader;
 	bench->card->state = granted;
+	bench->card->cut = UINT64_MAX;
 	bench->data->counter = base;
 	bench->run = base;
 	bench->memory = (struct slots_memory){ .geometry = &bench->geometry, .card = bench->card, .data = bench->data, .guard = &guard };

@@ -78,6 +78,7 @@ static void bench_setup(struct bench *bench, uint32_t history, uint32_t pins, ui
 		bench->areas[i] = pages(sizeof(*bench->areas[i]));
 	strcpy(bench->card->name, "camera/front");
 	bench->card->state = granted;
+	bench->card->cut = UINT64_MAX;
 	bench->card->writer = shmb_writer_word(3, SHMB_WRITER_ALIVE);
 	bench->card->bound_areas = 1;
 	bench->memory = (struct slots_memory){

@@ -79,6 +79,7 @@ static struct bench *bench_new(enum shmb_key_type type, uint32_t field, uint32_t
 	bench->area = pages(sizeof(*bench->area));
 	bench->reader = pages(sizeof(*bench->reader));
 	bench->card->state = granted;
+	bench->card->cut = UINT64_MAX;
 	bench->card->bound_areas = 1;
 	bench->card->cells[0].pid = 1000;
 	bench->card->area_cells[0] = 1;

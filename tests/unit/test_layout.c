@@ -97,7 +97,7 @@ static struct known_field fields[] = {
 #undef OF
 #define OF(field) FIELD(shmb_msg_open_reader, field)
 	STRUCT(shmb_msg_open_reader),
-	OF(head), OF(handle), OF(open_flags), OF(role), OF(kind), OF(reserved), OF(reserved1), OF(schema_hash), OF(name),
+	OF(head), OF(handle), OF(open_flags), OF(role), OF(kind), OF(reserved), OF(follows), OF(schema_hash), OF(name),
 #undef OF
 #define OF(field) FIELD(shmb_msg_close, field)
 	STRUCT(shmb_msg_close),
@@ -157,7 +157,7 @@ static struct known_field fields[] = {
 	STRUCT(shmb_msg_segment),
 	OF(order), OF(segment_id), OF(generation), OF(created_ns), OF(bytes), OF(payload_bytes), OF(schema_hash), OF(epoch),
 	OF(capacity), OF(flags), OF(owner_uid), OF(owner_gid), OF(writer_pid), OF(writer_uid), OF(readers), OF(kind),
-	OF(state), OF(writer), OF(reserved), OF(writer_comm), OF(type), OF(name),
+	OF(state), OF(writer), OF(draining), OF(writer_comm), OF(type), OF(name),
 #undef OF
 #define OF(field) FIELD(shmb_msg_list_answer, field)
 	STRUCT(shmb_msg_list_answer),
@@ -165,7 +165,7 @@ static struct known_field fields[] = {
 #undef OF
 #define OF(field) FIELD(shmb_msg_reader, field)
 	STRUCT(shmb_msg_reader),
-	OF(pid), OF(uid), OF(cell), OF(role), OF(reserved), OF(behind), OF(comm),
+	OF(pid), OF(uid), OF(cell), OF(role), OF(older), OF(reserved), OF(behind), OF(comm),
 #undef OF
 #define OF(field) FIELD(shmb_msg_info_answer, field)
 	STRUCT(shmb_msg_info_answer),

@@ -433,7 +433,7 @@ START_TEST(open_readers)
 	TAKEN(SHMB_OP_OPEN_READER, open_reader.schema_hash, 0);
 	REFUSED(SHMB_OP_OPEN_READER, open_reader.kind, SHMB_KIND_BLOCK + 1, -EINVAL);
 	REFUSED(SHMB_OP_OPEN_READER, open_reader.reserved[1], 1, -EINVAL);
-	REFUSED(SHMB_OP_OPEN_READER, open_reader.reserved1, 1, -EINVAL);
+	TAKEN(SHMB_OP_OPEN_READER, open_reader.follows, 7);
 	REFUSED(SHMB_OP_OPEN_READER, open_reader.name[0], ' ', -EINVAL);
 }
 END_TEST

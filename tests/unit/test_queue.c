@@ -50,6 +50,7 @@ static void memory_setup(struct bench *bench, const struct shmb_request *request
 	bench->data = pages(bench->geometry.data_bytes);
 	bench->area = pages(sizeof(*bench->area));
 	bench->card->state = granted;
+	bench->card->cut = UINT64_MAX;
 	bench->card->writer = shmb_writer_word(3, SHMB_WRITER_ALIVE);
 	bench->card->bound_areas = 1;
 	bench->card->cells[0].pid = 100;
