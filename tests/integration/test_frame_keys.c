@@ -151,6 +151,7 @@ START_TEST(options_that_cannot_be_are_refused)
 	struct shmb_frame_options first = keyed(SHMB_CLOCK_MONOTONIC, "stamp_ns", 0);
 	struct shmb_frame_options others[] = { keyed(SHMB_CLOCK_NONE, NULL, 0), keyed(SHMB_CLOCK_REALTIME, "stamp_ns", 0),
 					       keyed(SHMB_CLOCK_MONOTONIC, "signed_ns", 0), keyed(SHMB_CLOCK_MONOTONIC, NULL, 1) };
+	struct shmb_frame_writer *other = NULL;
 	struct shmb_frame_writer *writer = NULL;
 	struct shmb *client;
 	struct broker broker;
@@ -162,12 +163,12 @@ START_TEST(options_that_cannot_be_are_refused)
 		ck_assert_ptr_null(writer);
 	}
 	ck_assert_uint_eq(segments_count(client), 0);
-	/* and one that is there keeps its key */
+	/* and one that is written keeps its key */
 	writer_open(&writer, client, "lidar", first);
 	publish(writer, 1);
-	shmb_frame_writer_close(writer);
 	for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		ASSERT_ERROR(shmb_frame_writer_open(&writer, client, "lidar", &scan_type, &others[i]), EEXIST);
+		ASSERT_ERROR(shmb_frame_writer_open(&other, client, "lidar", &scan_type, &others[i]), EEXIST);
+	shmb_frame_writer_close(writer);
 	writer_open(&writer, client, "lidar", first);
 	shmb_frame_writer_close(writer);
 	shmb_disconnect(client);
