@@ -17,6 +17,7 @@
 
 #include "adopt.h"
 #include "config.h"
+#include "event.h"
 #include "inherited.h"
 #include "lineage.h"
 #include "liveness.h"
@@ -228,6 +229,7 @@ void broker_stop(struct broker *broker)
 	broker->store.vault = vault_free(broker->store.vault, &broker->store, false);
 	if (broker->store.dir_fd >= 0)
 		store_close(&broker->store);
+	event_flush();
 	notify_deinit();
 	strays_deinit(&broker->strays);
 	broker->config = config_free(broker->config);

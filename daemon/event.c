@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Events go to the log, to the counts and to those who watch. */
+/* Events go to the log, with fields and bounded by cause (rate.h), to the counts and to those who watch. */
 #include "event.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "broker.h"
+#include "journal.h"
 #include "log.h"
+#include "rate.h"
 
 static const struct {
 	const char *name;
@@ -37,6 +40,89 @@ static const struct {
 	[EVENT_REFUSED] = { "refused", LOG_LEVEL_NOTICE, "555a8846226346ccba842bab12e0ef41" },
 };
 
+/* Bounded by cause: what a client or a broken disk can make happen again and again must not fill the journal. */
+static struct rate rate;
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Who made it happen: for a refusal its user, who can have any number of processes and make up any number of names; else the segment, or the process. */
+static void cause_label(const struct event *event, char label[RATE_LABEL_MAX])
+{
+	if (event->kind == EVENT_REFUSED || event->kind == EVENT_QUOTA)
+		snprintf(label, RATE_LABEL_MAX, "user %u", event->uid);
+	else if (event->segment != NULL)
+		snprintf(label, RATE_LABEL_MAX, "%s", event->segment);
+	else
+		snprintf(label, RATE_LABEL_MAX, "process %d", event->pid);
+}
+
+static void tell_suppressed(const struct rate_cause *cause)
+{
+	char text[RATE_LABEL_MAX + 80];
+	char count[16];
+	struct journal_field fields[3];
+
+	if (cause->suppressed == 0)
+		return;
+	snprintf(count, sizeof(count), "%u", cause->suppressed);
+	fields[0] = (struct journal_field){ "MESSAGE_ID", kinds[cause->kind].id };
+	fields[1] = (struct journal_field){ "SHMB_EVENT", kinds[cause->kind].name };
+	fields[2] = (struct journal_field){ "SHMB_SUPPRESSED", count };
+	snprintf(text, sizeof(text), "%s: %s more of '%s' were suppressed", cause->label, count, kinds[cause->kind].name);
+	log_entry(kinds[cause->kind].level, fields, 3, text);
+}
+
+void event_flush(void)
+{
+	struct rate_cause cause;
+
+	while (rate_due(&rate, 0, true, &cause))
+		tell_suppressed(&cause);
+}
+
+static bool admit(const struct event *event)
+{
+	uint64_t now = now_ns();
+	struct rate_cause cause;
+	char label[RATE_LABEL_MAX];
+	bool admitted;
+
+	cause_label(event, label);
+	admitted = rate_admit(&rate, (int)event->kind, label, now, &cause);
+	tell_suppressed(&cause);
+	while (rate_due(&rate, now, false, &cause))
+		tell_suppressed(&cause);
+	return admitted;
+}
+
+static void log_event(const struct event *event, const char *text)
+{
+	struct journal_field fields[LOG_FIELDS_MAX];
+	char pid[16];
+	char uid[16];
+	unsigned count = 0;
+
+	snprintf(pid, sizeof(pid), "%d", event->pid);
+	snprintf(uid, sizeof(uid), "%u", event->uid);
+	fields[count++] = (struct journal_field){ "MESSAGE_ID", kinds[event->kind].id };
+	fields[count++] = (struct journal_field){ "SHMB_EVENT", kinds[event->kind].name };
+	if (event->segment != NULL)
+		fields[count++] = (struct journal_field){ "SHMB_SEGMENT", event->segment };
+	if (event->pid != 0) {
+		fields[count++] = (struct journal_field){ "SHMB_PID", pid };
+		fields[count++] = (struct journal_field){ "SHMB_UID", uid };
+	}
+	if (event->reason != NULL)
+		fields[count++] = (struct journal_field){ "SHMB_REASON", event->reason };
+	log_entry(kinds[event->kind].level, fields, count, text);
+}
+
 void event_tell(struct broker *broker, const struct event *event, const char *format, ...)
 {
 	char text[512];
@@ -46,7 +132,8 @@ void event_tell(struct broker *broker, const struct event *event, const char *fo
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	log_line(kinds[event->kind].level, "%s", text);
+	if (log_is_wanted(kinds[event->kind].level) && admit(event))
+		log_event(event, text);
 	if (broker != NULL) {
 		broker->events[event->kind]++;
 		if (broker->on_event != NULL)

@@ -4,7 +4,9 @@
 
 /*
  * What happens to segments, told once and to everybody who keeps account of it: the log, where each event is a line of its kind's level
- * with fields for programs; clients that watch (watch.h); the counts of the metrics.
+ * with fields for programs; clients that watch (watch.h); the counts of the metrics. In the journal the fields
+ * are MESSAGE_ID (one for each kind, explained in systemd/shmbroker.catalog), SHMB_EVENT, SHMB_SEGMENT, SHMB_PID, SHMB_UID, SHMB_REASON. Of one
+ * cause (kind and segment, or kind and user for refusals) at most 20 in 10 s are logged; how many were not is said later, with SHMB_SUPPRESSED.
  */
 
 #include <stdint.h>
@@ -47,6 +49,9 @@ struct event {
 
 /* `format` makes the sentence for people. `broker` may be NULL where there is none yet (files looked at by a scan). Keeps errno. */
 void event_tell(struct broker *broker, const struct event *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Says what was suppressed and not yet said so: at the end. */
+void event_flush(void);
 
 /* "created", "writer-dead", ...: stable, for programs. */
 const char *event_name(enum event_kind kind);

@@ -7,10 +7,13 @@
  * for it. The flag O_NONBLOCK is no way, because it belongs to the open file that we share with whoever started us; so each kind of file
  * is asked in its own manner. Lines that did not fit are counted, and the count is told with the next one that does.
  *
- * Under systemd (stderr is the journal's stream, $JOURNAL_STREAM says so) a line begins with its level as <N> instead of our name.
+ * Under systemd (stderr is the journal's stream, $JOURNAL_STREAM says so) a line becomes an entry with fields (journal.h). While there is no
+ * journal (it is being restarted) it goes to the stream, whose other end systemd holds, with its level as <N> instead of our name.
  */
 #include "log.h"
+#include "journal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -24,7 +27,10 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-enum { LOG_LINE_MAX = 1024 };
+enum {
+	LOG_LINE_MAX = 1024,
+	ENTRY_FIELD_MAX = 288,
+};
 
 static struct {
 	enum log_level most;
@@ -51,6 +57,11 @@ void log_init(enum log_level most)
 		return;
 	logger.type = st.st_mode & S_IFMT;
 	logger.journal = stderr_is_journal(&st);
+}
+
+bool log_is_wanted(enum log_level level)
+{
+	return level <= logger.most;
 }
 
 /* Writes without waiting; false when the line is lost. */
@@ -91,11 +102,36 @@ static size_t escape(const char *text, char *out, size_t size)
 	return at;
 }
 
-static bool emit(enum log_level level, const char *text)
+/* The line as an entry. Results as journal_send(). */
+static int emit_entry(enum log_level level, const struct journal_field *fields, unsigned count, const char *text)
+{
+	static char escaped[LOG_FIELDS_MAX][ENTRY_FIELD_MAX]; /* one thread logs */
+	char message[LOG_LINE_MAX + 64];
+	char priority[4];
+	struct journal_field all[3 + LOG_FIELDS_MAX] = {
+		{ "MESSAGE", message },
+		{ "PRIORITY", priority },
+		{ "SYSLOG_IDENTIFIER", "shmbrokerd" },
+	};
+
+	assert(count <= LOG_FIELDS_MAX);
+	escape(text, message, sizeof(message));
+	snprintf(priority, sizeof(priority), "%d", (int)level);
+	for (unsigned i = 0; i < count; i++) {
+		escape(fields[i].value, escaped[i], sizeof(escaped[i]));
+		all[3 + i] = (struct journal_field){ fields[i].name, escaped[i] };
+	}
+	return journal_send(all, 3 + count);
+}
+
+static bool emit(enum log_level level, const struct journal_field *fields, unsigned count, const char *text)
 {
 	char line[LOG_LINE_MAX + 64];
 	size_t at;
+	int r = logger.journal ? emit_entry(level, fields, count, text) : -ENOENT;
 
+	if (r == 0 || r == -EAGAIN)
+		return r == 0;
 	if (logger.journal)
 		at = (size_t)snprintf(line, sizeof(line), "<%d>", (int)level);
 	else
@@ -103,6 +139,24 @@ static bool emit(enum log_level level, const char *text)
 	at += escape(text, line + at, sizeof(line) - at - 1);
 	line[at++] = '\n';
 	return write_now(line, at);
+}
+
+void log_entry(enum log_level level, const struct journal_field *fields, unsigned count, const char *text)
+{
+	int error = errno;
+
+	if (level > logger.most)
+		return;
+	if (logger.lost != 0) {
+		char lost[80];
+
+		snprintf(lost, sizeof(lost), "%u log lines were lost because nobody took them", logger.lost);
+		if (emit(LOG_LEVEL_WARNING, NULL, 0, lost))
+			logger.lost = 0;
+	}
+	if (!emit(level, fields, count, text))
+		logger.lost++;
+	errno = error;
 }
 
 void log_line(enum log_level level, const char *format, ...)
@@ -113,15 +167,9 @@ void log_line(enum log_level level, const char *format, ...)
 
 	if (level > logger.most)
 		return;
-	if (logger.lost != 0) {
-		snprintf(text, sizeof(text), "%u log lines were lost because nobody took them", logger.lost);
-		if (emit(LOG_LEVEL_WARNING, text))
-			logger.lost = 0;
-	}
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (!emit(level, text))
-		logger.lost++;
 	errno = error;
+	log_entry(level, NULL, 0, text);
 }

@@ -246,7 +246,8 @@ void notify_ready(unsigned segments)
 {
 	char text[TEXT_MAX];
 
-	snprintf(text, sizeof(text), "READY=1\nSTATUS=serving; %u segments at the start", segments);
+	snprintf(text, sizeof(text), "READY=1\nSTATUS=serving; %u segment%s at the last start or reload", segments,
+		 segments == 1 ? "" : "s");
 	post_state(text);
 }
 

@@ -13,6 +13,7 @@
 #include "broker.h"
 #include "config_files.h"
 #include "event.h"
+#include "notify.h"
 #include "peer.h"
 #include "setting.h"
 #include "stale.h"
@@ -137,7 +138,7 @@ static void apply(struct notes *notes, struct segment *segment, const struct pol
 	reaper_look(&broker->reaper, segment);
 }
 
-int reload_now(struct broker *broker, void (*fn)(const char *line, void *user), void *user)
+static int reload(struct broker *broker, void (*fn)(const char *line, void *user), void *user)
 {
 	struct notes notes = { .broker = broker, .fn = fn, .user = user };
 	struct config *before = broker->config;
@@ -162,6 +163,16 @@ int reload_now(struct broker *broker, void (*fn)(const char *line, void *user), 
 		   after->policies->file_count, after->policies->count, broker->registry.count, notes.count);
 	config_free(before);
 	return 0;
+}
+
+int reload_now(struct broker *broker, void (*fn)(const char *line, void *user), void *user)
+{
+	int r;
+
+	notify_reloading();
+	r = reload(broker, fn, user);
+	notify_ready(broker->registry.count);
+	return r;
 }
 
 /* ---- in messages ---- */

@@ -3,6 +3,7 @@
  * One segment, written and read without a pause while the daemon is killed, stopped and restarted around it.
  *
  *   across write NAME RATE    writes numbered, checksummed elements, RATE a second, until SIGTERM; closes; prints how many
+ *                             with `once` behind it, one element and no waiting
  *   across read NAME          reads each of them once, in order, from number 0 on, until the writer has closed; prints what it found
  *
  * The reader says "ready" when it has the segment open. Its status is 0 when nothing was lost and nothing torn.
@@ -53,7 +54,7 @@ static void element_fill(struct across *element, uint64_t number)
 	element->sum = checksum(element);
 }
 
-static int write_all(struct shmb *broker, const char *name, long rate)
+static int write_all(struct shmb *broker, const char *name, long rate, bool once)
 {
 	struct shmb_ring_writer *ring;
 	struct timespec next;
@@ -70,6 +71,8 @@ static int write_all(struct shmb *broker, const char *name, long rate)
 		r = shmb_ring_insert(ring, &element);
 		if (r < 0)
 			return fail("insert", r);
+		if (once)
+			break;
 		next.tv_nsec += 1000000000 / rate;
 		if (next.tv_nsec >= 1000000000) {
 			next.tv_nsec -= 1000000000;
@@ -125,15 +128,15 @@ int main(int argc, char **argv)
 	struct shmb *broker;
 	int r;
 
-	if (argc < 3 || (strcmp(argv[1], "write") == 0) != (argc == 4)) {
-		fprintf(stderr, "usage: across write NAME RATE | across read NAME\n");
+	if (argc < 3 || (strcmp(argv[1], "write") == 0) != (argc >= 4)) {
+		fprintf(stderr, "usage: across write NAME RATE [once] | across read NAME\n");
 		return 2;
 	}
 	signal(SIGTERM, on_term);
 	r = shmb_connect(&broker, NULL);
 	if (r < 0)
 		return fail("connect", r);
-	r = argc == 4 ? write_all(broker, argv[2], atol(argv[3])) : read_all(broker, argv[2]);
+	r = argc >= 4 ? write_all(broker, argv[2], atol(argv[3]), argc > 4) : read_all(broker, argv[2]);
 	shmb_disconnect(broker);
 	return r;
 }
