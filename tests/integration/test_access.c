@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who may read and write, by uid, group and supplementary groups as the kernel tells them; what the others see; clients in namespaces of their own. The
+ * other users are children of this process that changed their ids. Skipped without root.
+ */
+#include "../support/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { UID = 4201, STRANGER = 4202, GROUP = 4301 };
+
+#define CHILD_CHECK(condition)                                                                                                             \
+	do {                                                                                                                               \
+		if (!(condition)) {                                                                                                        \
+			fprintf(stderr, "as uid %d: %s:%d: not so: %s (errno %d, text: %s)\n", (int)getuid(), __FILE__, __LINE__,          \
+				#condition, errno, shmb_text());                                                                           \
+			return 1;                                                                                                          \
+		}                                                                                                                          \
+	} while (0)
+
+static void wait_child(pid_t pid)
+{
+	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+	int status;
+
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		ck_assert_msg(suite_pause(deadline), "the other user's process does not end");
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the other user's process ended with %#x", (unsigned)status);
+}
+
+/* Runs `body` in a child of this uid, with this supplementary group (0: none); its result must be 0. */
+static void as_user(uid_t uid, gid_t group, int (*body)(struct broker *b), struct broker *b)
+{
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (setgroups(group != 0, &group) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0)
+			_exit(126);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(body(b));
+	}
+	wait_child(pid);
+}
+
+static int reads(struct shmb *client, const char *name)
+{
+	struct shmb_ring_reader *reader = NULL;
+	char payload[64];
+	int r = shmb_ring_reader_open(&reader, client, name, NULL, SHMB_NO_WAIT);
+
+	if (r == 0)
+		r = shmb_ring_latest(reader, payload, NULL);
+	shmb_ring_reader_close(reader);
+	return r;
+}
+
+static int writes(struct shmb *client, const char *name)
+{
+	static const char bytes[64] = "x";
+	struct shmb_options options = { .capacity = 8 };
+	struct shmb_ring_writer *writer = NULL;
+	struct shmb_type *type = pattern_type(64);
+	int r = shmb_ring_writer_open(&writer, client, name, type, &options);
+
+	if (r == 0)
+		r = shmb_ring_insert(writer, bytes);
+	shmb_ring_writer_close(writer);
+	shmb_type_free(type);
+	return r;
+}
+
+static int count_one(const struct shmb_segment_info *info, void *user)
+{
+	(void)info;
+	++*(unsigned *)user;
+	return 0;
+}
+
+static int find_info(const struct shmb_segment_info *info, const char *text, const struct shmb_reader_info *readers, void *user)
+{
+	(void)info;
+	(void)text;
+	(void)readers;
+	(void)user;
+	return 0;
+}
+
+static int ignore_reload(const struct shmb_reload_result *result, void *user)
+{
+	(void)result;
+	(void)user;
+	return 0;
+}
+
+static int ignore_gc(const struct shmb_gc_info *info, void *user)
+{
+	++*(unsigned *)user;
+	(void)info;
+	return 0;
+}
+
+static int ignore_policy(const struct shmb_policy_info *info, void *user)
+{
+	*(int *)user = info->may_write * 2 + info->may_read;
+	return 0;
+}
+
+static const char config[] = "[broker]\nlinger = infinity\n"
+			     "[segment camera/*]\nwriters = 4201\nreaders = @4301\n"
+			     "[segment secret/*]\nreaders = none\n"
+			     "[segment shut/*]\nwriters = none\n";
+
+static void start(struct broker *b)
+{
+	struct shmb *client;
+	struct shmb_ring_writer *writer;
+
+	broker_start(b, &(struct broker_options){ .runtime_mode = 0755, .config = config });
+	client = broker_connect(b);
+	writer = ring_writer(client, "secret/a", 64, 8);
+	ring_write(writer, 64, 1, 1);
+	shmb_ring_writer_close(writer);
+	writer = ring_writer(client, "plain", 64, 8);
+	ring_write(writer, 64, 1, 1);
+	shmb_ring_writer_close(writer);
+	shmb_disconnect(client);
+}
+
+static int child_writer(struct broker *b)
+{
+	struct shmb *client = NULL;
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(writes(client, "camera/a") == 0);
+	CHILD_CHECK(reads(client, "camera/a") == 0); /* who may write may read */
+	CHILD_CHECK(writes(client, "shut/a") == -EACCES);
+	CHILD_CHECK(writes(client, "plain") == -EPERM && strstr(shmb_text(), "belongs to uid 0") != NULL);
+	shmb_disconnect(client);
+	return 0;
+}
+
+static int child_reader(struct broker *b)
+{
+	struct shmb *client = NULL;
+	unsigned count = 0;
+	int may = 0;
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(reads(client, "camera/a") == 0);
+	CHILD_CHECK(writes(client, "camera/a") == -EACCES);
+	CHILD_CHECK(strstr(shmb_text(), "writers = 4201 (") != NULL && strstr(shmb_text(), "shmbrokerd.conf:4)") != NULL);
+	CHILD_CHECK(writes(client, "camera/new") == -EACCES);
+	CHILD_CHECK(shmb_list(client, count_one, &count) == 0 && count == 2); /* camera/a and plain */
+	CHILD_CHECK(shmb_policy(client, "camera/a", NULL, ignore_policy, &may) == 0 && may == 1);
+	shmb_disconnect(client);
+	return 0;
+}
+
+static int child_stranger(struct broker *b)
+{
+	const uint32_t groups[] = { GROUP };
+	struct shmb *client = NULL;
+	unsigned count = 0;
+	int may = 0;
+	char first[240];
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(reads(client, "camera/a") == -EACCES);
+	CHILD_CHECK(strstr(shmb_text(), "readers = @4301 (") != NULL && strstr(shmb_text(), "shmbrokerd.conf:5)") != NULL);
+	/* Nothing tells whether there is such a segment. */
+	CHILD_CHECK(shmb_info(client, "secret/a", find_info, NULL) == -EACCES);
+	snprintf(first, sizeof(first), "%s", strchr(shmb_text(), ' '));
+	CHILD_CHECK(shmb_info(client, "secret/b", find_info, NULL) == -EACCES && strcmp(first, strchr(shmb_text(), ' ')) == 0);
+	CHILD_CHECK(reads(client, "secret/b") == -EACCES && shmb_remove(client, "secret/a") == -EACCES);
+	CHILD_CHECK(shmb_remove(client, "secret/b") == -EACCES);
+	CHILD_CHECK(shmb_list(client, count_one, &count) == 0 && count == 1); /* plain */
+	CHILD_CHECK(reads(client, "plain") == 0 && shmb_remove(client, "plain") == -EPERM);
+	/* What is the operator's is not his. */
+	CHILD_CHECK(shmb_reload(client, ignore_reload, NULL) == -EPERM);
+	CHILD_CHECK(shmb_gc(client, 0, ignore_gc, &count) == -EPERM);
+	count = 0;
+	CHILD_CHECK(shmb_gc(client, SHMB_GC_TELL, ignore_gc, &count) == 0 && count == 1);
+	CHILD_CHECK(shmb_policy(client, "camera/a", NULL, ignore_policy, &may) == 0 && may == 0);
+	CHILD_CHECK(shmb_policy(client, "camera/a", &(struct shmb_user){ .uid = UID, .gids = groups }, ignore_policy, &may) == -EPERM);
+	/* Asking as oneself with groups that one does not have. */
+	CHILD_CHECK(shmb_policy(client, "camera/a", &(struct shmb_user){ .uid = STRANGER, .gids = groups, .gid_count = 1 }, ignore_policy,
+				&may) == 0 &&
+		    may == 0);
+	shmb_disconnect(client);
+	return 0;
+}
+
+START_TEST(lists_of_users_and_groups)
+{
+	struct broker b;
+
+	if (geteuid() != 0)
+		TEST_SKIP("needs root to become other users");
+	start(&b);
+	as_user(UID, 0, child_writer, &b);
+	as_user(STRANGER, GROUP, child_reader, &b);
+	as_user(STRANGER, 0, child_stranger, &b);
+	broker_finish(&b);
+}
+END_TEST
+
+/* ---- while it is open ---- */
+
+static int pipe_to_child[2];
+static int pipe_from_child[2];
+
+static int child_holds(struct broker *b)
+{
+	struct shmb_ring_reader *reader = NULL;
+	struct shmb *client = NULL;
+	char payload[64];
+	char byte = 0;
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(shmb_ring_reader_open(&reader, client, "camera/a", NULL, SHMB_NO_WAIT) == 0);
+	CHILD_CHECK(write(pipe_from_child[1], "x", 1) == 1 && read(pipe_to_child[0], &byte, 1) == 1);
+	/* What it has mapped it keeps, but it gets it no second time. */
+	CHILD_CHECK(shmb_ring_latest(reader, payload, NULL) == 0);
+	CHILD_CHECK(reads(client, "camera/a") == -EACCES);
+	shmb_ring_reader_close(reader);
+	shmb_disconnect(client);
+	return 0;
+}
+
+static int note_reload(const struct shmb_reload_result *result, void *user)
+{
+	snprintf(user, 2048, "%u %s", result->not_applied, result->notes);
+	return 0;
+}
+
+START_TEST(rights_taken_away_while_it_is_open)
+{
+	struct shmb *client;
+	struct broker b;
+	char notes[2048];
+	char byte;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		TEST_SKIP("needs root to become other users");
+	start(&b);
+	as_user(UID, 0, child_writer, &b);
+	ck_assert(pipe(pipe_to_child) == 0 && pipe(pipe_from_child) == 0);
+	pid = fork();
+	if (pid == 0) {
+		gid_t group = GROUP;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (setgroups(1, &group) != 0 || setresgid(STRANGER, STRANGER, STRANGER) != 0 ||
+		    setresuid(STRANGER, STRANGER, STRANGER) != 0)
+			_exit(126);
+		_exit(child_holds(&b));
+	}
+	ck_assert_int_eq(read(pipe_from_child[0], &byte, 1), 1);
+	broker_configure(&b, "[broker]\nlinger = infinity\n[segment camera/*]\nreaders = none\n");
+	client = broker_connect(&b);
+	ASSERT_OK(shmb_reload(client, note_reload, notes));
+	ck_assert_msg(strstr(notes, "may no longer read it, but has it open: readers = none (") != NULL, "%s", notes);
+	ck_assert_int_eq(write(pipe_to_child[1], "x", 1), 1);
+	wait_child(pid);
+	for (unsigned i = 0; i < 2; i++) {
+		close(pipe_to_child[i]);
+		close(pipe_from_child[i]);
+	}
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* ---- namespaces ---- */
+
+/*
+ * A container: mount, pid, network, IPC and UTS namespaces of its own, a root that has nothing of the host's /run and /dev/shm but the socket, bound to
+ * another place. `user`: a user namespace around it, in which it is root.
+ */
+static int contained(struct broker *b, bool user)
+{
+	struct shmb *client = NULL;
+	char map[64];
+	pid_t pid;
+	int status;
+
+	if (user) {
+		uid_t uid = getuid();
+		int fd;
+
+		CHILD_CHECK(unshare(CLONE_NEWUSER) == 0);
+		fd = open("/proc/self/setgroups", O_WRONLY | O_CLOEXEC);
+		CHILD_CHECK(fd >= 0 && write(fd, "deny", 4) == 4 && close(fd) == 0);
+		fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+		snprintf(map, sizeof(map), "0 %u 1", (unsigned)uid);
+		CHILD_CHECK(fd >= 0 && write(fd, map, strlen(map)) == (ssize_t)strlen(map) && close(fd) == 0);
+		fd = open("/proc/self/gid_map", O_WRONLY | O_CLOEXEC);
+		CHILD_CHECK(fd >= 0 && write(fd, map, strlen(map)) == (ssize_t)strlen(map) && close(fd) == 0);
+	}
+	CHILD_CHECK(unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) == 0);
+	CHILD_CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	pid = fork(); /* the first process of the pid namespace */
+	CHILD_CHECK(pid >= 0);
+	if (pid > 0) {
+		CHILD_CHECK(waitpid(pid, &status, 0) == pid);
+		return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	CHILD_CHECK(getpid() == 1);
+	CHILD_CHECK(mount("none", "/mnt", "tmpfs", 0, NULL) == 0);
+	CHILD_CHECK(close(open("/mnt/control.sock", O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) == 0);
+	CHILD_CHECK(mount(b->socket, "/mnt/control.sock", NULL, MS_BIND, NULL) == 0);
+	CHILD_CHECK(mount("none", "/dev/shm", "tmpfs", 0, NULL) == 0);
+	CHILD_CHECK(mount("none", "/tmp", "tmpfs", 0, NULL) == 0);
+	CHILD_CHECK(access(b->socket, F_OK) != 0);
+	CHILD_CHECK(shmb_connect(&client, "/mnt/control.sock") == 0);
+	CHILD_CHECK(reads(client, "plain") == 0);
+	CHILD_CHECK(writes(client, user ? "from/user" : "from/container") == 0);
+	CHILD_CHECK(reads(client, user ? "from/user" : "from/container") == 0);
+	CHILD_CHECK(reads(client, "secret/a") == (user ? -EACCES : 0)); /* root in there is nobody here */
+	shmb_disconnect(client);
+	return 0;
+}
+
+static int child_container(struct broker *b)
+{
+	return contained(b, false);
+}
+
+static int child_user_namespace(struct broker *b)
+{
+	return contained(b, true);
+}
+
+START_TEST(clients_in_containers)
+{
+	struct shmb *client;
+	struct listed listed;
+	struct broker b;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		TEST_SKIP("needs root for namespaces");
+	start(&b);
+	ck_assert_int_eq(chmod(b.dir, 0755), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(child_container(&b));
+	wait_child(pid);
+	client = broker_connect(&b);
+	ck_assert(segment_listed(client, "from/container", &listed));
+	ck_assert_uint_eq(listed.owner_uid, 0);
+	pid = fork();
+	if (pid == 0) {
+		if (setgroups(0, NULL) != 0 || setresgid(UID, UID, UID) != 0 || setresuid(UID, UID, UID) != 0)
+			_exit(126);
+		prctl(PR_SET_DUMPABLE, 1);
+		_exit(child_user_namespace(&b));
+	}
+	wait_child(pid);
+	ck_assert(segment_listed(client, "from/user", &listed));
+	ck_assert_uint_eq(listed.owner_uid, UID);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("access");
+
+	suite_add(suite, lists_of_users_and_groups, 60);
+	suite_add(suite, rights_taken_away_while_it_is_open, 60);
+	suite_add(suite, clients_in_containers, 60);
+	return suite_run(suite);
+}
