@@ -37,7 +37,6 @@ static const struct policy nobody = {
 	.on_never = POLICY_KEEP,
 	.backing = SHMB_BACKING_NAMED,
 	.areas = AREAS_DEFAULT,
-	.pins = SHMB_PINS_PER_CELL,
 	.bytes_max = UINT64_MAX,
 	.capacity_max = UINT32_MAX,
 	.writers.is_set = true,

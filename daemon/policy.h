@@ -55,6 +55,7 @@ enum policy_setting {
 	SETTING_ON_EXIT,
 	SETTING_ON_HANG,
 	SETTING_ON_NEVER,
+	SETTING_BACKING,
 	SETTING_READER_AREAS,
 	SETTING_PREFAULT,
 	SETTING_LOCK,
@@ -84,10 +85,8 @@ struct policy {
 
 	enum shmb_backing backing;
 	uint32_t areas; /* of a new generation, at most SHMB_AREAS_MAX */
-	uint32_t pins;	/* of one reader at a time, at most SHMB_PINS_PER_CELL */
 	bool prefault;
 	bool lock;
-	bool huge_pages;
 	uint64_t bytes_max; /* of one segment; UINT64_MAX */
 	uint32_t capacity_max;
 

@@ -11,7 +11,7 @@
 
 #include "options.h"
 
-enum type { TIME, YES, ACTION, NUMBER, BYTES, WHO };
+enum type { TIME, YES, ACTION, BACKING, NUMBER, BYTES, WHO };
 
 #define ACTIONS_EXIT (1u << POLICY_KEEP | 1u << POLICY_REAP)
 #define ACTIONS_HANG (1u << POLICY_KEEP | 1u << POLICY_MARK | 1u << POLICY_REAP)
@@ -31,6 +31,7 @@ static const struct {
 	[SETTING_ON_EXIT] = { "on-exit", ACTION, AT(on_exit), ACTIONS_EXIT, 0, false },
 	[SETTING_ON_HANG] = { "on-hang", ACTION, AT(on_hang), ACTIONS_HANG, 0, false },
 	[SETTING_ON_NEVER] = { "on-never", ACTION, AT(on_never), ACTIONS_EXIT, 0, false },
+	[SETTING_BACKING] = { "backing", BACKING, AT(backing), 0, 0, true },
 	[SETTING_READER_AREAS] = { "reader-areas", NUMBER, AT(areas), 0, SHMB_AREAS_MAX, true },
 	[SETTING_PREFAULT] = { "prefault", YES, AT(prefault), 0, 0, true },
 	[SETTING_LOCK] = { "lock", YES, AT(lock), 0, 0, true },
@@ -70,6 +71,8 @@ static size_t size_of(enum policy_setting setting)
 		return sizeof(bool);
 	case ACTION:
 		return sizeof(enum policy_action);
+	case BACKING:
+		return sizeof(enum shmb_backing);
 	case NUMBER:
 		return sizeof(uint32_t);
 	case WHO:
@@ -188,6 +191,17 @@ static int parse_action(const char *text, uint64_t allowed, enum policy_action *
 	return fail(why, "'%.60s' is none of %s", text, list);
 }
 
+static int parse_backing(const char *text, enum shmb_backing *out, char *why)
+{
+	if (strcmp(text, "named") == 0)
+		*out = SHMB_BACKING_NAMED;
+	else if (strcmp(text, "sealed") == 0)
+		*out = SHMB_BACKING_SEALED;
+	else
+		return fail(why, "'%.60s' is none of named, sealed", text);
+	return 0;
+}
+
 static int parse_number(const char *text, uint64_t least, uint64_t most, uint32_t *out, char *why)
 {
 	char *end;
@@ -286,6 +300,8 @@ int setting_parse(enum policy_setting setting, const char *text, const struct se
 		return 0;
 	case ACTION:
 		return parse_action(text, least, field, why);
+	case BACKING:
+		return parse_backing(text, field, why);
 	case NUMBER:
 		return parse_number(text, least, settings[setting].most, field, why);
 	case WHO:
@@ -370,6 +386,9 @@ const char *setting_format(enum policy_setting setting, const struct policy *pol
 		break;
 	case YES:
 		strcpy(out, *(const bool *)value ? "yes" : "no");
+		break;
+	case BACKING:
+		strcpy(out, *(const enum shmb_backing *)value == SHMB_BACKING_SEALED ? "sealed" : "named");
 		break;
 	case ACTION:
 		strcpy(out, actions[*(const enum policy_action *)value]);

@@ -476,6 +476,30 @@ START_TEST(reader_areas_by_policy)
 }
 END_TEST
 
+/* Sealed memory cannot be made shorter by who writes it. */
+START_TEST(backing_by_policy)
+{
+	static const char *const names[] = { "named", "sealed" };
+	static struct raw_answer answer;
+	struct shmb_msg_open_writer open;
+	struct raw raw = { 0 };
+	struct broker b;
+
+	broker_start(&b, &(struct broker_options){ .config = "[segment sealed]\nbacking = sealed\n", .linger = "infinity" });
+	ck_assert_int_eq(raw_start(&raw, b.socket), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		raw_open_writer(&open, names[i], schema, 64);
+		open.handle = i + 1;
+		ck_assert_int_eq(raw_ask(&raw, SHMB_OP_OPEN_WRITER, &open, sizeof(open), schema, strlen(schema), &answer), 0);
+		ck_assert_int_eq(ftruncate(answer.fds[1], 0) == 0, i == 0);
+		raw_answer_deinit(&answer);
+	}
+	raw_end(&raw);
+	broker_stop(&b); /* what was truncated is for nobody any more */
+	broker_drop(&b);
+}
+END_TEST
+
 START_TEST(sizes_by_policy)
 {
 	struct shmb *client;
@@ -680,6 +704,7 @@ int main(void)
 	suite_add(suite, readers_keep_it_or_not, 60);
 	suite_add(suite, what_follows_a_hang, 60);
 	suite_add(suite, reader_areas_by_policy, 30);
+	suite_add(suite, backing_by_policy, 30);
 	suite_add(suite, sizes_by_policy, 30);
 	suite_add(suite, mapped_as_wished, 30);
 	suite_add(suite, gc_tells_and_removes, 30);

@@ -89,6 +89,7 @@ START_TEST(every_setting)
 					  "on-exit = keep\n"
 					  "on-hang = reap\n"
 					  "on-never = keep\n"
+					  "backing = sealed\n"
 					  "reader-areas = 6\n"
 					  "prefault = yes\n"
 					  "lock = on\n"
@@ -109,6 +110,7 @@ START_TEST(every_setting)
 	ck_assert_int_eq(policy->on_exit, POLICY_KEEP);
 	ck_assert_int_eq(policy->on_hang, POLICY_REAP);
 	ck_assert_int_eq(policy->on_never, POLICY_KEEP);
+	ck_assert_int_eq(policy->backing, SHMB_BACKING_SEALED);
 	ck_assert_uint_eq(policy->areas, 6);
 	ck_assert_uint_eq(policy->bytes_max, 64 << 20);
 	ck_assert_uint_eq(policy->capacity_max, 1024);
@@ -135,6 +137,7 @@ START_TEST(values_are_printed_as_they_are_written)
 		[SETTING_ON_EXIT] = { "keep", "reap" },
 		[SETTING_ON_HANG] = { "keep", "mark", "reap" },
 		[SETTING_ON_NEVER] = { "keep", "reap" },
+		[SETTING_BACKING] = { "named", "sealed" },
 		[SETTING_READER_AREAS] = { "0", "6" },
 		[SETTING_PREFAULT] = { "yes", "no" },
 		[SETTING_LOCK] = { "yes", "no" },
@@ -320,6 +323,7 @@ static const struct {
 	{ "[segment a]\non-exit = REAP\n", 2, "keep, reap" },
 	{ "[segment a]\non-hang = kill\n", 2, "keep, mark, reap" },
 	{ "[segment a]\non-never =\n", 2, "none of" },
+	{ "[segment a]\nbacking = disk\n", 2, "named, sealed" },
 	{ "[segment a]\nreader-areas = 7\n", 2, "0 to 6" },
 	{ "[segment a]\nreader-areas = -1\n", 2, "0 to 6" },
 	{ "[segment a]\nreader-areas = 2x\n", 2, "0 to 6" },
