@@ -452,6 +452,41 @@ START_TEST(random_texts)
 }
 END_TEST
 
+/* ---- the example that is installed ---- */
+
+/* It names every setting, and what it says is what holds without it. */
+START_TEST(the_example_says_the_defaults)
+{
+	FILE *in = fopen(DOCS_DIR "/shmbrokerd.conf", "r");
+	struct config *config = empty();
+	struct config *nothing = config_of("");
+	static char text[65536];
+	size_t length;
+
+	ck_assert_ptr_nonnull(in);
+	length = fread(text, 1, sizeof(text) - 1, in);
+	fclose(in);
+	ck_assert_msg(config_add(config, "shmbrokerd.conf", text, length, &names, why) == 0, "%s", why);
+	config_finish(config);
+	for (unsigned s = 0; s < SETTING_COUNT; s++) {
+		enum policy_setting setting = (enum policy_setting)s;
+		char line[80];
+
+		ck_assert_msg(setting_is_same(setting, found(config, "any"), found(nothing, "any")), "%s", setting_name(setting));
+		snprintf(line, sizeof(line), "\n%s = ", setting_name(setting));
+		if (strstr(text, line) == NULL)
+			snprintf(line, sizeof(line), "\n# %s = ", setting_name(setting));
+		ck_assert_msg(strstr(text, line) != NULL, "%s is not in it", setting_name(setting));
+	}
+	ck_assert_int_eq(config->foreign, nothing->foreign);
+	ck_assert_str_eq(config->foreign_dir, nothing->foreign_dir);
+	ck_assert_uint_eq(config->foreign_interval_ns, nothing->foreign_interval_ns);
+	ck_assert_uint_eq(config->policies->builtin.linger_ns, nothing->policies->builtin.linger_ns);
+	config_free(config);
+	config_free(nothing);
+}
+END_TEST
+
 /* ---- who may ---- */
 
 START_TEST(who_may_read_and_write)
@@ -511,6 +546,7 @@ int main(void)
 	unit_add(suite, odd_texts, 5);
 	unit_add(suite, many_patterns, 5);
 	unit_add(suite, random_texts, 20);
+	unit_add(suite, the_example_says_the_defaults, 5);
 	unit_add(suite, who_may_read_and_write, 5);
 	return unit_run(suite);
 }
