@@ -27,8 +27,9 @@ static void rule_text(const struct policy *policy, enum policy_setting setting, 
 	char value[SETTING_VALUE_MAX];
 	char source[POLICY_SOURCE_MAX];
 
-	snprintf(out, size, "%s = %.60s%s (%s)", setting_name(setting), setting_format(setting, policy, value),
-		 strlen(value) > 60 ? "..." : "", policy_origin_text(&policy->at[setting], source));
+	setting_format(setting, policy, value);
+	snprintf(out, size, "%s = %.60s%s (%s)", setting_name(setting), value, strlen(value) > 60 ? "..." : "",
+		 policy_origin_text(&policy->at[setting], source));
 }
 
 bool access_judge(const struct policy *policy, enum access_right right, uint32_t owner_uid, const struct access_who *who, char *why)
