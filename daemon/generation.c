@@ -55,10 +55,7 @@ static void state_store(struct shmb_shm_card *card, uint64_t epoch, enum shmb_st
 
 static void cut_store(struct shmb_shm_card *card, uint64_t cut)
 {
-	/* ORDER cut.word (release). Partner: is_cut().
-	 * Orders:  state, load of the counter -> cut.
-	 * Without: nothing an honest writer could show: what it orders is who may have seen a number from the cut on.
-	 * Model:   tests/model/src/cut.rs */
+	/* Made visible by `next` (cut.next) to all who follow; a reader that looks at it earlier is warned of nothing an honest writer does. */
 	atomic_store_explicit(&card->cut, cut, memory_order_release);
 }
 
@@ -94,7 +91,7 @@ static int counter_load(void *arg)
 	 * Without: a writer claims the number after the one we see as the last, and so does the writer of the next generation.
 	 * Model:   tests/model/src/cut.rs */
 	shmb_fence_seq_cst();
-	/* ORDER cut.next (acquire). Partner: publish().
+	/* ORDER cut.next (acquire). Partner: next_store().
 	 * Orders:  ids -> counter.
 	 * Without: a reader that follows has not seen the last number before the cut.
 	 * Model:   tests/model/src/cut.rs */

@@ -64,6 +64,10 @@ static inline __attribute__((always_inline)) void publish_count(struct slots_wri
 	 * Orders:  counter of a frame -> look at the pins, at the next loan.
 	 * Without: the writer does not see the pin and the reader does not see that it came too late: the frame is overwritten while held.
 	 * Model:   tests/model/src/frame.rs */
+	/* ORDER cut.fence (seq_cst). Partners: counter_load(), consumer_is_drained().
+	 * Orders:  id, counter -> look at the state, at the next claim or after a push.
+	 * Without: a writer that is being replaced claims the number after the one the broker sees as its last.
+	 * Model:   tests/model/src/cut.rs */
 	atomic_store_explicit(&writer->data->counter, next, memory_order_release);
 	writer->next = next;
 	shmb_fence_seq_cst();

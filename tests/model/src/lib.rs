@@ -18,6 +18,7 @@ mod harness;
 mod bind;
 mod block;
 mod counter;
+mod cut;
 mod frame;
 mod key;
 mod queue;
