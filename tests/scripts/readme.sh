@@ -40,6 +40,13 @@ python=$(find "$tmp/root" -type d -name shmbroker -path '*-packages/*' -printf '
 awk -v to="$tmp" '/^```python$/ { getline; file = to "/" $2; inside = 1 } /^```$/ { inside = 0 } inside { print > file }' \
 	"$source/README.md"
 
+# The example of CMake, where there is cmake.
+if command -v cmake >/dev/null; then
+	{ cmake -S "$source/examples/cmake" -B "$tmp/cmake" && cmake --build "$tmp/cmake"; } >"$tmp/cmake.log" 2>&1 ||
+		{ cat "$tmp/cmake.log"; exit 1; }
+	[ -x "$tmp/cmake/pose_watch" ] && echo "CMake: built"
+fi
+
 "$prefix/bin/shmbrokerd" --runtime-dir "$tmp/run" --shm-dir /dev/shm/shmb-readme-$$ 2>"$tmp/daemon.log" &
 started+=($!)
 for _ in {1..100}; do
