@@ -24,9 +24,10 @@ symbols() {
 	nm -D --defined-only "$library" | awk '$2 == "A" { print " " $3 "@" $3 " 0.1.0" } $2 == "T" { sub("@@", "@", $3); print " " $3 " 0.1.0" }' | LC_ALL=C sort
 }
 
-# Only what a program can see: types that the public headers define. No places of lines and files, which change with every comment.
+# Only what a program can see: types that the public headers define. No places of lines, which change with every comment, and of files only what
+# lies below the top.
 abidw --headers-dir "$tmp/include" --drop-private-types --no-show-locs --no-corpus-path --no-comp-dir-path "$library" |
-	sed "s/ path='[^']*'//; s/ filepath='[^']*'//" >"$tmp/abi.xml"
+	sed "s,path='[^']*/\([a-z]*/[^/']*\)',path='\1'," >"$tmp/abi.xml"
 symbols >"$tmp/symbols"
 if [ "${1:-}" = --update ]; then
 	cp "$tmp/abi.xml" docs/abi.xml
