@@ -41,8 +41,12 @@
 
 #include "shmb_frame.hpp"
 
+#include "shmb_join.hpp"
+
 #include "shmb_queue.hpp"
 
 #include "shmb_block.hpp"
+
+#include "shmb_watch.hpp"
 
 #endif

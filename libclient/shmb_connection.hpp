@@ -35,18 +35,62 @@ class connection : public detail::owner<::shmb, shmb_disconnect>
 	// Calls visit(const shmb_segment_info &) for each segment.
 	template <class Visit> void list(Visit &&visit, on_error ec = {})
 	{
-		ec(shmb_list(
-			   handle_,
-			   [](const ::shmb_segment_info *info, void *user) {
-				   (*static_cast<std::remove_reference_t<Visit> *>(user))(*info);
-				   return 0;
-			   },
-			   std::addressof(visit)),
-		   true);
+		each<::shmb_segment_info>(visit, ec, [this](auto call, void *user) { return shmb_list(handle_, call, user); });
+	}
+	// visit(const shmb_segment_info &, const char *schema, const shmb_reader_info *readers): info.readers of them.
+	template <class Visit> void info(const char *name, Visit &&visit, on_error ec = {})
+	{
+		auto call = [](const ::shmb_segment_info *info, const char *schema, const ::shmb_reader_info *readers, void *user) {
+			(*static_cast<std::remove_reference_t<Visit> *>(user))(*info, schema, readers);
+			return 0;
+		};
+
+		ec(shmb_info(handle_, name, call, user_of(visit)), true);
+	}
+	// visit(const shmb_broker_status &): the daemon.
+	template <class Visit> void status(Visit &&visit, on_error ec = {})
+	{
+		each<::shmb_broker_status>(visit, ec, [this](auto call, void *user) { return shmb_status(handle_, call, user); });
+	}
+	// visit(const shmb_figures &) for each segment whose name matches: what changes all the time (shmb_figures.h).
+	template <class Visit> void figures(const char *pattern, Visit &&visit, on_error ec = {})
+	{
+		each<struct ::shmb_figures>(visit, ec, [&](auto call, void *user) { return ::shmb_figures(handle_, pattern, call, user); });
+	}
+	// For operators (shmb_operator.h). Reads the configuration again; visit(const shmb_reload_result &).
+	template <class Visit> void reload(Visit &&visit, on_error ec = {})
+	{
+		each<::shmb_reload_result>(visit, ec, [this](auto call, void *user) { return shmb_reload(handle_, call, user); });
+	}
+	// What holds for a name, and what this user (nullptr: the caller) may do with it; visit(const shmb_policy_info &).
+	template <class Visit> void policy(const char *name, const ::shmb_user *asked, Visit &&visit, on_error ec = {})
+	{
+		each<::shmb_policy_info>(visit, ec, [&](auto call, void *user) { return shmb_policy(handle_, name, asked, call, user); });
+	}
+	// Removes what policy lets go, or tells it (SHMB_GC_TELL); visit(const shmb_gc_info &) for each.
+	template <class Visit> void gc(unsigned what, Visit &&visit, on_error ec = {})
+	{
+		each<::shmb_gc_info>(visit, ec, [&](auto call, void *user) { return shmb_gc(handle_, what, call, user); });
 	}
 	void remove(const char *name, on_error ec = {})
 	{
 		ec(shmb_remove(handle_, name), true);
+	}
+
+      private:
+	template <class Visit> static void *user_of(Visit &visit) noexcept
+	{
+		return const_cast<void *>(static_cast<const void *>(std::addressof(visit)));
+	}
+	// One whose visitor sees everything.
+	template <class What, class Visit, class Call> static void each(Visit &visit, const on_error &ec, Call call)
+	{
+		int (*one)(const What *, void *) = [](const What *what, void *user) {
+			(*static_cast<Visit *>(user))(*what);
+			return 0;
+		};
+
+		ec(call(one, user_of(visit)), true);
 	}
 };
 
@@ -122,6 +166,12 @@ class waitable
 		auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
 
 		ec(shmb_set_spin(raw_, ns > 0 ? static_cast<std::uint64_t>(ns) : 0), true);
+	}
+	// Of a reader: goes on to the segment's next generation now, whether or not all of this one was read (shmb_wait.h). False: that is not there
+	// yet, or, of a queue, items are left. Where there is no other one it is true as well. Asks the broker.
+	bool follow(on_error ec = {}) const
+	{
+		return detail::follow(raw_, ec);
 	}
 	::shmb_waitable *get() const noexcept
 	{

@@ -159,9 +159,10 @@ enum class wake {
 	cancelled,
 	writer_dead,   // its process ended without closing
 	writer_closed, // in order, or it let go of the broker
-	writer_hung,
-	superseded, // the segment was removed or replaced: open the name again
-	failed,	    // something else; the code passed says what
+	writer_hung,   // stopped, in a debugger, dumping core, or hung: word_of(status().writer)
+	superseded, // the segment has a new generation: the handle has gone on to it; where nothing waits (no_wait, wait_set): follow() first
+	removed,    // the segment was removed: close the handle and open the name again
+	failed,	    // something else, of a wait also a new generation of another type or kind; the code passed says what
 };
 
 namespace detail
@@ -181,8 +182,10 @@ inline wake wake_of(int result, const on_error &ec)
 		return wake::writer_closed;
 	case -EHOSTDOWN:
 		return wake::writer_hung;
-	case -ESTALE:
+	case -EREMCHG:
 		return wake::superseded;
+	case -ESTALE:
+		return wake::removed;
 	case -EOWNERDEAD:
 		return wake::writer_dead;
 	default:
@@ -191,7 +194,45 @@ inline wake wake_of(int result, const on_error &ec)
 	}
 }
 
+// shmb_follow(): false where the next generation is not there yet, or a queue has items left.
+inline bool follow(::shmb_waitable *reader, const on_error &ec)
+{
+	int result = shmb_follow(reader);
+
+	if (result == -EAGAIN) {
+		ec.nothing(result);
+		return false;
+	}
+	return ec(result, true) == 0;
+}
+
 } // namespace detail
+
+// What the broker last knew of a writer, in a word.
+constexpr const char *word_of(::shmb_writer_condition writer) noexcept
+{
+	switch (writer) {
+	case SHMB_WRITER_IS_NONE:
+		return "none";
+	case SHMB_WRITER_IS_ALIVE:
+		return "alive";
+	case SHMB_WRITER_IS_CLOSED:
+		return "closed";
+	case SHMB_WRITER_IS_DEAD:
+		return "dead";
+	case SHMB_WRITER_IS_GONE:
+		return "gone";
+	case SHMB_WRITER_IS_STOPPED:
+		return "stopped";
+	case SHMB_WRITER_IS_TRACED:
+		return "traced";
+	case SHMB_WRITER_IS_HUNG:
+		return "hung";
+	case SHMB_WRITER_IS_DUMPING:
+		return "dumping";
+	}
+	return "unknown";
+}
 
 } // namespace shmbroker
 

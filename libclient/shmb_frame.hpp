@@ -44,6 +44,21 @@ class frame_options
 		raw_.deadline_ns = until.ns();
 		return *this;
 	}
+	// By which clock, and which field of the payload (of an image "stamp_ns" or "number"), frames are found in time; nullptr is the stamp. The text
+	// is borrowed.
+	frame_options &key(::shmb_clock clock, const char *field = nullptr) noexcept
+	{
+		raw_.key_clock = clock;
+		raw_.key_field = field;
+		return *this;
+	}
+	// By this clock, and each commit_at() states the key.
+	frame_options &keys_given(::shmb_clock clock) noexcept
+	{
+		raw_.key_clock = clock;
+		raw_.keys_given = 1;
+		return *this;
+	}
 	const ::shmb_frame_options &raw() const noexcept
 	{
 		return raw_;
@@ -101,14 +116,16 @@ class frame_loan
 	{
 		return layout.payload_bytes <= capacity_ ? shmb_image_init(payload_, &layout, number, stamp_ns) : nullptr;
 	}
-	// Publishes the first `length` bytes. On std::errc::message_size the frame stays on loan.
+	// Publishes the first `length` bytes. Refused, and still on loan: std::errc::message_size too long, or too short for its key's field;
+	// result_out_of_range, argument_out_of_domain a negative key, or lower than the one before; ENOKEY: keys are given, commit_at().
 	void commit(std::size_t length, on_error ec = {})
 	{
-		int result = shmb_frame_commit(writer_, length);
-
-		if (result != -EMSGSIZE)
-			writer_ = nullptr;
-		ec(result);
+		committed(shmb_frame_commit(writer_, length), ec);
+	}
+	// The same, stating its key. Refused too: std::errc::cross_device_link, the segment has no given keys of this clock.
+	template <class Clock> void commit_at(std::size_t length, key<Clock> at, on_error ec = {})
+	{
+		committed(Clock::frame_commit_at(writer_, length, at.get()), ec);
 	}
 	void abort() noexcept
 	{
@@ -117,6 +134,13 @@ class frame_loan
 	}
 
       private:
+	void committed(int result, const on_error &ec)
+	{
+		if (result == 0 || result == -EINVAL || result == -ESTALE || result == -EOWNERDEAD)
+			writer_ = nullptr;
+		ec(result);
+	}
+
 	::shmb_frame_writer *writer_;
 	void *payload_;
 	std::size_t capacity_;
@@ -148,6 +172,11 @@ class frame_writer : public detail::owner<::shmb_frame_writer, shmb_frame_writer
 	void heartbeat(on_error ec = {})
 	{
 		ec(shmb_frame_heartbeat(handle_));
+	}
+	// From the next commit on, keys may begin anew, lower than before.
+	void restart_keys(on_error ec = {})
+	{
+		ec(shmb_frame_restart_keys(handle_));
 	}
 	std::uint64_t next() const noexcept
 	{
@@ -229,6 +258,19 @@ class pinned_frame : public sample_info
 	::shmb_frame raw_;
 };
 
+// A frame found by its key, pinned.
+template <class Clock> struct found_frame {
+	pinned_frame frame;
+	key<Clock> at;
+};
+
+// The two frames around a time: before.at <= time < after.at; alpha is where between them it lies, 0 at before to 1 at after.
+template <class Clock> struct bracketed_frames {
+	found_frame<Clock> before;
+	found_frame<Clock> after;
+	double alpha;
+};
+
 class frame_reader : public detail::owner<::shmb_frame_reader, shmb_frame_reader_close>
 {
       public:
@@ -256,20 +298,45 @@ class frame_reader : public detail::owner<::shmb_frame_reader, shmb_frame_reader
 
 		return pinned(shmb_frame_pin_number(handle_, number, &raw), raw, ec);
 	}
-	// A copy; needs no cell. Nothing: none yet. std::errc::message_size: `size` is too small.
+	// Copies; they need no cell. Nothing: none yet, nothing new, or (number) gone. std::errc::message_size: `size` is too small.
 	std::optional<std::size_t> load_newest(void *buffer, std::size_t size, sample_info *info = nullptr, on_error ec = {})
 	{
 		::shmb_frame raw = {};
 
-		if (!detail::is_there(shmb_frame_load_newest(handle_, buffer, size, &raw), ec))
-			return std::nullopt;
-		if (info != nullptr)
-			*info = sample_info(::shmb_sample{ raw.number, raw.stamp_ns, raw.missed });
-		return raw.length;
+		return loaded(shmb_frame_load_newest(handle_, buffer, size, &raw), raw, info, ec);
+	}
+	std::optional<std::size_t> load_next(void *buffer, std::size_t size, sample_info *info = nullptr, on_error ec = {})
+	{
+		::shmb_frame raw = {};
+
+		return loaded(shmb_frame_load_next(handle_, buffer, size, &raw), raw, info, ec);
+	}
+	std::optional<std::size_t> load_number(std::uint64_t number, void *buffer, std::size_t size, sample_info *info = nullptr,
+					       on_error ec = {})
+	{
+		::shmb_frame raw = {};
+
+		return loaded(shmb_frame_load_number(handle_, number, buffer, size, &raw), raw, info, ec);
 	}
 	void seek(std::uint64_t number, on_error ec = {})
 	{
 		ec(shmb_frame_seek(handle_, number));
+	}
+	void seek_oldest(on_error ec = {})
+	{
+		ec(shmb_frame_seek_oldest(handle_));
+	}
+	void seek_age(std::chrono::nanoseconds age, on_error ec = {})
+	{
+		ec(shmb_frame_seek_age(handle_, age.count() > 0 ? static_cast<std::uint64_t>(age.count()) : 0));
+	}
+	// How many frames this reader is behind.
+	std::uint64_t lag(on_error ec = {})
+	{
+		std::uint64_t out = 0;
+
+		ec(shmb_frame_lag(handle_, &out));
+		return out;
 	}
 	std::pair<std::uint64_t, std::uint64_t> bounds(on_error ec = {})
 	{
@@ -278,6 +345,81 @@ class frame_reader : public detail::owner<::shmb_frame_reader, shmb_frame_reader
 		ec(shmb_frame_bounds(handle_, &out.first, &out.second));
 		return out;
 	}
+
+	// ---- in time (shmb_temporal.h), as of rings; what is found is pinned
+
+	template <class Clock> std::optional<found_frame<Clock>> closest(key<Clock> at, std::uint64_t max_distance, on_error ec = {})
+	{
+		typename Clock::c_found raw = {};
+		::shmb_frame frame = {};
+
+		if (!detail::is_found(Clock::frame_closest(handle_, at.get(), max_distance, &frame, &raw), ec))
+			return std::nullopt;
+		return found_frame<Clock>{ pinned_frame(handle_, frame), key<Clock>(raw.key) };
+	}
+	template <class Clock>
+	std::optional<found_frame<Clock>> closest(key<Clock> at, std::chrono::nanoseconds max_distance, on_error ec = {})
+	{
+		static_assert(!std::is_same_v<Clock, sequence>, "a distance between counts is a number");
+		return closest(at, static_cast<std::uint64_t>(max_distance.count()), ec);
+	}
+	template <class Clock> std::optional<bracketed_frames<Clock>> bracket(key<Clock> at, std::uint64_t max_distance, on_error ec = {})
+	{
+		typename Clock::c_bracket raw = {};
+		::shmb_frame before = {};
+		::shmb_frame after = {};
+
+		if (!detail::is_found(Clock::frame_bracket(handle_, at.get(), max_distance, &before, &after, &raw), ec))
+			return std::nullopt;
+		return bracketed_frames<Clock>{ { pinned_frame(handle_, before), key<Clock>(raw.before.key) },
+						{ pinned_frame(handle_, after), key<Clock>(raw.after.key) },
+						raw.alpha };
+	}
+	template <class Clock>
+	std::optional<bracketed_frames<Clock>> bracket(key<Clock> at, std::chrono::nanoseconds max_distance, on_error ec = {})
+	{
+		static_assert(!std::is_same_v<Clock, sequence>, "a distance between counts is a number");
+		return bracket(at, static_cast<std::uint64_t>(max_distance.count()), ec);
+	}
+	// The numbers of all frames with from <= key <= to, for pin_number() and load_number().
+	template <class Clock> std::optional<::shmb_range> numbers(key<Clock> from, key<Clock> to, on_error ec = {})
+	{
+		::shmb_range out = {};
+
+		if (!detail::is_found(Clock::frame_numbers(handle_, from.get(), to.get(), &out), ec))
+			return std::nullopt;
+		return out;
+	}
+	// The newest, unless its key is below `oldest`.
+	template <class Clock> std::optional<found_frame<Clock>> fresh(key<Clock> oldest, on_error ec = {})
+	{
+		typename Clock::c_found raw = {};
+		::shmb_frame frame = {};
+
+		if (!detail::is_found(Clock::frame_fresh(handle_, oldest.get(), &frame, &raw), ec))
+			return std::nullopt;
+		return found_frame<Clock>{ pinned_frame(handle_, frame), key<Clock>(raw.key) };
+	}
+	// The key of one frame. Nothing: not written yet, or gone.
+	template <class Clock> std::optional<key<Clock>> key_of(std::uint64_t number, on_error ec = {})
+	{
+		typename Clock::c_key raw = {};
+
+		if (!detail::is_found(Clock::frame_key_of(handle_, number, &raw), ec))
+			return std::nullopt;
+		return key<Clock>(raw);
+	}
+	// By which clock its frames are found; SHMB_CLOCK_NONE: not at all.
+	::shmb_clock clock() const noexcept
+	{
+		return shmb_frame_clock(handle_);
+	}
+	// Sets the position to the first frame that is not older.
+	template <class Clock> void since(key<Clock> at, on_error ec = {})
+	{
+		ec(Clock::frame_since(handle_, at.get()));
+	}
+
 	shmbroker::wake wait(deadline until, on_error ec = {})
 	{
 		return detail::wake_of(shmb_frame_wait(handle_, until.ns()), ec);
@@ -293,17 +435,61 @@ class frame_reader : public detail::owner<::shmb_frame_reader, shmb_frame_reader
 	{
 		return *shmb_frame_type(handle_);
 	}
+	// As waitable().follow(); frames that are held stay where they are.
+	bool follow(on_error ec = {})
+	{
+		return detail::follow(shmb_frame_waitable(handle_), ec);
+	}
 	shmbroker::waitable waitable() const noexcept
 	{
 		return shmbroker::waitable(shmb_frame_waitable(handle_));
 	}
 
       private:
+	static std::optional<std::size_t> loaded(int result, const ::shmb_frame &raw, sample_info *info, const on_error &ec)
+	{
+		if (!detail::is_found(result, ec))
+			return std::nullopt;
+		if (info != nullptr)
+			*info = sample_info(::shmb_sample{ raw.number, raw.stamp_ns, raw.missed });
+		return raw.length;
+	}
 	std::optional<pinned_frame> pinned(int result, const ::shmb_frame &raw, const on_error &ec)
 	{
 		if (!detail::is_found(result, ec))
 			return std::nullopt;
 		return std::optional<pinned_frame>(std::in_place, handle_, raw);
+	}
+};
+
+// What a frame_loader shows: of `size` bytes, as its writer committed them.
+struct frame_snapshot : sample_info {
+	const std::uint8_t *bytes;
+	std::size_t size;
+};
+
+// shmb_loader_open_frame(): a private copy of the newest frame, kept new by a thread. Pins nothing. Borrows the reader: until it is closed nothing
+// else may use that.
+class frame_loader : public detail::owner<::shmb_loader, shmb_loader_close>
+{
+      public:
+	explicit frame_loader(frame_reader &reader, on_error ec = {})
+	{
+		ec(shmb_loader_open_frame(&handle_, reader.get()), true);
+	}
+	// The newest frame; stays as it is until the next call. Nothing: none yet.
+	std::optional<frame_snapshot> snapshot(on_error ec = {})
+	{
+		const void *payload = nullptr;
+		::shmb_sample raw = {};
+
+		if (!detail::is_there(shmb_loader_snapshot(handle_, &payload, &raw), ec))
+			return std::nullopt;
+		return frame_snapshot{ sample_info(raw), static_cast<const std::uint8_t *>(payload), shmb_loader_length(handle_) };
+	}
+	shmbroker::wake wait(deadline until, on_error ec = {})
+	{
+		return detail::wake_of(shmb_loader_wait(handle_, until.ns()), ec);
 	}
 };
 

@@ -50,6 +50,13 @@ struct no_clock {
 		static constexpr auto key_of = shmb_ring_key_##clock;                                                                      \
 		static constexpr auto since = shmb_ring_since_##clock;                                                                     \
 		static constexpr auto join = shmb_join_##clock;                                                                            \
+		static constexpr auto frame_closest = shmb_frame_closest_##clock;                                                          \
+		static constexpr auto frame_bracket = shmb_frame_bracket_##clock;                                                          \
+		static constexpr auto frame_numbers = shmb_frame_range_##clock;                                                            \
+		static constexpr auto frame_fresh = shmb_frame_fresh_##clock;                                                              \
+		static constexpr auto frame_key_of = shmb_frame_key_##clock;                                                               \
+		static constexpr auto frame_since = shmb_frame_since_##clock;                                                              \
+		static constexpr auto frame_commit_at = shmb_frame_commit_at_##clock;                                                      \
 	}
 SHMB_CPP_CLOCK(monotonic, std::chrono::steady_clock, SHMB_CLOCK_MONOTONIC);
 SHMB_CPP_CLOCK(realtime, std::chrono::system_clock, SHMB_CLOCK_REALTIME);

@@ -112,7 +112,8 @@ int shmb_queue_pop_until(struct shmb_queue_consumer *consumer, void *payload, st
 {
 	int r = queue_pop(&consumer->reader.queue, payload, sample);
 
-	if (r == -ENODATA) {
+	/* -EREMCHG: empty for ever; the wait goes on to the next generation. */
+	if (r == -ENODATA || r == -EREMCHG) {
 		r = shmb_queue_wait(consumer, deadline_ns);
 		if (r == 0)
 			r = queue_pop(&consumer->reader.queue, payload, sample);

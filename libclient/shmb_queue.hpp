@@ -125,7 +125,8 @@ template <class T> class queue_consumer : public detail::owner<::shmb_queue_cons
 	{
 		return detail::read_sample<T>([this](T *to, ::shmb_sample *raw) { return shmb_queue_pop(this->handle_, to, raw); }, ec);
 	}
-	// Waits for it. Nothing: the deadline, or what became of the producer, as a code that was passed says.
+	// Waits for it. Nothing: the deadline, or what became of the producer or queue, as a code that was passed says; EREMCHG: pop again, from the
+	// queue's new generation.
 	std::optional<sample<T>> pop(deadline until, on_error ec = {})
 	{
 		std::optional<sample<T>> out(std::in_place);
@@ -141,6 +142,7 @@ template <class T> class queue_consumer : public detail::owner<::shmb_queue_cons
 		case -ECANCELED:
 		case -EPIPE:
 		case -EHOSTDOWN:
+		case -EREMCHG:
 		case -ESTALE:
 		case -EOWNERDEAD:
 			ec.nothing(result);
@@ -182,6 +184,11 @@ template <class T> class queue_consumer : public detail::owner<::shmb_queue_cons
 
 		ec(shmb_queue_status(this->handle_, &out));
 		return out;
+	}
+	// As waitable().follow(); false also while items are left, which must be consumed first.
+	bool follow(on_error ec = {})
+	{
+		return detail::follow(shmb_queue_waitable(this->handle_), ec);
 	}
 	shmbroker::waitable waitable() const noexcept
 	{

@@ -47,6 +47,7 @@ inline bool is_there(int result, const on_error &ec)
 		return true;
 	case -ENODATA: // none yet, or nothing new
 	case -EAGAIN:  // overtaken by the writer again and again
+	case -EREMCHG: // nothing here any more, and never again: the segment has a new generation, follow() or wait
 		ec.nothing(result);
 		return false;
 	default:
@@ -122,6 +123,11 @@ template <class T> class value_reader : public detail::owner<::shmb_value_reader
 
 		ec(shmb_value_status(this->handle_, &out));
 		return out;
+	}
+	// As waitable().follow().
+	bool follow(on_error ec = {})
+	{
+		return detail::follow(shmb_value_waitable(this->handle_), ec);
 	}
 	shmbroker::waitable waitable() const noexcept
 	{
@@ -294,6 +300,20 @@ template <class T> class ring_reader : public detail::owner<::shmb_ring_reader, 
 			return std::nullopt;
 		return found<T, Clock>{ value, raw.number, key<Clock>(raw.key) };
 	}
+	// The key of one element. Nothing: not written yet, or overwritten.
+	template <class Clock> std::optional<key<Clock>> key_of(std::uint64_t number, on_error ec = {})
+	{
+		typename Clock::c_key raw = {};
+
+		if (!detail::is_found(Clock::key_of(this->handle_, number, &raw), ec))
+			return std::nullopt;
+		return key<Clock>(raw);
+	}
+	// By which clock its elements are found; SHMB_CLOCK_NONE: not at all.
+	::shmb_clock clock() const noexcept
+	{
+		return shmb_ring_clock(this->handle_);
+	}
 	// Sets the position to the first element that is not older.
 	template <class Clock> void since(key<Clock> at, on_error ec = {})
 	{
@@ -312,43 +332,16 @@ template <class T> class ring_reader : public detail::owner<::shmb_ring_reader, 
 		ec(shmb_ring_status(this->handle_, &out));
 		return out;
 	}
+	// As waitable().follow().
+	bool follow(on_error ec = {})
+	{
+		return detail::follow(shmb_ring_waitable(this->handle_), ec);
+	}
 	shmbroker::waitable waitable() const noexcept
 	{
 		return shmbroker::waitable(shmb_ring_waitable(this->handle_));
 	}
 };
-
-// ---- several rings at one time ------------------------------------------------------------------------------------------------------------
-
-// shmb_join_CLOCK(): for each of the rings its element closest to one time, all or nothing. `at` converts to a key; the distance is in units of the key.
-//
-//   auto both = shmbroker::join(time, 20'000'000, imu, wheels);
-//   if (both)
-//           fuse(std::get<0>(*both).value, std::get<1>(*both).value);
-template <class Clock, class... T>
-std::optional<std::tuple<found<T, Clock>...>> join(key<Clock> at, std::uint64_t max_distance, ring_reader<T> &...rings)
-{
-	std::tuple<T...> values;
-	typename Clock::c_join_part parts[sizeof...(T)] = {};
-	std::size_t count = 0;
-
-	std::apply(
-		[&](T &...value) {
-			((parts[count].reader = rings.get(), parts[count].how = SHMB_JOIN_CLOSEST, parts[count].max_distance = max_distance,
-			  parts[count].payload = &value, count++),
-			 ...);
-		},
-		values);
-	if (Clock::join(parts, count, at.get(), nullptr) != 0)
-		return std::nullopt;
-	count = 0;
-	return std::apply(
-		[&](T &...value) {
-			return std::tuple<found<T, Clock>...>{ found<T, Clock>{ value, parts[count].found.before.number,
-										key<Clock>(parts[count++].found.before.key) }... };
-		},
-		values);
-}
 
 // ---- loader: a private snapshot that a thread keeps new ------------------------------------------------------------------------------------
 

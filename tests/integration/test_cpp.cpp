@@ -1,71 +1,10 @@
 // SPDX-License-Identifier: MIT
 // shmb.hpp with the real daemon: every kind, its results, its errors both ways, and what is left when handles move and die.
-#include "shmb.hpp"
+#include "test_cpp.hpp"
 
 #include <cstring>
 
-extern "C" {
-#include "tests/support/broker.h"
-}
-
 #include <unistd.h>
-
-using namespace std::chrono_literals;
-namespace sb = shmbroker;
-
-namespace robot
-{
-// clang-format off
-SHMB_STRUCT(imu, (uint64, stamp_ns)(float64, gyro, 3)(uint32, count)(uint32, spare));
-
-struct command {
-	std::uint32_t id;
-	float speed;
-};
-SHMB_STRUCT_OF(command, motor_command, (uint32, id)(float32, speed));
-// clang-format on
-} // namespace robot
-
-namespace
-{
-
-// A daemon and a connection for one test.
-class scene
-{
-      public:
-	scene()
-	{
-		broker_start(&broker_, nullptr);
-		client.emplace(broker_.socket);
-	}
-	~scene()
-	{
-		client.reset();
-		broker_finish(&broker_);
-	}
-	scene(const scene &) = delete;
-	scene &operator=(const scene &) = delete;
-
-	std::optional<sb::connection> client;
-	struct broker broker_ = {};
-};
-
-robot::imu imu_at(std::uint64_t stamp)
-{
-	robot::imu out{};
-
-	out.stamp_ns = stamp;
-	out.gyro[2] = static_cast<double>(stamp) / 2;
-	out.count = static_cast<std::uint32_t>(stamp);
-	return out;
-}
-
-sb::key<sb::monotonic> monotonic(std::uint64_t ns)
-{
-	return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(static_cast<std::int64_t>(ns)));
-}
-
-} // namespace
 
 START_TEST(a_value_is_there_or_not)
 {
@@ -417,5 +356,6 @@ int main()
 	suite_add(suite, several_are_waited_for, 60);
 	suite_add(suite, handles_move_and_close_what_they_had, 60);
 	suite_add(suite, errors_are_thrown_or_told, 60);
+	more_tests(suite);
 	return suite_run(suite);
 }
