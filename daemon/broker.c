@@ -29,7 +29,9 @@
 #include "stale.h"
 
 enum {
-	FDS_RESERVED = 32,     /* for what is opened and closed within one request, and ourselves */
+	FDS_RESERVED = 32,  /* for what is opened and closed within one request, and ourselves */
+	FDS_GONE_PART = 16, /* one in so many is for memory on its way out (gone.h) */
+	FDS_GONE_MAX = 1024,
 	FDS_FOR_EACH_PEER = 8, /* socket and pidfd; and the descriptors of one answer under way count against us as well */
 };
 
@@ -78,10 +80,20 @@ static void descriptors_divide(struct broker *broker)
 	broker->store.sealed_max = (uint32_t)sealed;
 	/* In a private directory only what a policy asks for is sealed. */
 	rest = all - (broker->store.seals_areas ? sealed : 0);
+	broker->gone.max = (unsigned)(all / FDS_GONE_PART < FDS_GONE_MAX ? all / FDS_GONE_PART : FDS_GONE_MAX);
+	rest -= broker->gone.max;
 	rest = rest > FDS_RESERVED ? (rest - FDS_RESERVED) / FDS_FOR_EACH_PEER : 0;
 	if (rest < 1)
 		rest = 1;
 	broker->peers_max = rest < PEERS_MAX ? (uint32_t)rest : PEERS_MAX;
+}
+
+static void on_worker(int events, void *user)
+{
+	struct broker *broker = user;
+
+	(void)events;
+	worker_collect(broker->worker);
 }
 
 static const struct store_keeper keeper = { .keep = notify_store, .drop = notify_unstore };
@@ -106,6 +118,8 @@ static int init(struct broker *broker, const struct options *options)
 	LIST_INIT(&broker->peers);
 	LIST_INIT(&broker->old_pages);
 	LIST_INIT(&broker->interests);
+	TAILQ_INIT(&broker->makings);
+	TAILQ_INIT(&broker->gone.list);
 	LIST_INIT(&broker->watches.watches);
 	broker->on_event = watch_event;
 	registry_init(&broker->registry);
@@ -117,6 +131,13 @@ static int init(struct broker *broker, const struct options *options)
 	if (r < 0)
 		return r;
 	notify_init(broker->loop);
+	r = worker_new(&broker->worker);
+	if (r == 0)
+		r = loop_fd_new(broker->loop, worker_fd(broker->worker), LOOP_READ, on_worker, broker, &broker->worker_watch);
+	if (r == 0)
+		r = gone_init(broker);
+	if (r < 0)
+		return r;
 	process_table_init(&broker->processes, broker->loop, liveness_process_died, broker);
 	broker->reaper.broker = broker;
 	signal(SIGPIPE, SIG_IGN);
@@ -155,6 +176,8 @@ int broker_start(struct broker *broker, const struct options *options)
 	/* Reader areas that were named files could be made shorter by their readers: only where no other user gets in. */
 	broker->store.seals_areas = !broker->listener.is_private;
 	broker->store.keeper = &keeper;
+	broker->store.gone = gone_take;
+	broker->store.gone_user = broker;
 	broker->store.vault = inherited.vault;
 	inherited.vault = NULL;
 	descriptors_divide(broker);
@@ -225,6 +248,9 @@ void broker_stop(struct broker *broker)
 	}
 	registry_deinit(&broker->registry);
 	process_table_deinit(&broker->processes);
+	broker->worker_watch = loop_fd_free(broker->worker_watch);
+	broker->worker = worker_free(broker->worker);
+	gone_deinit(broker);
 	/* Not scanned to the end: what was kept goes on being kept. */
 	broker->store.vault = vault_free(broker->store.vault, &broker->store, false);
 	if (broker->store.dir_fd >= 0)

@@ -12,9 +12,11 @@
 
 #include "closer.h"
 #include "event.h"
+#include "gone.h"
 #include "interest.h"
 #include "listener.h"
 #include "loop.h"
+#include "making.h"
 #include "options.h"
 #include "process.h"
 #include "reaper.h"
@@ -45,6 +47,10 @@ struct broker {
 	struct reload reload;
 	struct strays strays;
 	struct watch_list watches;
+	struct worker *worker;
+	struct loop_fd *worker_watch;
+	struct making_list makings;
+	struct gone_list gone;
 	bool is_adopting; /* at the start, while the directory is read */
 
 	LIST_HEAD(, old_page) old_pages; /* liveness.h */

@@ -188,6 +188,7 @@ void liveness_process_died(struct process *process, void *user)
 	while (!LIST_EMPTY(&process->peers))
 		peer_close(LIST_FIRST(&process->peers));
 	old_pages_drop(broker, process, NULL, true);
+	gone_look(broker);
 }
 
 struct attachment *liveness_find_holder(struct broker *broker, struct segment *segment)

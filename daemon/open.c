@@ -273,6 +273,8 @@ static struct segment *make_segment(struct peer *peer, const struct shmb_msg_ope
 	const char *why = NULL;
 	int r = 0;
 
+	if (making_defer(peer, &open->head, &spec, reply))
+		return NULL;
 	if (old != NULL)
 		segment = lineage_replace(broker, old, &spec, reason, peer, &r, &why);
 	else
@@ -588,4 +590,5 @@ void open_close(struct peer *peer, const union shmb_msg_request *request, const 
 		}
 	}
 	reply_done(reply, &request->close.head);
+	gone_look(peer->broker);
 }

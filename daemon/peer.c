@@ -151,6 +151,7 @@ static struct peer *end(struct peer *peer, bool unlink_page)
 	if (peer->refusal == 0)
 		broker->is_full = false;
 	interest_drop_peer(peer);
+	making_drop(peer);
 	watch_end(peer);
 	peer->drain = loop_drain_free(peer->drain);
 	peer->watch = loop_fd_free(peer->watch);
@@ -182,8 +183,12 @@ struct peer *peer_leave(struct peer *peer)
 
 struct peer *peer_close(struct peer *peer)
 {
-	liveness_peer_closed(peer->broker, peer);
-	return peer_free(peer);
+	struct broker *broker = peer->broker;
+
+	liveness_peer_closed(broker, peer);
+	peer = peer_free(peer);
+	gone_look(broker);
+	return peer;
 }
 
 /* ---- requests ---- */
@@ -336,6 +341,10 @@ static void on_drained(void *user)
 
 	if (has_unread_reply(peer))
 		return;
+	if (peer->making != NULL) { /* its answer comes first */
+		peer->drain = loop_drain_free(peer->drain);
+		return;
+	}
 	if (watch_has_news(peer) && !(peer->told && has_request(peer))) {
 		if (send_events(peer) < 0)
 			peer_close(peer);
@@ -352,11 +361,50 @@ void peer_tell(struct peer *peer)
 		peer->drain = NULL;
 }
 
+/* Answers the request in broker->packet. The connection may be gone then. */
+static void serve(struct peer *peer, size_t length)
+{
+	struct reply *reply = &peer->broker->reply;
+	int r;
+
+	peer->told = false;
+	reply_init(reply);
+	answer(peer, length, reply);
+	if (reply->deferred) {
+		loop_fd_set(peer->watch, 0);
+		return;
+	}
+	peer->making = NULL;
+	SHMB_STEP("reply.sending");
+	r = send_reply(peer, reply);
+	reply_deinit(reply);
+	SHMB_STEP("reply.sent");
+	/* The queue was empty, so there is room. What fails is the connection, or the system; the client connects again and repeats. */
+	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+		log_warning("process %d cannot be answered: %s; its connection is closed", peer->holder.pid, strerror(-r));
+	if (r < 0 || reply->last)
+		peer_close(peer);
+	else if (watch_has_news(peer))
+		peer_tell(peer);
+}
+
+void peer_again(struct peer *peer, const void *packet, size_t length)
+{
+	struct pollfd poll_fd = { .fd = peer->fd, .events = POLLRDHUP };
+
+	if (poll(&poll_fd, 1, 0) == 1) { /* it hung up meanwhile: nothing is made */
+		peer_close(peer);
+		return;
+	}
+	memcpy(peer->broker->packet, packet, length);
+	loop_fd_set(peer->watch, LOOP_READ);
+	serve(peer, length);
+}
+
 /* One request for each round of the loop: nobody is served twice before another is served once. */
 static void on_readable(int events, void *user)
 {
 	struct peer *peer = user;
-	struct reply *reply = &peer->broker->reply;
 	ssize_t length;
 	int r;
 
@@ -376,18 +424,5 @@ static void on_readable(int events, void *user)
 		peer_close(peer);
 		return;
 	}
-	peer->told = false;
-	reply_init(reply);
-	answer(peer, (size_t)length, reply);
-	SHMB_STEP("reply.sending");
-	r = send_reply(peer, reply);
-	reply_deinit(reply);
-	SHMB_STEP("reply.sent");
-	/* The queue was empty, so there is room. What fails is the connection, or the system; the client connects again and repeats. */
-	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
-		log_warning("process %d cannot be answered: %s; its connection is closed", peer->holder.pid, strerror(-r));
-	if (r < 0 || reply->last)
-		peer_close(peer);
-	else if (watch_has_news(peer))
-		peer_tell(peer);
+	serve(peer, (size_t)length);
 }

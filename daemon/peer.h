@@ -29,6 +29,7 @@ enum {
 
 struct broker;
 struct interest;
+struct making;
 struct watch;
 
 struct peer {
@@ -50,6 +51,7 @@ struct peer {
 	uint32_t attachment_count;
 	LIST_HEAD(, interest) interests;
 	uint32_t interest_count;
+	struct making *making;	    /* the request that waits for memory (making.h); nothing is read until it is answered */
 	struct watch *watch_events; /* what it wants to be told of (watch.h); NULL nothing */
 	bool told;		    /* events were sent since its last request */
 	int refusal;		    /* negative errno: HELLO is answered with it */
@@ -58,6 +60,8 @@ struct peer {
 
 /* Takes a connection just accepted. On an error the descriptor is closed and nothing is left. */
 int peer_new(struct broker *broker, int fd_consume);
+/* Handles a request anew that was put off, and answers it. The connection may be gone then. */
+void peer_again(struct peer *peer, const void *packet, size_t length);
 /* There are events for it: they are sent when it has taken what was sent before. */
 void peer_tell(struct peer *peer);
 /* Closes it. What it held is given up or, when its process is ending, left to that (liveness.h). */

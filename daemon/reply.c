@@ -14,6 +14,7 @@ void reply_init(struct reply *reply)
 	reply->length = 0;
 	reply->fd_count = 0;
 	reply->last = false;
+	reply->deferred = false;
 }
 
 void reply_deinit(struct reply *reply)

@@ -19,7 +19,8 @@ struct reply {
 	size_t length; /* 0: not made yet */
 	int fds[SHMB_FDS_MAX];
 	uint32_t fd_count;
-	bool last; /* the connection is closed behind it */
+	bool last;     /* the connection is closed behind it */
+	bool deferred; /* there is none yet (making.h) */
 };
 
 void reply_init(struct reply *reply);

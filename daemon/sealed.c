@@ -21,8 +21,6 @@
 #define MFD_NOEXEC_SEAL 8U /* linux/memfd.h of Linux 6.3 */
 #endif
 
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
 enum { ALLOCATE_TRIES = 16 };
 
 /* ---- names ---- */
@@ -71,10 +69,9 @@ bool part_is_sealed(const struct segment *segment, enum part part)
 	       (part == PART_AREA && segment->area_backing == SHMB_BACKING_SEALED);
 }
 
-int sealed_make(const struct store *store, uint64_t bytes)
+int sealed_new(const struct store *store)
 {
 	auto_close int fd = -1;
-	int r = EINTR;
 
 	if (store->sealed_count >= store->sealed_max)
 		return -EMFILE;
@@ -85,11 +82,21 @@ int sealed_make(const struct store *store, uint64_t bytes)
 		return -errno;
 	if (fchmod(fd, 0600) < 0)
 		return -errno;
+	return cleanup_steal(&fd);
+}
+
+int sealed_make(const struct store *store, uint64_t bytes)
+{
+	auto_close int fd = sealed_new(store);
+	int r = EINTR;
+
+	if (fd < 0)
+		return fd;
 	for (unsigned i = 0; r == EINTR && i < ALLOCATE_TRIES; i++)
 		r = posix_fallocate(fd, 0, (off_t)bytes);
 	if (r != 0)
 		return -r;
-	if (fcntl(fd, F_ADD_SEALS, SEALS) < 0)
+	if (fcntl(fd, F_ADD_SEALS, SEALED_SEALS) < 0)
 		return -errno;
 	return cleanup_steal(&fd);
 }
@@ -99,7 +106,7 @@ int sealed_check(int fd, uint64_t bytes)
 	struct stat st;
 	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (seals < 0 || (seals & SEALS) != SEALS || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0)
+	if (seals < 0 || (seals & SEALED_SEALS) != SEALED_SEALS || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0)
 		return -EBADMSG;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & 07777) != 0600 || st.st_uid != geteuid())
 		return -EBADMSG;
@@ -148,18 +155,28 @@ int sealed_open(const struct segment *segment, enum part part, uint32_t area, in
 	return fd < 0 ? -errno : fd;
 }
 
-void sealed_drop(struct store *store, struct segment *segment, enum part part, uint32_t area)
+int sealed_take(struct store *store, struct segment *segment, enum part part, uint32_t area)
 {
 	char name[SEALED_NAME_BYTES + 1];
+	int fd;
 
 	if (segment->sealed == NULL || *sealed_at(segment, part, area) < 0)
-		return;
+		return -1;
 	sealed_name(name, segment->segment_id, part, area);
 	if (store->keeper != NULL)
 		store->keeper->drop(name);
-	close(*sealed_at(segment, part, area));
+	fd = *sealed_at(segment, part, area);
 	*sealed_at(segment, part, area) = -1;
 	store->sealed_count--;
+	return fd;
+}
+
+void sealed_drop(struct store *store, struct segment *segment, enum part part, uint32_t area)
+{
+	int fd = sealed_take(store, segment, part, area);
+
+	if (fd >= 0)
+		close(fd);
 }
 
 void sealed_drop_all(struct store *store, struct segment *segment)

@@ -11,6 +11,8 @@
  * record.area_backing is.
  */
 
+#include <fcntl.h>
+
 #include "parts.h"
 
 enum {
@@ -41,6 +43,10 @@ int sealed_name_parse(const char *name, uint64_t *segment_id, enum part *part, u
 
 bool part_is_sealed(const struct segment *segment, enum part part);
 
+#define SEALED_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+/* Makes a memfd that has no memory yet; SEALED_SEALS are for who allocates it. -EMFILE as below. */
+int sealed_new(const struct store *store);
 /* Makes a memfd of `bytes` (whole pages), allocated for good. -EMFILE: as many are kept as may be, or as we have descriptors. */
 int sealed_make(const struct store *store, uint64_t bytes);
 /* Is this one of ours, of so many bytes? 0 or -EBADMSG. */
@@ -52,6 +58,8 @@ int sealed_put(struct store *store, struct segment *segment, enum part part, uin
 int sealed_open(const struct segment *segment, enum part part, uint32_t area, int flags);
 /* The part is given up: keeper told, descriptor closed. */
 void sealed_drop(struct store *store, struct segment *segment, enum part part, uint32_t area);
+/* The same, but the descriptor is given to the caller; -1 none. */
+int sealed_take(struct store *store, struct segment *segment, enum part part, uint32_t area);
 void sealed_drop_all(struct store *store, struct segment *segment);
 /* Closes ours; what the keeper has, it keeps. */
 void sealed_free(struct segment *segment);

@@ -162,7 +162,7 @@ static int card_fill(int fd, const struct segment *segment, const struct store *
 }
 
 /* Makes a part without a name. The descriptor, or an error. */
-static int part_new(struct store *store, const struct segment *segment, enum part part)
+static int part_new(struct store *store, const struct segment *segment, enum part part, const struct segment_spec *spec)
 {
 	static const uint64_t fixed[] = { [PART_RECORD] = RECORD_BYTES, [PART_AREA] = SHMB_PAGE };
 	uint64_t bytes;
@@ -171,6 +171,9 @@ static int part_new(struct store *store, const struct segment *segment, enum par
 		bytes = SHMB_PAGE + part_pages(segment->schema_length);
 	else
 		bytes = part == PART_DATA ? segment->geometry.data_bytes : fixed[part];
+	if (part == PART_DATA && spec->memory != NULL && spec->memory->fd >= 0 && spec->memory->bytes == bytes &&
+	    spec->memory->is_sealed == part_is_sealed(segment, part))
+		return cleanup_steal(&spec->memory->fd);
 	return part_is_sealed(segment, part) ? sealed_make(store, bytes) : store_make(store, bytes);
 }
 
@@ -216,9 +219,10 @@ static void part_unmake(struct store *store, struct segment *segment, enum part 
  * One part. Before the card of a generation that follows another one, that is cut: by then all memory has been had, and what can still fail is
  * taken back.
  */
-static int part_make(struct store *store, struct segment *segment, struct segment *old, enum part part, uint32_t area, const char *schema)
+static int part_make(struct store *store, struct segment *segment, struct segment *old, enum part part, uint32_t area,
+		     const struct segment_spec *spec)
 {
-	auto_close int fd = part_new(store, segment, part);
+	auto_close int fd = part_new(store, segment, part, spec);
 	auto_close int data_fd = -1;
 	int r = 0;
 
@@ -230,7 +234,7 @@ static int part_make(struct store *store, struct segment *segment, struct segmen
 		if (r == 0)
 			r = data_fill(data_fd, segment); /* once more, with the first number */
 	}
-	return r < 0 ? r : part_finish(store, segment, part, area, schema, &fd);
+	return r < 0 ? r : part_finish(store, segment, part, area, spec->schema, &fd);
 }
 
 /* The files in the order of their making. */
@@ -248,7 +252,7 @@ static enum part part_at(uint32_t index, uint32_t area_count, uint32_t *area)
 	return PART_CARD;
 }
 
-static int parts_make(struct store *store, struct segment *segment, struct segment *old, const char *schema)
+static int parts_make(struct store *store, struct segment *segment, struct segment *old, const struct segment_spec *spec)
 {
 	uint32_t area_count = segment->geometry.area_count;
 	uint32_t made = 0;
@@ -259,7 +263,7 @@ static int parts_make(struct store *store, struct segment *segment, struct segme
 	while (made < area_count + 3) {
 		enum part part = part_at(made, area_count, &area);
 
-		r = part_make(store, segment, old, part, area, schema);
+		r = part_make(store, segment, old, part, area, spec);
 		if (r < 0)
 			break;
 		made++;
@@ -283,7 +287,7 @@ static int parts_make(struct store *store, struct segment *segment, struct segme
 	return r;
 }
 
-static const char *create_why(int error)
+const char *segment_create_why(int error)
 {
 	switch (error) {
 	case -ENOSPC:
@@ -303,16 +307,24 @@ static const char *create_why(int error)
 	}
 }
 
+int segment_spec_plan(const struct store *store, const struct segment_spec *spec, struct shmb_geometry *out, const char **why)
+{
+	uint32_t area_count = store->area_count;
+
+	if (spec->policy != NULL && spec->policy->areas < area_count)
+		area_count = spec->policy->areas;
+	return shmb_geometry_plan(&spec->request, area_count, out, why);
+}
+
 /* The struct of a segment to be made, checked and planned. */
 static int segment_plan(struct store *store, const struct segment_spec *spec, struct segment **out, const char **why)
 {
 	auto_segment struct segment *segment = calloc(1, sizeof(*segment));
-	uint32_t area_count = store->area_count;
 	int r;
 
 	*why = NULL;
 	if (segment == NULL)
-		return fail(-ENOMEM, why, create_why(-ENOMEM));
+		return fail(-ENOMEM, why, segment_create_why(-ENOMEM));
 	r = shmb_name_check(spec->name, strlen(spec->name), why);
 	if (r < 0)
 		return r;
@@ -320,9 +332,7 @@ static int segment_plan(struct store *store, const struct segment_spec *spec, st
 		return fail(-EINVAL, why, "the type's name is empty or too long");
 	if (spec->schema_length == 0 || spec->schema_length > SHMB_SCHEMA_MAX)
 		return fail(-EINVAL, why, "the schema is empty or longer than 60 KiB");
-	if (spec->policy != NULL && spec->policy->areas < area_count)
-		area_count = spec->policy->areas;
-	r = shmb_geometry_plan(&spec->request, area_count, &segment->geometry, why);
+	r = segment_spec_plan(store, spec, &segment->geometry, why);
 	if (r < 0)
 		return r;
 	while (segment->segment_id == 0) {
@@ -356,9 +366,9 @@ int segment_create(struct store *store, const struct segment_spec *spec, struct 
 
 	if (r < 0)
 		return r;
-	r = parts_make(store, segment, NULL, spec->schema);
+	r = parts_make(store, segment, NULL, spec);
 	if (r < 0)
-		return fail(r, why, create_why(r));
+		return fail(r, why, segment_create_why(r));
 	*out = segment;
 	segment = NULL;
 	return 0;
@@ -375,9 +385,9 @@ int segment_replace(struct store *store, struct segment *old, const struct segme
 	segment->owner_gid = old->owner_gid;
 	segment->geometry.generation = old->geometry.generation + 1;
 	segment->epoch = old->epoch; /* goes on, so that a verdict on one writer is never taken for that on another */
-	r = parts_make(store, segment, old, spec->schema);
+	r = parts_make(store, segment, old, spec);
 	if (r < 0)
-		return fail(r, why, create_why(r));
+		return fail(r, why, segment_create_why(r));
 	r = generation_link(store, old, segment->geometry.generation);
 	/* The next start would do it from the card that is there: nothing is lost but the readers' wake-up. */
 	if (r < 0)
@@ -463,6 +473,15 @@ static int card_mark_removed(void *arg)
 	return 0;
 }
 
+/* The data part, whose memory may take long to free, or be held by readers for long. */
+static void let_go(struct store *store, struct segment *segment, int fd_consume)
+{
+	if (store->gone != NULL)
+		store->gone(store->gone_user, segment, fd_consume);
+	else if (fd_consume >= 0)
+		close(fd_consume);
+}
+
 int segment_remove(struct store *store, struct segment *segment)
 {
 	auto_segment struct segment *owned = segment;
@@ -488,15 +507,24 @@ int segment_remove(struct store *store, struct segment *segment)
 			log_warning("%s: its readers cannot be woken: %s", owned->name, strerror(-r));
 	}
 	SHMB_STEP("remove.woken");
-	if (first == -ESTALE) /* somebody put other files in their place: not ours to remove */
+	if (first == -ESTALE) { /* somebody put other files in their place: not ours to remove */
+		let_go(store, owned, -1);
 		return first;
+	}
 	part_file(file, owned->name, owned->geometry.generation, PART_CARD, 0);
 	r = store_unlink(store, file);
-	if (r < 0 && r != -ENOENT)
+	if (r < 0 && r != -ENOENT) {
+		let_go(store, owned, -1);
 		return r;
+	}
 	SHMB_STEP("remove.card");
+	if (part_is_sealed(owned, PART_DATA)) { /* in place of the other descriptor: this one does not keep anybody waiting */
+		cleanup_close(&data_fd);
+		data_fd = sealed_take(store, owned, PART_DATA, 0);
+	}
 	sealed_drop_all(store, owned);
 	r = parts_unlink_rest(store, owned->name, owned->geometry.generation);
+	let_go(store, owned, cleanup_steal(&data_fd));
 	SHMB_STEP("remove.rest");
 	return first < 0 ? first : r;
 }

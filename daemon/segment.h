@@ -100,6 +100,13 @@ struct segment {
 	TAILQ_ENTRY(segment) order_link;     /* the registry's */
 };
 
+/* A data part that has been allocated already, without a name. */
+struct segment_memory {
+	int fd; /* -1 where it was taken */
+	uint64_t bytes;
+	bool is_sealed;
+};
+
 /* What a new segment shall be. `schema` is borrowed. */
 struct segment_spec {
 	const char *name;
@@ -110,9 +117,15 @@ struct segment_spec {
 	struct shmb_request request;
 	uint32_t owner_uid;
 	uint32_t owner_gid;
-	uint32_t writer_uid;	     /* who asks */
-	const struct policy *policy; /* NULL: as many areas as the store gives, no wishes */
+	uint32_t writer_uid;	       /* who asks */
+	const struct policy *policy;   /* NULL: as many areas as the store gives, no wishes */
+	struct segment_memory *memory; /* taken where it fits; NULL none */
 };
+
+/* The layout it would get. Errors as segment_create(), of the request alone. */
+int segment_spec_plan(const struct store *store, const struct segment_spec *spec, struct shmb_geometry *out, const char **why);
+/* A sentence about an error of segment_create(). */
+const char *segment_create_why(int error);
 
 /*
  * Makes generation 1 of a segment: record, data, areas, card; the card is linked last, so that a broker killed meanwhile leaves files that

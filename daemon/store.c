@@ -212,15 +212,24 @@ void store_close(struct store *store)
 	store->dir_fd = -1;
 }
 
-int store_make(struct store *store, uint64_t bytes)
+int store_new(struct store *store)
 {
 	auto_close int fd = openat(store->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-	int r = EINTR;
 
 	if (fd < 0)
 		return -errno;
 	if (fchmod(fd, 0600) < 0) /* an odd umask */
 		return -errno;
+	return cleanup_steal(&fd);
+}
+
+int store_make(struct store *store, uint64_t bytes)
+{
+	auto_close int fd = store_new(store);
+	int r = EINTR;
+
+	if (fd < 0)
+		return fd;
 	for (unsigned i = 0; r == EINTR && i < ALLOCATE_TRIES; i++)
 		r = posix_fallocate(fd, 0, (off_t)bytes);
 	if (r != 0)

@@ -24,6 +24,7 @@
 #include "proto/layout.h"
 
 struct kept_list;
+struct segment;
 struct store_keeper; /* sealed.h */
 struct vault;	     /* vault.h */
 
@@ -40,6 +41,10 @@ struct store {
 	uint8_t boot_id[SHMB_BOOT_ID_BYTES];
 	char path[256];
 	struct kept_list *kept; /* mappings (kept.h) */
+
+	/* Takes the data part of a removed segment, -1 where there is none: it may take long to free, or be held by others. NULL: it is closed. */
+	void (*gone)(void *user, struct segment *segment, int fd_consume);
+	void *gone_user;
 };
 
 /*
@@ -53,6 +58,8 @@ void store_close(struct store *store);
 
 enum { STORE_FILE_MAX = 256 };
 
+/* Makes an unnamed file that has no memory yet. Returns the descriptor, or an errno. */
+int store_new(struct store *store);
 /* Makes an unnamed file of `bytes` (rounded to pages by the caller), allocated for good. Returns the descriptor, or -ENOSPC, ... */
 int store_make(struct store *store, uint64_t bytes);
 /* Gives it its name. -EEXIST. */
