@@ -52,7 +52,10 @@ static void gone_empty(struct gone *gone)
 	gone_end(gone);
 }
 
-/* Has anybody else a descriptor or a mapping of it? Where the kernel cannot tell: no. */
+/*
+ * Has anybody else a descriptor or a mapping of it? `fd` was opened by name or through /proc: a memfd's first descriptor the kernel does not count.
+ * Where it cannot tell: no.
+ */
 static bool is_held(int fd)
 {
 	return fcntl(fd, F_SETLEASE, F_WRLCK) < 0 && (errno == EAGAIN || errno == EBUSY);

@@ -155,28 +155,18 @@ int sealed_open(const struct segment *segment, enum part part, uint32_t area, in
 	return fd < 0 ? -errno : fd;
 }
 
-int sealed_take(struct store *store, struct segment *segment, enum part part, uint32_t area)
+void sealed_drop(struct store *store, struct segment *segment, enum part part, uint32_t area)
 {
 	char name[SEALED_NAME_BYTES + 1];
-	int fd;
 
 	if (segment->sealed == NULL || *sealed_at(segment, part, area) < 0)
-		return -1;
+		return;
 	sealed_name(name, segment->segment_id, part, area);
 	if (store->keeper != NULL)
 		store->keeper->drop(name);
-	fd = *sealed_at(segment, part, area);
+	close(*sealed_at(segment, part, area));
 	*sealed_at(segment, part, area) = -1;
 	store->sealed_count--;
-	return fd;
-}
-
-void sealed_drop(struct store *store, struct segment *segment, enum part part, uint32_t area)
-{
-	int fd = sealed_take(store, segment, part, area);
-
-	if (fd >= 0)
-		close(fd);
 }
 
 void sealed_drop_all(struct store *store, struct segment *segment)

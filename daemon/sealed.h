@@ -58,8 +58,6 @@ int sealed_put(struct store *store, struct segment *segment, enum part part, uin
 int sealed_open(const struct segment *segment, enum part part, uint32_t area, int flags);
 /* The part is given up: keeper told, descriptor closed. */
 void sealed_drop(struct store *store, struct segment *segment, enum part part, uint32_t area);
-/* The same, but the descriptor is given to the caller; -1 none. */
-int sealed_take(struct store *store, struct segment *segment, enum part part, uint32_t area);
 void sealed_drop_all(struct store *store, struct segment *segment);
 /* Closes ours; what the keeper has, it keeps. */
 void sealed_free(struct segment *segment);

@@ -518,10 +518,6 @@ int segment_remove(struct store *store, struct segment *segment)
 		return r;
 	}
 	SHMB_STEP("remove.card");
-	if (part_is_sealed(owned, PART_DATA)) { /* in place of the other descriptor: this one does not keep anybody waiting */
-		cleanup_close(&data_fd);
-		data_fd = sealed_take(store, owned, PART_DATA, 0);
-	}
 	sealed_drop_all(store, owned);
 	r = parts_unlink_rest(store, owned->name, owned->geometry.generation);
 	let_go(store, owned, cleanup_steal(&data_fd));
