@@ -39,6 +39,7 @@ static const struct policy nobody = {
 	.areas = AREAS_DEFAULT,
 	.bytes_max = UINT64_MAX,
 	.capacity_max = UINT32_MAX,
+	.pins = SHMB_PINS_PER_CELL,
 	.writers.is_set = true,
 	.readers.is_set = true,
 };

@@ -61,6 +61,8 @@ enum policy_setting {
 	SETTING_LOCK,
 	SETTING_BYTES_MAX,
 	SETTING_CAPACITY_MAX,
+	SETTING_PINS,
+	SETTING_HUGE_PAGES,
 	SETTING_WRITERS,
 	SETTING_READERS,
 	SETTING_COUNT,
@@ -87,8 +89,10 @@ struct policy {
 	uint32_t areas; /* of a new generation, at most SHMB_AREAS_MAX */
 	bool prefault;
 	bool lock;
+	bool huge_pages;
 	uint64_t bytes_max; /* of one segment; UINT64_MAX */
 	uint32_t capacity_max;
+	uint32_t pins; /* frames that one reader of a new generation may hold at once, at most SHMB_PINS_PER_CELL */
 
 	struct policy_who writers;
 	struct policy_who readers;

@@ -15,6 +15,7 @@
 
 #include "cleanup.h"
 #include "generation.h"
+#include "huge.h"
 #include "log.h"
 #include "parts.h"
 #include "policy.h"
@@ -95,11 +96,16 @@ static int data_fill(int fd, const struct segment *segment)
 	return 0;
 }
 
-static uint32_t wishes_of(const struct policy *policy)
+static uint32_t wishes_of(const struct segment *segment)
 {
+	const struct policy *policy = segment->policy;
+
 	if (policy == NULL)
 		return 0;
-	return (policy->prefault ? (uint32_t)SHMB_WISH_PREFAULT : 0) | (policy->lock ? (uint32_t)SHMB_WISH_LOCK : 0);
+	if (policy->huge_pages)
+		huge_check(segment->name);
+	return (policy->prefault ? (uint32_t)SHMB_WISH_PREFAULT : 0) | (policy->lock ? (uint32_t)SHMB_WISH_LOCK : 0) |
+	       (policy->huge_pages ? (uint32_t)SHMB_WISH_HUGE : 0);
 }
 
 static int card_fill(int fd, const struct segment *segment, const struct store *store, const char *schema)
@@ -144,7 +150,8 @@ static int card_fill(int fd, const struct segment *segment, const struct store *
 	card->key_field = geometry->key_field;
 	card->area_count = geometry->area_count;
 	card->payload_align = geometry->payload_align;
-	card->wishes = wishes_of(segment->policy);
+	card->wishes = wishes_of(segment);
+	card->pins = geometry->pins;
 	strcpy(card->name, segment->name);
 	strcpy(card->type, segment->type);
 	memcpy(card->boot_id, store->boot_id, SHMB_BOOT_ID_BYTES);
@@ -335,6 +342,8 @@ static int segment_plan(struct store *store, const struct segment_spec *spec, st
 	r = segment_spec_plan(store, spec, &segment->geometry, why);
 	if (r < 0)
 		return r;
+	if (segment->geometry.pins > 0 && spec->policy != NULL)
+		segment->geometry.pins = spec->policy->pins;
 	while (segment->segment_id == 0) {
 		if (getrandom(&segment->segment_id, sizeof(segment->segment_id), 0) != sizeof(segment->segment_id) && errno != EINTR)
 			return fail(-errno, why, "no random numbers");

@@ -37,6 +37,8 @@ static const struct {
 	[SETTING_LOCK] = { "lock", YES, AT(lock), 0, 0, true },
 	[SETTING_BYTES_MAX] = { "bytes-max", BYTES, AT(bytes_max), SHMB_PAGE, UINT64_MAX, true },
 	[SETTING_CAPACITY_MAX] = { "capacity-max", NUMBER, AT(capacity_max), SHMB_CAPACITY_MIN, SHMB_CAPACITY_MAX, true },
+	[SETTING_PINS] = { "pins", NUMBER, AT(pins), 1, SHMB_PINS_PER_CELL, true },
+	[SETTING_HUGE_PAGES] = { "huge-pages", YES, AT(huge_pages), 0, 0, true },
 	[SETTING_WRITERS] = { "writers", WHO, AT(writers), 0, 0, false },
 	[SETTING_READERS] = { "readers", WHO, AT(readers), 0, 0, false },
 #undef AT

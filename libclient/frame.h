@@ -38,6 +38,7 @@ struct frame_writer {
 	uint32_t free;	/* of the spare slots, how many from `head` on no pin names */
 	uint32_t spare; /* slots outside the newest H: 1 + pins */
 	uint32_t pool_count;
+	uint32_t pins;	  /* of a cell that count */
 	uint8_t key_type; /* enum shmb_key_type of keys that are given, else 0 */
 	uint64_t *pinned; /* a bit a slot, while looking at the pins */
 };
@@ -68,6 +69,7 @@ struct frame_reader {
 	uint64_t header_stride;
 	_Atomic uint64_t *_Atomic pins; /* of our cell, NULL none */
 	uint32_t pool_count;
+	uint32_t pins_max;  /* that we may use at once */
 	uint32_t held_mask; /* bit p: pin p is in use */
 	bool stamped;
 	struct frame_held held[SHMB_PINS_PER_CELL];

@@ -53,7 +53,7 @@ static inline __attribute__((always_inline)) int pin_take(struct frame_reader *r
 
 	if (unlikely(pins == NULL))
 		return fail_no_cell();
-	if (unlikely(pin >= SHMB_PINS_PER_CELL))
+	if (unlikely(pin >= reader->pins_max))
 		return -EMFILE;
 	if (unlikely(slot >= reader->pool_count || length > reader->payload_bytes))
 		return entry_holds_still(entry, number) ? -EBADMSG : -EAGAIN;
@@ -260,6 +260,7 @@ static void attach(struct frame_reader *reader, const struct slots_memory *memor
 	reader->payload_stride = UINT64_C(1) << geometry->pool_shift;
 	reader->header_stride = UINT64_C(1) << geometry->slot_shift;
 	reader->pool_count = geometry->pool_count;
+	reader->pins_max = geometry->pins;
 	reader->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
 	if (reader->stamped && reader->entries.keys == NULL) {
 		reader->entries.keys =

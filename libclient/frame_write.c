@@ -72,7 +72,10 @@ static void order_fill(struct frame_writer *writer, uint32_t history, uint64_t b
 	}
 }
 
-/* Calls `visit` for each pin of an owned cell that names a slot of the pool. */
+/*
+ * Calls `visit` for each pin of an owned cell that names a slot of the pool. A cell's pins beyond the operator's number do not count: whoever
+ * uses them holds nothing by it.
+ */
 static void pins_visit(const struct frame_writer *writer, void (*visit)(void *user, uint32_t cell, uint32_t slot), void *user)
 {
 	const struct slots_writer *entries = &writer->entries;
@@ -86,7 +89,7 @@ static void pins_visit(const struct frame_writer *writer, void (*visit)(void *us
 			uint32_t at = (uint32_t)__builtin_ctz(cells);
 			const struct shmb_shm_cell *cell = &entries->areas[area]->cells[at];
 
-			for (unsigned i = 0; i < SHMB_PINS_PER_CELL; i++) {
+			for (unsigned i = 0; i < writer->pins; i++) {
 				/* ORDER frame.reuse (acquire). Partner: shmb_frame_release().
 				 * Orders:  the reader's last look at the payload -> pin = 0.
 				 * Without: a reader that has not released yet sees bytes of the next frame.
@@ -189,6 +192,7 @@ int frame_writer_init(struct frame_writer *writer, const struct slots_memory *me
 	writer->payload_stride = UINT64_C(1) << geometry->pool_shift;
 	writer->header_stride = UINT64_C(1) << geometry->slot_shift;
 	writer->pool_count = geometry->pool_count;
+	writer->pins = geometry->pins;
 	writer->spare = geometry->pool_count - geometry->history;
 	if ((geometry->flags & SHMB_SEGMENT_STAMPED) != 0)
 		writer->entries.extras |= SLOTS_STAMPED;

@@ -3,7 +3,7 @@
  * From descriptors to checked memory (map.h).
  *
  * The card's page is copied once and checked as a copy; what it says about places and sizes is kept in struct shmb_geometry and not read
- * from shared memory again. Descriptors are closed as soon as they are mapped. Mappings are not inherited by forked children and not part
+ * from shared memory again. Where huge pages are wished for, the data part lies at a multiple of their size. Descriptors are closed as soon as they are mapped. Mappings are not inherited by forked children and not part
  * of core dumps.
  */
 #include "map.h"
@@ -20,9 +20,41 @@
 #include "text.h"
 #include "type.h"
 
-static int map_part(int fd, uint64_t bytes, int protection, void **out, const char *what)
+enum { HUGE_PAGE = 2 << 20 }; /* x86-64, and arm64 with pages of 4 KiB */
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* linux/mman.h of Linux 6.1 */
+#endif
+
+/* As mmap(2), at a multiple of `align`: what is reserved besides is given back. */
+static void *map_at_multiple(int fd, uint64_t bytes, int protection, uint64_t align)
 {
-	void *memory = mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
+	char *reserved = mmap(NULL, bytes + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t before, after;
+	void *memory;
+	int error;
+
+	if (reserved == MAP_FAILED)
+		return MAP_FAILED;
+	before = -(uintptr_t)reserved & (align - 1);
+	after = align - before;
+	memory = mmap(reserved + before, bytes, protection, MAP_SHARED | MAP_FIXED, fd, 0);
+	error = errno;
+	if (memory == MAP_FAILED) {
+		munmap(reserved, bytes + align);
+	} else {
+		if (before > 0)
+			munmap(reserved, before);
+		munmap(reserved + before + bytes, after);
+	}
+	errno = error;
+	return memory;
+}
+
+/* `align`: 0 as it comes. */
+static int map_part(int fd, uint64_t bytes, int protection, uint64_t align, void **out, const char *what)
+{
+	void *memory = align > 0 ? map_at_multiple(fd, bytes, protection, align) : mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
 	int r;
 
 	if (memory == MAP_FAILED) {
@@ -98,7 +130,7 @@ static int areas_map(struct mappings *out, const struct expected *expected, cons
 		if (r == 0 && bytes != SHMB_PAGE)
 			r = fail_contradiction(expected, "a reader area has the wrong size");
 		if (r == 0)
-			r = map_part(answer->fds[i], SHMB_PAGE, PROT_READ | PROT_WRITE, &memory, "reader area");
+			r = map_part(answer->fds[i], SHMB_PAGE, PROT_READ | PROT_WRITE, 0, &memory, "reader area");
 		if (r < 0)
 			return r;
 		out->areas[out->area_count++] = memory;
@@ -122,7 +154,7 @@ static int card_map(struct mappings *out, const struct expected *expected, const
 		return r;
 	if (out->card_bytes < sizeof(card) || out->card_bytes > sizeof(card) + SHMB_SCHEMA_MAX + SHMB_PAGE)
 		return fail_contradiction(expected, "its card has a size that no card has");
-	r = map_part(answer->fds[0], out->card_bytes, PROT_READ, &memory, "card");
+	r = map_part(answer->fds[0], out->card_bytes, PROT_READ, 0, &memory, "card");
 	if (r < 0)
 		return r;
 	out->card = memory;
@@ -147,6 +179,7 @@ int segment_map(struct mappings *out, const struct expected *expected, const str
 {
 	bool writes = expected->role == SHMB_ROLE_WRITER || expected->role == SHMB_ROLE_SHARER;
 	int data_protection = writes ? PROT_READ | PROT_WRITE : PROT_READ;
+	uint64_t align = 0;
 	void *memory;
 	int r;
 
@@ -155,8 +188,10 @@ int segment_map(struct mappings *out, const struct expected *expected, const str
 		r = fail_contradiction(expected, "descriptors are missing");
 	else
 		r = card_map(out, expected, open, answer, type);
+	if (r == 0 && (out->wishes & SHMB_WISH_HUGE) != 0 && out->geometry.data_bytes >= HUGE_PAGE)
+		align = HUGE_PAGE;
 	if (r == 0)
-		r = map_part(answer->fds[1], out->geometry.data_bytes, data_protection, &memory, "data");
+		r = map_part(answer->fds[1], out->geometry.data_bytes, data_protection, align, &memory, "data");
 	if (r == 0) {
 		out->data = memory;
 		r = areas_map(out, expected, answer);
@@ -222,12 +257,24 @@ static void part_wish(const void *part, uint64_t bytes, bool writable, uint32_t 
 		(void)mlock(memory, bytes);
 }
 
+/*
+ * The file's pages are there since the broker allocated them, small unless its tmpfs is mounted with huge=: who writes puts them together here and
+ * now (Linux 6.1), and everybody who maps them at a multiple of their size finds them so. As far as it goes.
+ */
+static void data_make_huge(void *data, uint64_t bytes, bool writable)
+{
+	if (madvise(data, bytes, MADV_HUGEPAGE) == 0 && writable && bytes >= HUGE_PAGE)
+		(void)madvise(data, bytes, MADV_COLLAPSE);
+}
+
 int segment_settle(const struct mappings *mappings, const struct expected *expected, uint32_t flags)
 {
 	bool writable = expected->role == SHMB_ROLE_WRITER || expected->role == SHMB_ROLE_SHARER;
 	int r = 0;
 
 	if (expected->role != SHMB_ROLE_OBSERVER && mappings->wishes != 0) {
+		if ((mappings->wishes & SHMB_WISH_HUGE) != 0)
+			data_make_huge(mappings->data, mappings->geometry.data_bytes, writable);
 		part_wish(mappings->data, mappings->geometry.data_bytes, writable, mappings->wishes);
 		part_wish(mappings->card, SHMB_PAGE, false, mappings->wishes);
 		for (uint32_t i = 0; i < mappings->area_count; i++)

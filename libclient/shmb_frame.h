@@ -13,7 +13,8 @@
  *
  * Nothing is copied, whatever the size: a loan, a commit, a pin and a release together cost about as much as one small store. The newest H
  * frames (the history) can be pinned. A pinned frame stays as it is until it is released, while the writer goes on with other slots of its
- * pool; the pool has 1 + history + pins slots. A reader holds at most SHMB_FRAME_PINS at once, so a segment whose `pins` are
+ * pool; the pool has 1 + history + pins slots. A reader holds at most SHMB_FRAME_PINS at once (fewer where the operator
+ * says so: `pins` in shmbrokerd.conf), so a segment whose `pins` are
  * SHMB_FRAME_PINS times its readers never refuses a loan; with fewer, a loan that finds every slot held is -ENOBUFS at once and shmb_text()
  * says which process holds which frames. A reader that dies loses its pins as soon as the broker hears of it.
  *
@@ -114,7 +115,7 @@ SHMB_PUBLIC struct shmb_frame_reader *shmb_frame_reader_close(struct shmb_frame_
  *            gone the oldest that is left, and frame->missed says how many are lost. Moves the position behind it. -ENODATA nothing new.
  *   number   this one. -ENODATA not committed yet, -ESTALE not among the newest any more.
  *
- * All: -EMFILE this handle holds SHMB_FRAME_PINS frames   -EUSERS it has no cell to pin with (use shmb_frame_load)   -EAGAIN overtaken by the
+ * All: -EMFILE this handle holds SHMB_FRAME_PINS frames, or as many as the operator allows   -EUSERS it has no cell to pin with (use shmb_frame_load)   -EAGAIN overtaken by the
  * writer SHMB_READ_TRIES times   -EBADMSG the writer wrote what cannot be   -EOWNERDEAD after fork
  */
 SHMB_PUBLIC int shmb_frame_pin_newest(struct shmb_frame_reader *reader, struct shmb_frame *frame);

@@ -149,6 +149,7 @@ int shmb_geometry_plan(const struct shmb_request *request, uint32_t area_count, 
 	plan.key_field = request->key_field;
 	plan.history = request->history;
 	plan.generation = 1;
+	plan.pins = is_frame ? SHMB_PINS_PER_CELL : 0;
 	plan.slot_count = is_frame ? 1 + request->history + request->pins : request->capacity;
 	plan.pool_count = request->kind == SHMB_KIND_BLOCK ? 1 : plan.slot_count;
 	if (plan.slot_count > 0) {

@@ -54,6 +54,7 @@ struct shmb_geometry {
 	uint8_t entry_shift;
 	uint8_t key_type;
 	uint32_t key_field;
+	uint32_t pins; /* of one reader of a frame, 1 to SHMB_PINS_PER_CELL; 0 elsewhere */
 	uint64_t base;
 	uint64_t generation;
 };

@@ -99,6 +99,7 @@ enum shmb_key_type {
 enum shmb_wishes {
 	SHMB_WISH_PREFAULT = 1u << 0, /* every page present before the open ends */
 	SHMB_WISH_LOCK = 1u << 1,     /* locked in memory, as far as the process's limit goes */
+	SHMB_WISH_HUGE = 1u << 2,     /* the data part in huge pages, where the kernel has them */
 };
 
 /* card.key_field of a segment whose key is the stamp, and of a frame whose writer states a key with each commit. */
@@ -204,7 +205,8 @@ _Static_assert(offsetof(struct shmb_shm_cell_owner, incarnation) == 12, "cell ow
  *      140    4 area_count       reader areas made with this generation
  *      144    4 payload_align
  *      148    4 wishes           the operator's, to those who map it: enum shmb_wishes
- *      152   40 reserved1        0
+ *      152    4 pins             frame: how many of a cell's pins count, from the first; 0: all
+ *      156   36 reserved1        0
  *      192  208 name             NUL-terminated, NUL-filled
  *      400   48 type             name of the payload's type, NUL-terminated, NUL-filled
  *      448    8 lease_epoch      grows each time the lease is granted
@@ -261,7 +263,8 @@ struct shmb_shm_card {
 	uint32_t area_count;
 	uint32_t payload_align;
 	uint32_t wishes;
-	uint8_t reserved1[40];
+	uint32_t pins;
+	uint8_t reserved1[36];
 
 	char name[SHMB_NAME_MAX + 8];
 	char type[SHMB_TYPE_NAME_MAX + 1];
@@ -321,6 +324,7 @@ SHMB_AT(shmb_shm_card, key_field, 136);
 SHMB_AT(shmb_shm_card, area_count, 140);
 SHMB_AT(shmb_shm_card, payload_align, 144);
 SHMB_AT(shmb_shm_card, wishes, 148);
+SHMB_AT(shmb_shm_card, pins, 152);
 SHMB_AT(shmb_shm_card, name, 192);
 SHMB_AT(shmb_shm_card, type, 400);
 SHMB_AT(shmb_shm_card, lease_epoch, 448);

@@ -238,6 +238,8 @@ static int geometry_check(const struct shmb_shm_card *card, uint64_t data_size, 
 		return fail(-EBADMSG, why, "the payload's alignment cannot be");
 	if (card->area_count > SHMB_AREAS_MAX)
 		return fail(-EBADMSG, why, "there are too many reader areas");
+	if (card->pins > (card->kind == SHMB_KIND_FRAME ? SHMB_PINS_PER_CELL : 0))
+		return fail(-EBADMSG, why, "the number of a reader's pins cannot be");
 	return arrays_check(card, why);
 }
 
@@ -272,6 +274,7 @@ int shmb_card_check(const struct shmb_shm_card *card, uint64_t card_size, uint64
 		.pool_count = card->pool_count,
 		.entry_count = card->entry_count,
 		.history = card->history,
+		.pins = card->pins == 0 && card->kind == SHMB_KIND_FRAME ? SHMB_PINS_PER_CELL : card->pins,
 		.area_count = card->area_count,
 		.payload_align = card->payload_align,
 		.slot_shift = card->slot_shift,

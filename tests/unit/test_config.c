@@ -143,6 +143,8 @@ START_TEST(values_are_printed_as_they_are_written)
 		[SETTING_LOCK] = { "yes", "no" },
 		[SETTING_BYTES_MAX] = { "4097", "64K", "3M", "2G", "5T", "infinity" },
 		[SETTING_CAPACITY_MAX] = { "2", "1048576" },
+		[SETTING_PINS] = { "1", "8" },
+		[SETTING_HUGE_PAGES] = { "yes", "no" },
 		[SETTING_WRITERS] = { "*", "none", "1 2 @3", "4294967294" },
 		[SETTING_READERS] = { "*", "none", "@3" },
 	};

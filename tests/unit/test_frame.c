@@ -537,6 +537,38 @@ START_TEST(hostile_writer)
 }
 END_TEST
 
+/* Of two pins for each reader: a reader gets no third one, and who takes one all the same holds nothing by it. */
+START_TEST(pins_beyond_the_operators_number)
+{
+	struct shmb_frame_reader *reader;
+	struct shmb_frame held[2], frame;
+	struct bench bench;
+
+	bench_setup(&bench, 1, 2, 0);
+	frame_writer_deinit(&bench.writer);
+	bench.geometry.pins = 2;
+	ck_assert_int_eq(frame_writer_init(&bench.writer, &bench.memory, granted), 0);
+	reader = reader_open(&bench);
+	for (int i = 0; i < 2; i++) {
+		publish(&bench, 1);
+		ck_assert_int_eq(shmb_frame_pin_newest(reader, &held[i]), 0);
+	}
+	ck_assert_int_eq(shmb_frame_pin_newest(reader, &frame), -EMFILE);
+	ck_assert_int_eq(shmb_frame_release(reader, &held[0]), 0);
+	ck_assert_int_eq(shmb_frame_release(reader, &held[1]), 0);
+	/* All four slots of the pool, each named by a pin that does not count, then by one that does. */
+	for (uint64_t slot = 0; slot < 4; slot++)
+		bench.areas[0]->cells[0].pins[2 + slot] = slot + 1;
+	publish(&bench, 20);
+	for (uint64_t slot = 0; slot < 4; slot++)
+		bench.areas[0]->cells[slot / 2].pins[slot % 2] = slot + 1;
+	for (int i = 0; i < 4; i++)
+		(void)publish_one(&bench);
+	ck_assert_int_eq(publish_one(&bench), -ENOBUFS);
+	bench_teardown(&bench);
+}
+END_TEST
+
 /* Pins of hostile readers, in cells that are theirs and in cells that nobody has: a loan, or -ENOBUFS, and never a pinned slot. */
 START_TEST(hostile_readers)
 {
@@ -662,6 +694,7 @@ int main(void)
 	unit_add(suite, lease_and_fork, 10);
 	unit_add(suite, next_writer, 10);
 	unit_add(suite, hostile_writer, 30);
+	unit_add(suite, pins_beyond_the_operators_number, 10);
 	unit_add(suite, hostile_readers, 30);
 	unit_add(suite, race, 60);
 	return unit_run(suite);

@@ -42,7 +42,7 @@ static struct known_field fields[] = {
 	OF(backing), OF(key_type), OF(reserved0), OF(schema_hash), OF(segment_id), OF(generation), OF(base), OF(created_ns),
 	OF(data_bytes), OF(payload_bytes), OF(slot_offset), OF(pool_offset), OF(key_offset), OF(entry_offset), OF(flags),
 	OF(slot_count), OF(pool_count), OF(entry_count), OF(slot_shift), OF(pool_shift), OF(key_shift), OF(entry_shift),
-	OF(history), OF(key_field), OF(area_count), OF(payload_align), OF(wishes), OF(reserved1), OF(name), OF(type), OF(lease_epoch),
+	OF(history), OF(key_field), OF(area_count), OF(payload_align), OF(wishes), OF(pins), OF(reserved1), OF(name), OF(type), OF(lease_epoch),
 	OF(lease_pid), OF(lease_uid), OF(lease_start), OF(boot_id), OF(reserved2), OF(state), OF(cut), OF(next),
 	OF(bound_areas), OF(writer), OF(area_cells), OF(area_uid), OF(reserved4), OF(cells), OF(reserved5),
 #undef OF
@@ -240,7 +240,7 @@ static struct known_constant constants[] = {
 	CONSTANT(SHMB_ROLE_WRITER), CONSTANT(SHMB_ROLE_READER), CONSTANT(SHMB_ROLE_OBSERVER),
 	CONSTANT(SHMB_ROLE_CONSUMER), CONSTANT(SHMB_ROLE_SHARER), CONSTANT(SHMB_OPEN_NOTIFY),
 	CONSTANT(SHMB_OPEN_FLAGS_KNOWN), CONSTANT(SHMB_SOURCE_MAX), CONSTANT(SHMB_VALUE_MAX), CONSTANT(SHMB_GROUPS_MAX),
-	CONSTANT(SHMB_WISH_PREFAULT), CONSTANT(SHMB_WISH_LOCK), CONSTANT(SHMB_OP_RELOAD), CONSTANT(SHMB_OP_POLICY), CONSTANT(SHMB_OP_GC), CONSTANT(SHMB_GC_DRY_RUN),
+	CONSTANT(SHMB_WISH_PREFAULT), CONSTANT(SHMB_WISH_LOCK), CONSTANT(SHMB_WISH_HUGE), CONSTANT(SHMB_OP_RELOAD), CONSTANT(SHMB_OP_POLICY), CONSTANT(SHMB_OP_GC), CONSTANT(SHMB_GC_DRY_RUN),
 	CONSTANT(SHMB_GC_FOREIGN), CONSTANT(SHMB_GC_FLAGS_KNOWN), CONSTANT(SHMB_GC_STAYS), CONSTANT(SHMB_GC_GOES),
 	CONSTANT(SHMB_GC_REMOVED), CONSTANT(SHMB_GC_FAILED),
 };
