@@ -13,8 +13,9 @@
 
 enum type { TIME, YES, ACTION, BACKING, NUMBER, BYTES, WHO };
 
-#define ACTIONS_EXIT (1u << POLICY_KEEP | 1u << POLICY_REAP)
-#define ACTIONS_HANG (1u << POLICY_KEEP | 1u << POLICY_MARK | 1u << POLICY_REAP)
+#define ACTIONS_NEVER (1u << POLICY_KEEP | 1u << POLICY_REAP)
+#define ACTIONS_EXIT (ACTIONS_NEVER | 1u << POLICY_REPLACE)
+#define ACTIONS_HANG (1u << POLICY_KEEP | 1u << POLICY_MARK | 1u << POLICY_REAP | 1u << POLICY_REPLACE)
 
 static const struct {
 	const char *name;
@@ -30,7 +31,7 @@ static const struct {
 	[SETTING_KEEP_WHILE_READ] = { "keep-while-read", YES, AT(keep_while_read), 0, 0, false },
 	[SETTING_ON_EXIT] = { "on-exit", ACTION, AT(on_exit), ACTIONS_EXIT, 0, false },
 	[SETTING_ON_HANG] = { "on-hang", ACTION, AT(on_hang), ACTIONS_HANG, 0, false },
-	[SETTING_ON_NEVER] = { "on-never", ACTION, AT(on_never), ACTIONS_EXIT, 0, false },
+	[SETTING_ON_NEVER] = { "on-never", ACTION, AT(on_never), ACTIONS_NEVER, 0, false },
 	[SETTING_BACKING] = { "backing", BACKING, AT(backing), 0, 0, true },
 	[SETTING_READER_AREAS] = { "reader-areas", NUMBER, AT(areas), 0, SHMB_AREAS_MAX, true },
 	[SETTING_PREFAULT] = { "prefault", YES, AT(prefault), 0, 0, true },

@@ -518,6 +518,7 @@ START_TEST(defect_L4_no_beat_makes_a_death)
 	struct listed listed;
 	struct broker b;
 	uint64_t until;
+	uint64_t half;
 	size_t size;
 
 	broker_start(&b, &options);
@@ -526,9 +527,11 @@ START_TEST(defect_L4_no_beat_makes_a_death)
 	worker_must(&writer, "writer name=beat bytes=64 salt=1");
 	worker_must(&writer, "run period=5000");
 	data = look_map(&b, "beat", ",data", &size);
-	until = deadline_in(1500);
+	until = now_ns() + 1600000000;
+	half = now_ns() + 800000000;
 	for (unsigned i = 0; now_ns() < until; i++) {
-		atomic_store(&data->heartbeat_ns, i % 5 < 4 ? beats[i % 5] : now_ns() + 1000000);
+		/* Now ever earlier, now all over the place. */
+		atomic_store(&data->heartbeat_ns, now_ns() < half ? UINT64_MAX - i : i % 5 < 4 ? beats[i % 5] : now_ns() + 1000000);
 		ck_assert(segment_listed(client, "beat", &listed));
 		ck_assert_int_eq(listed.writer, SHMB_WRITER_IS_ALIVE);
 		sleep_ms(1);

@@ -360,6 +360,27 @@ START_TEST(what_follows_an_exit)
 }
 END_TEST
 
+/* The next writer gets new memory, the same user too. */
+START_TEST(replaced_after_an_exit)
+{
+	struct shmb *client;
+	struct listed listed;
+	struct broker b;
+
+	broker_start(&b, &(struct broker_options){ .config = "[broker]\nlinger = 0\n[segment new/*]\non-exit = replace\n"
+							     "[segment old/*]\non-exit = keep\n" });
+	client = broker_connect(&b);
+	for (unsigned i = 0; i < 2; i++) {
+		made(client, "new/a", 2);
+		made(client, "old/a", 2);
+	}
+	ck_assert(segment_listed(client, "old/a", &listed) && listed.generation == 1);
+	ck_assert(segment_listed(client, "new/a", &listed) && listed.generation == 2);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 START_TEST(readers_keep_it_or_not)
 {
 	struct shmb_ring_reader *kept;
@@ -703,6 +724,7 @@ int main(void)
 	suite_add(suite, reload_says_what_does_not_apply, 60);
 	suite_add(suite, linger_by_pattern, 60);
 	suite_add(suite, what_follows_an_exit, 60);
+	suite_add(suite, replaced_after_an_exit, 60);
 	suite_add(suite, readers_keep_it_or_not, 60);
 	suite_add(suite, what_follows_a_hang, 60);
 	suite_add(suite, reader_areas_by_policy, 30);
