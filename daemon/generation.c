@@ -322,32 +322,42 @@ int generation_close(struct store *store, struct segment *old, const struct shmb
 
 /* ---- what the data says ---- */
 
-/* A word of a part, read as a file. */
-static bool word_read(struct store *store, const struct segment *segment, enum part part, size_t offset, uint64_t *word)
+/* A word of a part, read as a file. 0, or an error. */
+static int word_read(struct store *store, const struct segment *segment, enum part part, size_t offset, uint64_t *word)
 {
 	auto_close int fd = part_open(store, segment, part, 0, O_RDONLY);
+	ssize_t got;
 
-	return fd >= 0 && pread(fd, word, sizeof(*word), (off_t)offset) == sizeof(*word);
+	if (fd < 0)
+		return fd;
+	got = pread(fd, word, sizeof(*word), (off_t)offset);
+	if (got < 0)
+		return -errno;
+	return got == sizeof(*word) ? 0 : -EBADMSG;
 }
 
 bool segment_is_unused(struct store *store, const struct segment *segment)
 {
 	uint64_t counter;
 
-	return word_read(store, segment, PART_DATA, offsetof(struct shmb_shm_data, counter), &counter) && counter == segment->geometry.base;
+	return word_read(store, segment, PART_DATA, offsetof(struct shmb_shm_data, counter), &counter) == 0 &&
+	       counter == segment->geometry.base;
 }
 
 bool segment_is_drained(struct store *store, const struct segment *segment)
 {
 	size_t cell = offsetof(struct shmb_shm_area, cells) + SHMB_QUEUE_CELL % SHMB_CELLS_PER_AREA * sizeof(struct shmb_shm_cell);
 	uint64_t position;
+	int r;
 
 	/* Without an area nothing was ever consumed, and nothing ever will be. */
 	if (segment->geometry.kind != SHMB_KIND_QUEUE || segment->geometry.area_count == 0 || segment->areas_lost)
 		return true;
 	if (segment->committed <= segment->geometry.base)
 		return true;
-	if (!word_read(store, segment, PART_AREA, cell + offsetof(struct shmb_shm_cell, position), &position))
-		return true;
+	r = word_read(store, segment, PART_AREA, cell + offsetof(struct shmb_shm_cell, position), &position);
+	/* Our own want says nothing about its items: they stay, and the next look tells. What its consumer destroyed, nobody can consume. */
+	if (r < 0)
+		return !store_is_short(r);
 	return position >= segment->committed;
 }

@@ -98,7 +98,7 @@ static int release(struct store *store, struct segment *segment, struct lease_wo
 	work->parts = &parts;
 	work->segment = segment;
 	data_fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
-	if (data_fd == -EMFILE || data_fd == -ENFILE || data_fd == -ENOMEM) /* our own want: the next grant does it */
+	if (data_fd < 0 && store_is_short(data_fd)) /* the next grant does it */
 		return data_fd;
 	SHMB_STEP("release.begin");
 	r = foreign_call(lease_stop, work);

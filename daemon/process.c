@@ -315,11 +315,13 @@ static bool threads_are(const struct process *process, bool (*is)(const struct p
 		return false;
 	while (all && (entry = readdir(dir)) != NULL) {
 		struct process_stat stat;
+		int r;
 
 		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "task/%.16s/stat", entry->d_name);
-		all = stat_read(process->pid, path, &stat) < 0 || is(&stat); /* one that cannot be read has gone */
+		r = stat_read(process->pid, path, &stat);
+		all = r == -ESRCH || (r == 0 && is(&stat)); /* one that is not there has gone */
 	}
 	closedir(dir);
 	return all;
@@ -339,10 +341,14 @@ static bool is_ending(const struct process_stat *stat)
 bool process_is_exiting(const struct process *process)
 {
 	struct process_stat stat;
+	int r;
 
 	if (has_ended(process))
 		return true;
-	if (process_stat_read(process->pid, &stat) < 0 || stat.start_time != process->start_time)
+	r = process_stat_read(process->pid, &stat);
+	if (r < 0) /* where it cannot be looked at (no descriptor is left), its pidfd will tell */
+		return r == -ESRCH;
+	if (stat.start_time != process->start_time)
 		return true;
 	return is_ending(&stat) && (threads_are(process, is_ending) || has_ended(process));
 }

@@ -17,6 +17,7 @@
  * Sealed parts (sealed.h) are memfds and have no file here.
  */
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -67,5 +68,11 @@ int store_link(struct store *store, int fd, const char *file);
 /* Opens an existing regular file of ours with O_NOFOLLOW | O_CLOEXEC. flags O_RDONLY or O_RDWR. */
 int store_open_file(struct store *store, const char *file, int flags);
 int store_unlink(struct store *store, const char *file);
+
+/* Our own want of descriptors or memory: it says nothing about the file, which is to be looked at again later. */
+static inline bool store_is_short(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
 
 #endif

@@ -4,6 +4,7 @@
  * small tmpfs lies in a mount namespace of the test's own; skipped where that cannot be had.
  */
 #include "../support/client.h"
+#include "../support/raw.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -302,6 +303,85 @@ START_TEST(daemon_without_descriptors)
 }
 END_TEST
 
+/*
+ * A superseded queue is looked at while the daemon has no descriptor to look with: what nobody has consumed of it stays.
+ */
+START_TEST(no_descriptor_is_no_reason_to_drop_items)
+{
+	struct shmb_options options = { .capacity = 8 };
+	struct shmb_type *small = pattern_type(64);
+	struct shmb_type *large = pattern_type(128);
+	struct shmb_queue_producer *producer, *never;
+	struct shmb_queue_consumer *consumer;
+	unsigned char payload[128] = { 0 };
+	struct rlimit limit, none;
+	struct shmb_sample sample;
+	struct shmb *client, *other;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	other = broker_connect(&b);
+	ASSERT_OK(shmb_queue_producer_open(&producer, client, "q", small, &options));
+	for (unsigned i = 0; i < 3; i++)
+		ASSERT_OK(shmb_queue_push(producer, payload));
+	shmb_queue_producer_close(producer);
+	ASSERT_OK(shmb_queue_producer_open(&producer, client, "q", large, &options));
+
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, NULL, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 3, .rlim_max = limit.rlim_max };
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, &none, NULL), 0);
+	ASSERT_ERROR(shmb_queue_producer_open(&never, other, "q", large, &options), EBUSY); /* the broker looks at the name */
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+
+	ASSERT_OK(shmb_queue_consumer_open(&consumer, client, "q", small, SHMB_NO_WAIT));
+	for (uint64_t i = 0; i < 3; i++) {
+		ASSERT_OK(shmb_queue_pop(consumer, payload, &sample));
+		ck_assert_uint_eq(sample.number, i);
+	}
+	shmb_queue_consumer_close(consumer);
+	shmb_queue_producer_close(producer);
+	shmb_type_free(small);
+	shmb_type_free(large);
+	shmb_disconnect(other);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* A connection closes while the daemon cannot look at its process: that is not taken for dying, which would keep its lease until it does. */
+START_TEST(no_descriptor_is_no_reason_to_keep_a_lease)
+{
+	struct shmb_msg_open_writer request;
+	struct shmb_ring_writer *writer;
+	struct rlimit limit, none;
+	struct raw_answer answer;
+	struct shmb *client;
+	struct raw raw;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	ck_assert_int_eq(raw_start(&raw, b.socket), 0);
+	raw_open_writer(&request, "r", "uint64[8] words\n", 64);
+	ck_assert_int_eq(raw_ask(&raw, SHMB_OP_OPEN_WRITER, &request, sizeof(request), "uint64[8] words\n", 16, &answer), 0);
+	raw_answer_deinit(&answer);
+
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, NULL, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 3, .rlim_max = limit.rlim_max };
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, &none, NULL), 0);
+	raw_close(&raw);
+	WAIT_UNTIL(clients_count(client) == 1);
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+
+	writer = ring_writer(client, "r", 64, 8);
+	ring_write(writer, 64, 1, 1);
+	shmb_ring_writer_close(writer);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("resources");
@@ -312,5 +392,7 @@ int main(void)
 	suite_add(suite, full_tmpfs_refuses_connections_clearly, 30);
 	suite_add(suite, second_daemon_is_refused, 30);
 	suite_add(suite, daemon_without_descriptors, 60);
+	suite_add(suite, no_descriptor_is_no_reason_to_drop_items, 30);
+	suite_add(suite, no_descriptor_is_no_reason_to_keep_a_lease, 30);
 	return suite_run(suite);
 }
