@@ -12,6 +12,7 @@
  * A new case is a function that does N operations for each implementation, and a row in cases.c.
  */
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,21 +20,25 @@
 
 struct shmb;
 
-enum { BENCH_IMPLS_MAX = 8, BENCH_ROUNDS_LEAST = 15 };
+enum { BENCH_IMPLS_MAX = 12, BENCH_ROUNDS_LEAST = 15, BENCH_REASON_BYTES = 120 };
 
 struct bench_case;
+struct bench_impl;
 
 /* What an implementation is set up for. */
 struct bench_place {
 	struct shmb *broker;
 	const struct bench_case *which;
+	const struct bench_impl *impl;
 };
 
 struct bench_impl {
 	const char *name;
 	/* What takes long, or must be prepared each time in check: a block is one operation, which is not warmed up with more. */
 	bool single;
-	/* *state is given to the others. 0 or a negative errno with a message on stderr. */
+	bool peer;	    /* measured with --peers only */
+	const void *detail; /* for implementations that share their functions */
+	/* *state is given to the others. 0 or a negative errno with a message on stderr; -EOPNOTSUPP: not to be had here, the reason by bench_skip(). */
 	int (*init)(void **state, const struct bench_place *place);
 	/* Does the operation `count` times. 0, or a negative errno: what the case does must not fail. */
 	int (*run)(void *state, uint64_t count);
@@ -66,14 +71,18 @@ struct bench_result {
 	double p99_ns;			/* of the blocks */
 	double ratios[BENCH_IMPLS_MAX]; /* to each implementation: median of the rounds' ratios */
 	double seen;			/* part of the writes, median of the rounds; below 0: does not apply */
+	bool measured;
+	char skipped[BENCH_REASON_BYTES]; /* why it was not, though it should have been */
 };
 
 /*
- * Measures all implementations of one case, `rounds` rounds; results[i] belongs to impls[i]. `progress` is called before each round.
+ * Measures the implementations of one case, `rounds` rounds; results[i] belongs to impls[i]. `progress` is called before each round.
  * 0, -EINTR when *stop was set, or what an implementation failed with.
  */
-int bench_measure(const struct bench_case *which, struct shmb *broker, unsigned rounds, const volatile bool *stop,
+int bench_measure(const struct bench_case *which, struct shmb *broker, unsigned rounds, bool peers, const volatile bool *stop,
 		  void (*progress)(const struct bench_case *which, unsigned round, unsigned rounds), struct bench_result *results);
+/* Why the implementation that is being set up cannot be had here. */
+void bench_skip(const char *why, va_list arguments);
 
 /* ---- goals (goals.c) ---- */
 
@@ -89,6 +98,8 @@ int bench_broker_start(struct shmb **out);
 void bench_broker_stop(struct shmb *broker);
 /* Another one, without a connection, on directories that are there; its process, or a negative errno. For who restarts it. */
 pid_t bench_daemon_fork(const char *runtime, const char *shm, const char *log);
+/* What is this run's alone, and removed afterwards. */
+const char *bench_directory(void);
 /* Its socket, for a second process. */
 const char *bench_broker_socket(void);
 

@@ -178,6 +178,11 @@ void bench_broker_stop(struct shmb *broker)
 	remove_all();
 }
 
+const char *bench_directory(void)
+{
+	return private.runtime;
+}
+
 const char *bench_broker_socket(void)
 {
 	return private.socket;

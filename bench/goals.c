@@ -95,7 +95,7 @@ static unsigned check_one(const struct goal *goal, const struct bench_case *whic
 	int other = goal->other != NULL ? find(which, goal->other) : -1;
 	char what[64] = "median";
 
-	if (us < 0 || (goal->other != NULL && other < 0)) {
+	if (goal->other != NULL && (other < 0 || !results[other].measured)) {
 		printf("goal UNTOLD  %s, %zu bytes: %s was not measured\n", goal->name, which->bytes, goal->other);
 		return 0;
 	}
@@ -128,7 +128,7 @@ unsigned bench_check_goals(struct bench_result (*results)[BENCH_IMPLS_MAX])
 			const struct bench_case *which = &bench_cases[j];
 			int us = find(which, ours);
 
-			if (!is_for(goal, which) || us < 0 || results[j][us].median_ns <= 0)
+			if (!is_for(goal, which) || us < 0 || !results[j][us].measured)
 				continue;
 			if (results[j][us].median_ns > slowest)
 				slowest = results[j][us].median_ns;

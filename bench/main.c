@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "peer.h"
 
 static volatile bool stopped;
@@ -25,6 +26,7 @@ static void on_signal(int number)
 
 struct settings {
 	bool check;
+	bool peers;
 	unsigned rounds;
 	const char *json_path;
 	const char *only;
@@ -33,11 +35,12 @@ struct settings {
 static void print_help(FILE *to)
 {
 	fprintf(to,
-		"Usage: bench [--check] [--rounds N] [--json FILE] [--only CASE]\n"
+		"Usage: bench [--check] [--peers] [--rounds N] [--json FILE] [--only CASE]\n"
 		"Measures the data path against memcpy and others, side by side, with a private broker.\n"
 		"\n"
 		"  --check        compare with the goals; exit status 1 if one is missed\n"
-		"  --rounds N     interleaved rounds, at least %d (default 21)\n"
+		"  --peers        measure other libraries too; ./run bench --peers installs them\n"
+		"  --rounds N     interleaved rounds (default 21); with --check at least %d\n"
 		"  --json FILE    write one object a line for each case and implementation\n"
 		"  --only CASE    cases whose names begin so\n"
 		"  --help         this text\n"
@@ -51,11 +54,15 @@ static void print_help(FILE *to)
 /* 0 go on, 1 done, -EINVAL. */
 static int parse(int argc, char **argv, struct settings *settings)
 {
-	enum { CHECK = 256, ROUNDS, JSON, ONLY, HELP };
+	enum { CHECK = 256, PEERS, ROUNDS, JSON, ONLY, HELP };
 	static const struct option known[] = {
-		{ "check", no_argument, NULL, CHECK },	   { "rounds", required_argument, NULL, ROUNDS },
-		{ "json", required_argument, NULL, JSON }, { "only", required_argument, NULL, ONLY },
-		{ "help", no_argument, NULL, HELP },	   { NULL, 0, NULL, 0 },
+		{ "check", no_argument, NULL, CHECK },
+		{ "rounds", required_argument, NULL, ROUNDS },
+		{ "peers", no_argument, NULL, PEERS },
+		{ "json", required_argument, NULL, JSON },
+		{ "only", required_argument, NULL, ONLY },
+		{ "help", no_argument, NULL, HELP },
+		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 	char *end;
@@ -66,10 +73,13 @@ static int parse(int argc, char **argv, struct settings *settings)
 		case CHECK:
 			settings->check = true;
 			break;
+		case PEERS:
+			settings->peers = true;
+			break;
 		case ROUNDS:
 			rounds = strtol(optarg, &end, 10);
-			if (*end != '\0' || rounds < BENCH_ROUNDS_LEAST || rounds > 10000) {
-				fprintf(stderr, "bench: --rounds takes a number from %d to 10000, not '%s'\n", BENCH_ROUNDS_LEAST, optarg);
+			if (*end != '\0' || rounds < 1 || rounds > 10000) {
+				fprintf(stderr, "bench: --rounds takes a number from 1 to 10000, not '%s'\n", optarg);
 				return -EINVAL;
 			}
 			settings->rounds = (unsigned)rounds;
@@ -86,6 +96,10 @@ static int parse(int argc, char **argv, struct settings *settings)
 		default:
 			return -EINVAL;
 		}
+	}
+	if (settings->check && settings->rounds < BENCH_ROUNDS_LEAST) {
+		fprintf(stderr, "bench: --check needs at least %d rounds\n", BENCH_ROUNDS_LEAST);
+		return -EINVAL;
 	}
 	if (optind < argc) {
 		fprintf(stderr, "bench: unexpected '%s'\n", argv[optind]);
@@ -115,6 +129,12 @@ static void print_heading(void)
 static void print_table(const struct bench_case *which, const struct bench_result *results)
 {
 	for (unsigned i = 0; i < BENCH_IMPLS_MAX && which->impls[i] != NULL; i++) {
+		if (!results[i].measured) {
+			if (results[i].skipped[0] != '\0')
+				printf("%-20s %5u %8zu %5u  %-20s skipped: %s\n", which->name, which->procs, which->bytes, which->slots,
+				       which->impls[i]->name, results[i].skipped);
+			continue;
+		}
 		printf("%-20s %5u %8zu %5u  %-20s %11.1f %11.1f %11.1f %12.0f %8.2f", which->name, which->procs, which->bytes, which->slots,
 		       which->impls[i]->name, results[i].min_ns, results[i].median_ns, results[i].p99_ns, 1e9 / results[i].median_ns,
 		       results[i].ratios[0]);
@@ -127,14 +147,17 @@ static void print_table(const struct bench_case *which, const struct bench_resul
 static void write_json(FILE *to, const struct bench_case *which, const struct bench_result *results)
 {
 	for (unsigned i = 0; i < BENCH_IMPLS_MAX && which->impls[i] != NULL; i++) {
+		if (!results[i].measured)
+			continue;
 		fprintf(to,
 			"{\"case\":\"%s\",\"impl\":\"%s\",\"procs\":%u,\"bytes\":%zu,\"slots\":%u,\"min_ns\":%.2f,\"median_ns\":%.2f,"
-			"\"p99_ns\":%.2f,\"per_s\":%.0f,\"ratio\":%.3f",
+			"\"p99_ns\":%.2f,\"per_s\":%.0f,",
 			which->name, which->impls[i]->name, which->procs, which->bytes, which->slots, results[i].min_ns,
-			results[i].median_ns, results[i].p99_ns, 1e9 / results[i].median_ns, results[i].ratios[0]);
+			results[i].median_ns, results[i].p99_ns, 1e9 / results[i].median_ns);
 		if (results[i].seen >= 0)
-			fprintf(to, ",\"seen_ratio\":%.4f", results[i].seen);
-		fprintf(to, "}\n");
+			fprintf(to, "\"seen_ratio\":%.4f}\n", results[i].seen);
+		else
+			fprintf(to, "\"seen_ratio\":null}\n");
 	}
 }
 
@@ -152,7 +175,7 @@ static int measure_all(const struct settings *settings, struct shmb *broker, FIL
 			printf("%-20s %5u %8zu  needs two CPUs\n", which->name, which->procs, which->bytes);
 			continue;
 		}
-		r = bench_measure(which, broker, settings->rounds, &stopped, show_progress, results[i]);
+		r = bench_measure(which, broker, settings->rounds, settings->peers, &stopped, show_progress, results[i]);
 		end_progress();
 		if (r < 0)
 			return r;
@@ -170,7 +193,11 @@ int main(int argc, char **argv)
 	struct shmb *broker;
 	FILE *json = NULL;
 	unsigned missed = 0;
-	int r = parse(argc, argv, &settings);
+	int r;
+
+	if (argc > 1 && strcmp(argv[1], "--second") == 0)
+		return channel_second(argc, argv);
+	r = parse(argc, argv, &settings);
 
 	if (r != 0) {
 		if (r < 0)
@@ -199,6 +226,7 @@ int main(int argc, char **argv)
 			printf("\n");
 			missed = bench_check_goals(results);
 		}
+		channel_stop_all();
 		bench_broker_stop(broker);
 	}
 	if (json != NULL && fclose(json) != 0) {

@@ -23,6 +23,8 @@ enum { BLOCKS_MAX = 200, BLOCKS_LEAST = 3 };
 
 struct contender {
 	const struct bench_impl *impl;
+	struct bench_place place;
+	unsigned index; /* of its result */
 	void *state;
 	bool ready;
 	uint64_t block_ns;
@@ -138,18 +140,36 @@ static void contender_deinit(struct contender *contender)
 	free(contender->seen);
 }
 
-static int contender_init(struct contender *contender, const struct bench_impl *impl, const struct bench_place *place, unsigned rounds)
+static char skip_reason[BENCH_REASON_BYTES];
+
+void bench_skip(const char *why, va_list arguments)
+{
+	vsnprintf(skip_reason, sizeof(skip_reason), why, arguments);
+}
+
+/* What does not exist here is left out, and so is what others' software refuses; our own has to work. */
+static bool is_skipped(const struct contender *contender, int r, struct bench_result *result)
+{
+	if (r != -EOPNOTSUPP && (r == 0 || r == -EINTR || !contender->impl->peer))
+		return false;
+	snprintf(result->skipped, sizeof(result->skipped), "%s", r == -EOPNOTSUPP && skip_reason[0] != '\0' ? skip_reason : strerror(-r));
+	return true;
+}
+
+static int contender_init(struct contender *contender, const struct bench_place *place, unsigned rounds)
 {
 	int r;
 
-	contender->impl = impl;
+	contender->place = *place;
+	contender->impl = place->impl;
 	contender->block_ns = place->which->procs > 1 ? BLOCK_NS_TWO : BLOCK_NS;
 	contender->blocks = calloc((size_t)rounds * BLOCKS_MAX, sizeof(double));
 	contender->figures = calloc(rounds, sizeof(double));
 	contender->seen = calloc(rounds, sizeof(double));
 	if (contender->blocks == NULL || contender->figures == NULL || contender->seen == NULL)
 		return -ENOMEM;
-	r = impl->init(&contender->state, place);
+	skip_reason[0] = '\0';
+	r = contender->impl->init(&contender->state, &contender->place);
 	if (r < 0)
 		return r;
 	contender->ready = true;
@@ -173,33 +193,46 @@ static int summarize(struct contender *contenders, unsigned count, unsigned roun
 		return -ENOMEM;
 	for (unsigned i = 0; i < count; i++) {
 		for (unsigned j = 0; j < count; j++)
-			results[i].ratios[j] = ratio_of(&contenders[i], &contenders[j], rounds, room);
+			results[contenders[i].index].ratios[contenders[j].index] = ratio_of(&contenders[i], &contenders[j], rounds, room);
 	}
 	free(room);
 	for (unsigned i = 0; i < count; i++) {
 		struct contender *contender = &contenders[i];
+		struct bench_result *result = &results[contender->index];
 		size_t blocks = (size_t)rounds * contender->block_count;
 
-		results[i].p99_ns = quantile(contender->blocks, blocks, 0.99);
-		results[i].min_ns = contender->blocks[0]; /* sorted by now */
-		results[i].median_ns = quantile(contender->figures, rounds, 0.5);
-		results[i].seen = quantile(contender->seen, rounds, 0.5);
+		result->p99_ns = quantile(contender->blocks, blocks, 0.99);
+		result->min_ns = contender->blocks[0]; /* sorted by now */
+		result->median_ns = quantile(contender->figures, rounds, 0.5);
+		result->seen = quantile(contender->seen, rounds, 0.5);
+		result->measured = true;
 	}
 	return 0;
 }
 
-int bench_measure(const struct bench_case *which, struct shmb *broker, unsigned rounds, const volatile bool *stop,
+int bench_measure(const struct bench_case *which, struct shmb *broker, unsigned rounds, bool peers, const volatile bool *stop,
 		  void (*progress)(const struct bench_case *which, unsigned round, unsigned rounds), struct bench_result *results)
 {
 	struct contender contenders[BENCH_IMPLS_MAX] = { 0 };
-	const struct bench_place place = { .broker = broker, .which = which };
 	const char *at = "";
 	unsigned count = 0;
 	int r = 0;
 
-	while (r == 0 && count < BENCH_IMPLS_MAX && which->impls[count] != NULL) {
-		at = which->impls[count]->name;
-		r = contender_init(&contenders[count], which->impls[count], &place, rounds);
+	for (unsigned i = 0; r == 0 && i < BENCH_IMPLS_MAX && which->impls[i] != NULL; i++) {
+		const struct bench_place place = { .broker = broker, .which = which, .impl = which->impls[i] };
+		struct contender *contender = &contenders[count];
+
+		if (place.impl->peer && !peers)
+			continue;
+		at = place.impl->name;
+		contender->index = i;
+		r = contender_init(contender, &place, rounds);
+		if (is_skipped(contender, r, &results[i])) {
+			contender_deinit(contender);
+			memset(contender, 0, sizeof(*contender));
+			r = 0;
+			continue;
+		}
 		count++;
 	}
 	for (unsigned round = 0; r == 0 && round < rounds; round++) {

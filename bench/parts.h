@@ -26,5 +26,14 @@ extern const struct bench_impl death_pidfd, death_shmbroker;
 extern const struct bench_impl adopt_shmbroker;
 /* distinct.c */
 extern const struct bench_impl distinct_seqlock, distinct_shmbroker;
+/* channel.c, of the kinds of channel.h */
+extern const struct bench_impl one_pipe, one_mqueue, one_seqpacket, one_zeromq, one_nng, one_iceoryx, one_iceoryx2;
+extern const struct bench_impl handover_iceoryx, handover_iceoryx2;
+extern const struct bench_impl spin_zeromq, spin_nng, spin_iceoryx, spin_iceoryx2;
+extern const struct bench_impl blocked_pipe, blocked_mqueue, blocked_seqpacket, blocked_zeromq, blocked_nng, blocked_iceoryx,
+	blocked_iceoryx2;
+extern const struct bench_impl distinct_pipe, distinct_mqueue, distinct_seqpacket, distinct_zeromq, distinct_nng, distinct_iceoryx,
+	distinct_iceoryx2;
+extern const struct bench_impl queue_zeromq, queue_nng, queue_iceoryx, queue_iceoryx2;
 
 #endif

@@ -3,6 +3,7 @@
 #include "peer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,11 +11,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, NAP_NS = 50000, PATIENCE_NAPS = 100000 };
+enum { PAGE = 4096, NAP_NS = 50000, PATIENCE_NAPS = 100000, ARGUMENTS_MAX = 15 };
 
 static cpu_set_t all; /* as this program was given them */
 static bool all_known;
@@ -52,14 +54,22 @@ static void nap(void)
 	nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
 }
 
-int peer_map(struct peer *peer, size_t bytes)
+static int map_page(struct peer *peer)
 {
-	peer->page_bytes = PAGE + bytes;
-	peer->page = mmap(NULL, peer->page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	peer->page = mmap(NULL, peer->page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, peer->fd, 0);
 	if (peer->page != MAP_FAILED)
 		return 0;
 	peer->page = NULL;
 	return -errno;
+}
+
+int peer_map(struct peer *peer, size_t bytes)
+{
+	peer->page_bytes = PAGE + bytes;
+	peer->fd = memfd_create("peer", MFD_CLOEXEC);
+	if (peer->fd < 0 || ftruncate(peer->fd, (off_t)peer->page_bytes) < 0)
+		return -errno;
+	return map_page(peer);
 }
 
 void *peer_memory(const struct peer *peer)
@@ -122,6 +132,45 @@ int peer_start(struct peer *peer, const struct peer_work *work, void *state)
 	return wait_for(peer, &peer->page->ready, 1);
 }
 
+int peer_exec(struct peer *peer, const char *const *arguments)
+{
+	char *argv[ARGUMENTS_MAX + 2] = { (char *)"bench" };
+	pid_t parent = getpid();
+
+	for (int i = 0; i < ARGUMENTS_MAX && arguments[i] != NULL; i++)
+		argv[i + 1] = (char *)arguments[i];
+	peer->pid = fork();
+	if (peer->pid < 0) {
+		peer->pid = 0;
+		return -errno;
+	}
+	if (peer->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		peer_unpin(); /* for it to see all CPUs */
+		if (getppid() == parent && fcntl(peer->fd, F_SETFD, 0) == 0)
+			execv("/proc/self/exe", argv);
+		_exit(127);
+	}
+	return wait_for(peer, &peer->page->ready, 1);
+}
+
+int peer_attach(int fd, const struct peer_work *work, void *state)
+{
+	struct peer peer = { .fd = fd };
+	struct stat st;
+	int r;
+
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	peer.page_bytes = (size_t)st.st_size;
+	r = map_page(&peer);
+	if (r < 0)
+		return r;
+	peer_pin(false);
+	work_on(&peer, work, state);
+	return 0;
+}
+
 int peer_begin(struct peer *peer)
 {
 	atomic_store(&peer->page->go, 1);
@@ -145,6 +194,8 @@ void peer_stop(struct peer *peer)
 		kill(peer->pid, SIGKILL);
 		waitpid(peer->pid, NULL, 0);
 	}
-	if (peer->page != NULL)
-		munmap(peer->page, peer->page_bytes);
+	if (peer->page == NULL)
+		return;
+	munmap(peer->page, peer->page_bytes);
+	close(peer->fd);
 }

@@ -23,6 +23,7 @@ struct peer_page {
 struct peer {
 	struct peer_page *page; /* shared, zeroed, followed by `bytes` for the implementation, page-aligned */
 	size_t page_bytes;
+	int fd; /* of the page */
 	pid_t pid;
 };
 
@@ -40,6 +41,10 @@ void *peer_memory(const struct peer *peer);
 /* `state` is what the child has of it at that moment. */
 int peer_start(struct peer *peer, const struct peer_work *work, void *state);
 int peer_begin(struct peer *peer);
+/* The same in this program started anew, as most libraries do not survive a fork: it gets `arguments` and calls peer_attach() with peer->fd. */
+int peer_exec(struct peer *peer, const char *const *arguments);
+/* There: works until it is killed; returns only what cannot begin. */
+int peer_attach(int fd, const struct peer_work *work, void *state);
 /* Tells it that it is over, and waits until it has heard. peer_tell() only tells. */
 void peer_end(struct peer *peer);
 void peer_tell(struct peer *peer);
@@ -48,6 +53,12 @@ void peer_stop(struct peer *peer);
 static inline bool peer_is_over(const struct peer *peer)
 {
 	return atomic_load_explicit(&peer->page->go, memory_order_relaxed) == 0;
+}
+
+/* It has not yet heard that it is over. */
+static inline bool peer_is_working(const struct peer *peer)
+{
+	return atomic_load_explicit(&peer->page->working, memory_order_relaxed) != 0;
 }
 
 /* Pins this process to the last of the CPUs it has, or to the first. Are there two? */
