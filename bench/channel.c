@@ -102,6 +102,8 @@ static int channel_new(struct channel **out, const struct bench_place *place)
 	channel->kind = place->impl->detail;
 	channel->place = place;
 	r = channel->kind->prepare != NULL ? channel->kind->prepare() : 0;
+	if (r == 0 && channel->kind->load != NULL)
+		r = channel->kind->load();
 	if (r == 0)
 		r = ends_init(&channel->ends, place->which->bytes);
 	if (r < 0) {
@@ -419,8 +421,10 @@ static int second_open(void *state)
 {
 	struct second *second = state;
 	const struct channel_kind *kind = second->kind;
-	int r = 0;
+	int r = kind->load != NULL ? kind->load() : 0;
 
+	if (r < 0)
+		return r;
 	second->payload = calloc(1, second->place.bytes);
 	if (second->payload == NULL)
 		return -ENOMEM;

@@ -29,7 +29,9 @@ struct channel_place {
 
 struct channel_kind {
 	const char *name;
-	/* Before the first end in this process: what is there only in some places. 0, or -EOPNOTSUPP after channel_absent(). NULL: nothing. */
+	/* Before the first end in each process, and before that in the first process alone: what is there only in some places. 0, or -EOPNOTSUPP after
+	 * channel_absent(). NULL: nothing. */
+	int (*load)(void);
 	int (*prepare)(void);
 	/* 0, or a negative errno; -EOPNOTSUPP and -EMSGSIZE: not to be had here, not a fault. The receiver is opened first. */
 	int (*receiver_open)(void **end, const struct channel_place *place);
