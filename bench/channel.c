@@ -58,14 +58,6 @@ int channel_path(char *out, size_t bytes, const char *prefix, const struct chann
 	return n < 0 || (size_t)n >= bytes ? -ENAMETOOLONG : 0;
 }
 
-void channel_stop_all(void)
-{
-	for (unsigned i = 0; i < KIND_COUNT; i++) {
-		if (kinds[i]->stop != NULL)
-			kinds[i]->stop();
-	}
-}
-
 /* Threads of a library's own are not to share this process's core. */
 static int open_end(int (*open)(void **end, const struct channel_place *place), void **end, const struct channel_place *place, bool last)
 {
@@ -472,6 +464,7 @@ int channel_second(int argc, char **argv)
 {
 	static const struct peer_work work = { .init = second_open, .run = second_run };
 	struct second second = { 0 };
+	int r;
 
 	if (argc != 8)
 		return 2;
@@ -490,5 +483,11 @@ int channel_second(int argc, char **argv)
 		.lossy = second.work == STREAM_LOSSY,
 		.wakes = second.work == ANSWER_SLEEPING,
 	};
-	return peer_attach(atoi(argv[4]), &work, &second);
+	r = peer_attach(atoi(argv[4]), &work, &second);
+	if (second.sender != NULL)
+		second.kind->close(second.sender);
+	if (second.receiver != NULL)
+		second.kind->close(second.receiver);
+	free(second.payload);
+	return r < 0 ? 1 : 0;
 }

@@ -41,8 +41,6 @@ struct channel_kind {
 	/* A payload from sender to receiver that nobody touches; afterwards both are done with it. NULL: it copies. */
 	int (*hand_over)(void *sender, void *receiver);
 	void (*close)(void *end);
-	/* At the end of the run, in the first process. NULL: nothing. */
-	void (*stop)(void);
 };
 
 /* Says why one is not there; the first reason is kept until it has been told. Always -EOPNOTSUPP. */
@@ -50,8 +48,6 @@ int channel_absent(const char *why, ...) __attribute__((format(printf, 1, 2)));
 
 /* The second process of a case: `bench --second ...`, started anew because most libraries do not survive a fork. Its exit status. */
 int channel_second(int argc, char **argv);
-/* Whatever the kinds have started. */
-void channel_stop_all(void);
 
 extern const struct channel_kind pipe_kind, mqueue_kind, seqpacket_kind, zeromq_kind, nng_kind, iceoryx_kind, iceoryx2_kind;
 

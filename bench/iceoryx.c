@@ -37,7 +37,6 @@ static struct {
 	pid_t pid;
 	bool failed;
 	bool joined; /* this process is a client */
-	char reason[BENCH_REASON_BYTES];
 } roudi;
 
 /* ---- RouDi ---- */
@@ -83,6 +82,19 @@ static bool is_ready(const char *log_path)
 		ready = strstr(line, "RouDi is ready") != NULL;
 	fclose(log);
 	return ready;
+}
+
+/*
+ * It waits, as long as 45 seconds, for clients that are there when it is to end; and the runtime, which ends with the process, waits for it. So it goes
+ * last: what was registered before the runtime runs after the runtime's end.
+ */
+static void end_roudi(void)
+{
+	if (roudi.pid <= 0)
+		return;
+	kill(roudi.pid, SIGTERM);
+	waitpid(roudi.pid, NULL, 0);
+	roudi.pid = 0;
 }
 
 static int start_roudi(void)
@@ -136,21 +148,9 @@ static int iceoryx_prepare(void)
 		return channel_absent("iox-roudi did not start");
 	if (roudi.pid > 0)
 		return 0;
-	r = start_roudi();
+	r = atexit(end_roudi) == 0 ? start_roudi() : -ENOMEM;
 	roudi.failed = r < 0;
 	return r;
-}
-
-static void iceoryx_stop(void)
-{
-	if (roudi.joined)
-		iox_runtime_shutdown();
-	roudi.joined = false;
-	if (roudi.pid <= 0)
-		return;
-	kill(roudi.pid, SIGTERM);
-	waitpid(roudi.pid, NULL, 0);
-	roudi.pid = 0;
 }
 
 /* ---- ends ---- */
@@ -292,7 +292,6 @@ const struct channel_kind iceoryx_kind = {
 	.receive = iceoryx_receive,
 	.hand_over = iceoryx_hand_over,
 	.close = iceoryx_close,
-	.stop = iceoryx_stop,
 };
 
 #else

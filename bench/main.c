@@ -226,7 +226,6 @@ int main(int argc, char **argv)
 			printf("\n");
 			missed = bench_check_goals(results);
 		}
-		channel_stop_all();
 		bench_broker_stop(broker);
 	}
 	if (json != NULL && fclose(json) != 0) {

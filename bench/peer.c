@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, NAP_NS = 50000, PATIENCE_NAPS = 100000, ARGUMENTS_MAX = 15 };
+enum { PAGE = 4096, NAP_NS = 50000, PATIENCE_NAPS = 100000, LEAVE_NAPS = 20000, ARGUMENTS_MAX = 15 };
 
 static cpu_set_t all; /* as this program was given them */
 static bool all_known;
@@ -77,7 +77,7 @@ void *peer_memory(const struct peer *peer)
 	return (unsigned char *)peer->page + PAGE;
 }
 
-static void work_on(struct peer *peer, const struct peer_work *work, void *state)
+static int work_on(struct peer *peer, const struct peer_work *work, void *state)
 {
 	struct peer_page *page = peer->page;
 	int r = work->init != NULL ? work->init(state) : 0;
@@ -85,8 +85,10 @@ static void work_on(struct peer *peer, const struct peer_work *work, void *state
 	atomic_store(&page->error, r);
 	atomic_store(&page->ready, 1);
 	while (r == 0) {
-		while (atomic_load(&page->go) == 0)
+		while (atomic_load(&page->go) == 0 && atomic_load(&page->leave) == 0)
 			nap();
+		if (atomic_load(&page->leave) != 0)
+			break;
 		atomic_store(&page->working, 1);
 		r = work->run(peer, state);
 		atomic_store(&page->error, r);
@@ -94,6 +96,7 @@ static void work_on(struct peer *peer, const struct peer_work *work, void *state
 		while (atomic_load(&page->go) != 0)
 			nap();
 	}
+	return r;
 }
 
 static int wait_for(struct peer *peer, const _Atomic uint32_t *word, uint32_t value)
@@ -151,6 +154,7 @@ int peer_exec(struct peer *peer, const char *const *arguments)
 			execv("/proc/self/exe", argv);
 		_exit(127);
 	}
+	peer->leaves = true;
 	return wait_for(peer, &peer->page->ready, 1);
 }
 
@@ -167,8 +171,7 @@ int peer_attach(int fd, const struct peer_work *work, void *state)
 	if (r < 0)
 		return r;
 	peer_pin(false);
-	work_on(&peer, work, state);
-	return 0;
+	return work_on(&peer, work, state);
 }
 
 int peer_begin(struct peer *peer)
@@ -188,9 +191,21 @@ void peer_end(struct peer *peer)
 	wait_for(peer, &peer->page->working, 0);
 }
 
+/* What one that was started anew uses is to be cleared away by the libraries that made it. */
+static bool has_left(struct peer *peer)
+{
+	atomic_store(&peer->page->leave, 1);
+	for (int i = 0; i < LEAVE_NAPS; i++) {
+		if (waitpid(peer->pid, NULL, WNOHANG) == peer->pid)
+			return true;
+		nap();
+	}
+	return false;
+}
+
 void peer_stop(struct peer *peer)
 {
-	if (peer->pid > 0) {
+	if (peer->pid > 0 && (!peer->leaves || !has_left(peer))) {
 		kill(peer->pid, SIGKILL);
 		waitpid(peer->pid, NULL, 0);
 	}

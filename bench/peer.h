@@ -18,6 +18,7 @@ struct peer_page {
 	_Atomic uint32_t working;
 	_Atomic int32_t error;
 	_Atomic uint32_t ready;
+	_Atomic uint32_t leave; /* for good, if it was started anew */
 };
 
 struct peer {
@@ -25,6 +26,7 @@ struct peer {
 	size_t page_bytes;
 	int fd; /* of the page */
 	pid_t pid;
+	bool leaves; /* by itself when it is told */
 };
 
 /* What the second process does. */
@@ -43,7 +45,7 @@ int peer_start(struct peer *peer, const struct peer_work *work, void *state);
 int peer_begin(struct peer *peer);
 /* The same in this program started anew, as most libraries do not survive a fork: it gets `arguments` and calls peer_attach() with peer->fd. */
 int peer_exec(struct peer *peer, const char *const *arguments);
-/* There: works until it is killed; returns only what cannot begin. */
+/* There: works until peer_stop(). 0, or what it could not begin with. */
 int peer_attach(int fd, const struct peer_work *work, void *state);
 /* Tells it that it is over, and waits until it has heard. peer_tell() only tells. */
 void peer_end(struct peer *peer);
