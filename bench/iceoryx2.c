@@ -10,7 +10,7 @@
 #include "channel.h"
 
 static struct {
-	void *library;
+	void *loaded;
 	int (*receiver_open)(void **end, const struct channel_place *place);
 	int (*sender_open)(void **end, const struct channel_place *place);
 	int (*send)(void *end, const void *payload);
@@ -22,7 +22,7 @@ static struct {
 /* POSIX's way from an object pointer to a function pointer. */
 static bool find(void *function, const char *name)
 {
-	void *found = dlsym(crate.library, name);
+	void *found = dlsym(crate.loaded, name);
 
 	memcpy(function, &found, sizeof(found));
 	return found != NULL;
@@ -34,7 +34,7 @@ static int iceoryx2_load(void)
 	char path[PATH_MAX + sizeof("/peers/release/libbench_iceoryx2.so")];
 	ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
 
-	if (crate.library != NULL)
+	if (crate.loaded != NULL)
 		return 0;
 	if (length < 0)
 		return -errno;
@@ -47,8 +47,8 @@ static int iceoryx2_load(void)
 		*slash = '\0';
 	}
 	strcat(path, "/peers/release/libbench_iceoryx2.so");
-	crate.library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (crate.library == NULL)
+	crate.loaded = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (crate.loaded == NULL)
 		return channel_absent("its crate was not built: ./run bench --peers, with cargo 1.89 or later");
 	if (!find(&crate.receiver_open, "bench_iceoryx2_receiver_open") || !find(&crate.sender_open, "bench_iceoryx2_sender_open") ||
 	    !find(&crate.send, "bench_iceoryx2_send") || !find(&crate.receive, "bench_iceoryx2_receive") ||
