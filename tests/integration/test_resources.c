@@ -377,6 +377,8 @@ START_TEST(no_descriptor_is_no_reason_to_keep_a_lease)
 	writer = ring_writer(client, "r", 64, 8);
 	ring_write(writer, 64, 1, 1);
 	shmb_ring_writer_close(writer);
+	ck_assert_int_eq(raw_start(&raw, b.socket), 0); /* as the same client, which has nothing open any more */
+	raw_close(&raw);
 	shmb_disconnect(client);
 	broker_finish(&b);
 }
