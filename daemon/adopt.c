@@ -3,6 +3,7 @@
 #include "adopt.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "broker.h"
@@ -16,19 +17,23 @@
 
 static void adopt_lease(struct broker *broker, struct segment *segment)
 {
-	const struct attachment *attachment;
+	if (segment->lease.pid != 0)
+		liveness_find_holder(broker, segment);
+}
 
-	if (segment->lease.pid == 0)
-		return;
-	attachment = liveness_find_holder(broker, segment);
-	if (attachment != NULL && segment->newer == NULL)
-		event_tell(broker,
-			   &(struct event){ .kind = EVENT_ADOPTED,
-					    .segment = segment->name,
-					    .pid = attachment->holder.pid,
-					    .uid = attachment->holder.uid,
-					    .comm = attachment->process->comm },
-			   "%s: adopted with its writer %d (%s)", segment->name, attachment->holder.pid, attachment->process->comm);
+/* Each segment that is served from here on, once: with its writer or without. Older generations go with it. */
+static void adopt_tell(struct broker *broker, const struct segment *segment)
+{
+	const struct attachment *writer = attachment_writer(segment);
+	uint32_t readers = attachment_readers(segment);
+	struct event event = { .kind = EVENT_ADOPTED, .segment = segment->name, .uid = segment->owner_uid };
+	char who[64] = "no writer";
+
+	if (writer != NULL) {
+		event = attachment_event(writer, EVENT_ADOPTED, NULL);
+		snprintf(who, sizeof(who), "its writer %d (%s)", event.pid, event.comm);
+	}
+	event_tell(broker, &event, "%s: adopted with %s and %u reader%s", segment->name, who, readers, readers == 1 ? "" : "s");
 }
 
 static void adopt_cell(struct broker *broker, struct segment *segment, const struct segment_cell *cell)
@@ -86,6 +91,8 @@ static void on_segment(struct segment *segment, const struct segment_cell *cells
 		adopt_cell(broker, segment, &cells[i]);
 	SHMB_STEP("adopt.cells");
 	adopt_lease(broker, segment);
+	if (is_newest)
+		adopt_tell(broker, segment);
 	stale_follow(broker, segment);
 	SHMB_STEP("adopt.lease");
 	reaper_look(&broker->reaper, segment);
@@ -109,8 +116,7 @@ static void on_page(struct event_page *page, const struct holder *who, void *use
 
 int adopt_all(struct broker *broker)
 {
-	struct store_scan scan = { .found = on_segment, .page = on_page, .user = broker };
-
+	struct store_scan scan = { .found = on_segment, .page = on_page, .user = broker, .broker = broker };
 	int r;
 
 	broker->is_adopting = true;

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "adopt.h"
 #include "config.h"
@@ -98,14 +97,6 @@ static void on_worker(int events, void *user)
 
 static const struct store_keeper keeper = { .keep = notify_store, .drop = notify_unstore };
 
-static uint64_t realtime_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static int init(struct broker *broker, const struct options *options)
 {
 	int r;
@@ -123,8 +114,9 @@ static int init(struct broker *broker, const struct options *options)
 	LIST_INIT(&broker->watches.watches);
 	broker->on_event = watch_event;
 	registry_init(&broker->registry);
+	broker->peer_next = 1;
 	closer_init(&broker->closer);
-	broker->started_ns = realtime_ns();
+	broker->started_ns = loop_realtime_ns();
 	if (getrandom(&broker->broker_id, sizeof(broker->broker_id), 0) != (ssize_t)sizeof(broker->broker_id))
 		return -errno;
 	r = loop_new(&broker->loop);

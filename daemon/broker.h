@@ -17,6 +17,7 @@
 #include "listener.h"
 #include "loop.h"
 #include "making.h"
+#include "metrics.h"
 #include "options.h"
 #include "process.h"
 #include "reaper.h"
@@ -55,6 +56,7 @@ struct broker {
 
 	LIST_HEAD(, old_page) old_pages; /* liveness.h */
 	LIST_HEAD(, peer) peers;
+	uint64_t peer_next;	/* order of the next connection */
 	uint32_t peer_count;	/* connections, those to be refused among them */
 	uint32_t peers_max;	/* of PEERS_MAX, what our limit of descriptors allows */
 	uint32_t peers_refused; /* connections waiting to be told that there is no room */
@@ -67,6 +69,7 @@ struct broker {
 	uint64_t reaps;
 	uint64_t adopted;
 	uint64_t events[EVENT_KINDS]; /* of each kind, since the start */
+	struct metrics metrics;
 	/* Tells those who watch (watch.h); the side of the daemon that knows files is tested without them. */
 	void (*on_event)(struct broker *broker, const struct event *event, unsigned level, const char *text);
 

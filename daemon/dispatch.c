@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "clients.h"
 #include "figures.h"
 #include "explain.h"
 #include "gc.h"
+#include "metrics.h"
 #include "open.h"
 #include "query.h"
 #include "reload.h"
@@ -31,6 +33,8 @@ static const struct dispatch_entry table[SHMB_OP_COUNT] = {
 	[SHMB_OP_REMOVE] = { "REMOVE", IN_ACTIVE, query_remove },
 	[SHMB_OP_WATCH] = { "WATCH", IN_ACTIVE, watch_start },
 	[SHMB_OP_FIGURES] = { "FIGURES", IN_ACTIVE, figures_list },
+	[SHMB_OP_METRICS] = { "METRICS", IN_ACTIVE, metrics_request },
+	[SHMB_OP_CLIENTS] = { "CLIENTS", IN_ACTIVE, clients_list },
 	[SHMB_OP_RELOAD] = { "RELOAD", IN_ACTIVE, reload_request },
 	[SHMB_OP_POLICY] = { "POLICY", IN_ACTIVE, explain_policy },
 	[SHMB_OP_GC] = { "GC", IN_ACTIVE, gc_request },

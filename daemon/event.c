@@ -51,15 +51,22 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* Who made it happen: for a refusal its user, who can have any number of processes and make up any number of names; else the segment, or the process. */
+static bool is_of_user(const struct event *event)
+{
+	return event->kind == EVENT_REFUSED || event->kind == EVENT_QUOTA;
+}
+
+/* Who made it happen: for a refusal its user, who can have any number of processes and make up any number of names; else the segment, the process, or what it is. */
 static void cause_label(const struct event *event, char label[RATE_LABEL_MAX])
 {
-	if (event->kind == EVENT_REFUSED || event->kind == EVENT_QUOTA)
+	if (is_of_user(event))
 		snprintf(label, RATE_LABEL_MAX, "user %u", event->uid);
 	else if (event->segment != NULL)
 		snprintf(label, RATE_LABEL_MAX, "%s", event->segment);
-	else
+	else if (event->pid != 0)
 		snprintf(label, RATE_LABEL_MAX, "process %d", event->pid);
+	else
+		snprintf(label, RATE_LABEL_MAX, "%s", event->reason != NULL ? event->reason : "the broker");
 }
 
 static void tell_suppressed(const struct rate_cause *cause)
@@ -125,18 +132,24 @@ static void log_event(const struct event *event, const char *text)
 
 void event_tell(struct broker *broker, const struct event *event, const char *format, ...)
 {
+	bool is_wanted = log_is_wanted(kinds[event->kind].level);
+	bool is_users = is_of_user(event);
 	char text[512];
 	int error = errno;
+	bool is_admitted;
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (log_is_wanted(kinds[event->kind].level) && admit(event))
+	is_admitted = (is_wanted || is_users) && admit(event);
+
+	if (is_wanted && is_admitted)
 		log_event(event, text);
 	if (broker != NULL) {
 		broker->events[event->kind]++;
-		if (broker->on_event != NULL)
+		/* Those who watch keep a bounded number of events, which a refused user must not use up. */
+		if (broker->on_event != NULL && (is_admitted || !is_users))
 			broker->on_event(broker, event, kinds[event->kind].level, text);
 	}
 	errno = error;

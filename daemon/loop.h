@@ -50,5 +50,7 @@ int loop_signal(struct loop *loop, int number, loop_signal_fn *fn, void *user);
 
 /* CLOCK_MONOTONIC, nanoseconds. */
 uint64_t loop_now_ns(void);
+/* CLOCK_REALTIME: for people. */
+uint64_t loop_realtime_ns(void);
 
 #endif

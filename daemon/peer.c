@@ -21,6 +21,7 @@
 #include "liveness.h"
 #include "log.h"
 #include "proto/step.h"
+#include "refusal.h"
 #include "watch.h"
 
 #ifndef SO_PEERPIDFD
@@ -119,6 +120,8 @@ int peer_new(struct broker *broker, int fd)
 	}
 	peer->broker = broker;
 	peer->fd = fd;
+	peer->order = broker->peer_next++;
+	peer->connected_ns = loop_realtime_ns();
 	LIST_INIT(&peer->attachments);
 	LIST_INIT(&peer->interests);
 	r = identify(peer);
@@ -254,32 +257,43 @@ static ssize_t receive(struct peer *peer)
 	return length;
 }
 
-static void answer(struct peer *peer, size_t length, struct reply *reply)
+/* Makes the answer to broker->packet. *decoded is what came of decoding it to *request. */
+static void answer(struct peer *peer, size_t length, union shmb_msg_request *request, int *decoded, struct reply *reply)
 {
-	union shmb_msg_request request;
 	const struct dispatch_entry *entry;
 	char text[SHMB_TEXT_MAX];
 	const char *tail;
 	const char *why = "";
-	int decoded = shmb_request_decode(peer->broker->packet, length, &request, &tail, &why);
 	int r;
 
-	if (decoded == -EBADMSG) {
-		reply_error(reply, &request.head, decoded, "%s: the connection is closed", why);
+	*decoded = shmb_request_decode(peer->broker->packet, length, request, &tail, &why);
+	if (*decoded == -EBADMSG) {
+		reply_error(reply, &request->head, *decoded, "%s: the connection is closed", why);
 		log_warning("process %d sent something that is no request (%s): closed", peer->holder.pid, why);
 		reply->last = true;
 		return;
 	}
-	r = dispatch_check(peer->state, request.head.opcode, &entry, text);
+	r = dispatch_check(peer->state, request->head.opcode, &entry, text);
 	if (r < 0) {
-		reply_error(reply, &request.head, r, "%s", text);
-	} else if (decoded < 0) {
-		reply_error(reply, &request.head, decoded, "%s: %s", entry->name, why);
+		reply_error(reply, &request->head, r, "%s", text);
+	} else if (*decoded < 0) {
+		reply_error(reply, &request->head, *decoded, "%s: %s", entry->name, why);
 		/* Somebody who speaks another protocol has nothing more to say to us. */
 		reply->last = peer->state == PEER_CONNECTED;
 	} else {
-		entry->fn(peer, &request, tail, reply);
+		entry->fn(peer, request, tail, reply);
 	}
+}
+
+/* The one place that every answer comes by: what is refused is counted here. */
+static void account(struct peer *peer, const union shmb_msg_request *request, bool is_sound, const struct shmb_msg_answer *made)
+{
+	metrics_answered(&peer->broker->metrics, made->head.result, loop_now_ns() - peer->received_ns);
+	peer->requests++;
+	if (made->head.result == 0)
+		return;
+	peer->refusals++;
+	refusal_tell(peer, request, is_sound, made);
 }
 
 static int send_reply(struct peer *peer, struct reply *reply)
@@ -365,11 +379,13 @@ void peer_tell(struct peer *peer)
 static void serve(struct peer *peer, size_t length)
 {
 	struct reply *reply = &peer->broker->reply;
+	union shmb_msg_request request;
+	int decoded;
 	int r;
 
 	peer->told = false;
 	reply_init(reply);
-	answer(peer, length, reply);
+	answer(peer, length, &request, &decoded, reply);
 	if (reply->deferred) {
 		loop_fd_set(peer->watch, 0);
 		return;
@@ -379,6 +395,7 @@ static void serve(struct peer *peer, size_t length)
 	r = send_reply(peer, reply);
 	reply_deinit(reply);
 	SHMB_STEP("reply.sent");
+	account(peer, &request, decoded == 0, (const struct shmb_msg_answer *)reply->bytes);
 	/* The queue was empty, so there is room. What fails is the connection, or the system; the client connects again and repeats. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		log_warning("process %d cannot be answered: %s; its connection is closed", peer->holder.pid, strerror(-r));
@@ -424,5 +441,6 @@ static void on_readable(int events, void *user)
 		peer_close(peer);
 		return;
 	}
+	peer->received_ns = loop_now_ns();
 	serve(peer, (size_t)length);
 }

@@ -36,6 +36,11 @@ struct peer {
 	LIST_ENTRY(peer) link;	       /* broker's */
 	LIST_ENTRY(peer) process_link; /* only while process is set */
 	struct broker *broker;
+	uint64_t order;	       /* grows with each connection: the cursor of CLIENTS */
+	uint64_t connected_ns; /* CLOCK_REALTIME */
+	uint64_t received_ns;  /* CLOCK_MONOTONIC: its request that is being answered, or was last */
+	uint64_t requests;     /* answered */
+	uint64_t refusals;     /* of these with an error */
 	int fd;
 	struct loop_fd *watch;
 	struct loop_drain *drain; /* set while the client has not taken our last answer */

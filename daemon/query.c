@@ -94,6 +94,7 @@ static void add_readers(struct store *store, const struct segment *segment, uint
 		reader->older = at_most_255(older);
 		figures_reader(store, segment, attachment, writer.next, &figures);
 		reader->behind = figures.behind;
+		memcpy(reader->counters, figures.counters, sizeof(reader->counters));
 		shmb_text_set(reader->comm, sizeof(reader->comm), attachment->process->comm);
 		answer->reader_count++;
 	}
@@ -131,7 +132,7 @@ void query_info(struct peer *peer, const union shmb_msg_request *request, const 
 		answer->schema_bytes = segment->schema_length;
 }
 
-static uint32_t count_clients(const struct broker *broker)
+uint32_t query_count_clients(const struct broker *broker)
 {
 	const struct peer *peer;
 	uint32_t count = 0;
@@ -156,7 +157,7 @@ void query_status(struct peer *peer, const union shmb_msg_request *request, cons
 	answer->adopted = broker->adopted;
 	answer->pid = getpid();
 	answer->segments = broker->registry.count;
-	answer->clients = count_clients(broker);
+	answer->clients = query_count_clients(broker);
 	answer->protocol_version = SHMB_PROTOCOL_VERSION;
 	answer->layout_version = SHMB_LAYOUT_VERSION;
 	answer->linger_ns = broker->policies->builtin.linger_ns;

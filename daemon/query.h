@@ -6,9 +6,14 @@
 
 #include "dispatch.h"
 
+struct broker;
+
 dispatch_fn query_list;
 dispatch_fn query_info;
 dispatch_fn query_status;
 dispatch_fn query_remove;
+
+/* Connections that have said READY. */
+uint32_t query_count_clients(const struct broker *broker);
 
 #endif

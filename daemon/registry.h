@@ -2,13 +2,25 @@
 #ifndef SHMB_DAEMON_REGISTRY_H
 #define SHMB_DAEMON_REGISTRY_H
 
-/* All segments: by name (a tree, tsearch(3)) and in the order of their making. Pure memory. */
+/*
+ * All segments: by name (a tree, tsearch(3)) and in the order of their making (a list, and an array to find a place in it). Pure memory. Adding,
+ * removing and finding cost no more than the logarithm of their number, so paging through all costs what they are, however small the pages.
+ */
 
 #include "segment.h"
+
+struct registry_place {
+	uint64_t order;
+	struct segment *segment; /* NULL: it is gone */
+};
 
 struct registry {
 	void *by_name;
 	TAILQ_HEAD(, segment) in_order;
+	struct registry_place *places; /* by order */
+	size_t place_count;
+	size_t place_space;
+	size_t holes; /* of these places are gone */
 	uint64_t next_order;
 	uint64_t bytes; /* of all, superseded ones as well */
 	uint32_t count;

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "access.h"
 #include "attachment.h"
@@ -26,14 +25,6 @@ struct notes {
 	unsigned count;
 };
 
-static uint64_t realtime_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static int load(struct broker *broker, struct config **out, char *why)
 {
 	const struct options *options = broker->options;
@@ -51,7 +42,7 @@ static void put_in_place(struct broker *broker, struct config *config)
 {
 	broker->config = config;
 	broker->policies = config->policies;
-	broker->reload.loaded_ns = realtime_ns();
+	broker->reload.loaded_ns = loop_realtime_ns();
 	broker->reload.refused_ns = 0;
 	broker->reload.refusal[0] = '\0';
 }
@@ -148,7 +139,7 @@ static int reload(struct broker *broker, void (*fn)(const char *line, void *user
 	int r = load(broker, &after, why);
 
 	if (r < 0) {
-		broker->reload.refused_ns = realtime_ns();
+		broker->reload.refused_ns = loop_realtime_ns();
 		snprintf(broker->reload.refusal, sizeof(broker->reload.refusal), "%s", why);
 		event_tell(broker, &(struct event){ .kind = EVENT_POLICY, .reason = "refused" },
 			   "the configuration is refused, the one before stays: %s", why);

@@ -153,7 +153,8 @@ static int entry_sort(struct scan_work *work, const struct dirent *entry)
 	if (why == NULL && (part_parse(file, &part) < 0 || shmb_name_decode(file, part.name_length, name) < 0))
 		why = "its name is none that this daemon gives";
 	if (why != NULL) {
-		log_warning("%s: foreign file %s left alone: %s", work->store->path, file, why);
+		event_tell(work->scan->broker, &(struct event){ .kind = EVENT_IGNORED, .reason = "foreign-file" },
+			   "%s: foreign file %s left alone: %s", work->store->path, file, why);
 		return 0;
 	}
 	return files_add(&work->parts, file, &part);
@@ -539,7 +540,7 @@ static bool set_adopt(struct scan_work *work, const struct set *set, struct segm
 
 	SHMB_STEP("adopt.begin");
 	if (set->data_lost) {
-		event_tell(NULL, &(struct event){ .kind = EVENT_REAPED, .segment = segment->name, .reason = "memory lost" },
+		event_tell(work->scan->broker, &(struct event){ .kind = EVENT_REAPED, .segment = segment->name, .reason = "memory lost" },
 			   "%s: removed: its memory was sealed, and no descriptor store kept it when the daemon before ended",
 			   segment->name);
 		segment->epoch = atomic_load_explicit(&set->card.lease_epoch, memory_order_relaxed);
@@ -554,7 +555,8 @@ static bool set_adopt(struct scan_work *work, const struct set *set, struct segm
 			"pinned or consumed, until its writer is replaced",
 			segment->name);
 	if (is_being_removed(set, follower)) {
-		log_notice("%s: its removal is completed", segment->name);
+		event_tell(work->scan->broker, &(struct event){ .kind = EVENT_REMOVED, .segment = segment->name, .reason = "completed" },
+			   "%s: its removal is completed", segment->name);
 		segment->epoch = atomic_load_explicit(&set->card.lease_epoch, memory_order_relaxed);
 		r = segment_remove(work->store, segment);
 		if (r < 0)
@@ -563,7 +565,8 @@ static bool set_adopt(struct scan_work *work, const struct set *set, struct segm
 	}
 	r = segment_settle(work, set, segment, follower, other_boot);
 	if (r < 0) {
-		log_error("%s: left alone: what a daemon before left of it cannot be settled: %s", segment->name, strerror(-r));
+		event_tell(work->scan->broker, &(struct event){ .kind = EVENT_IGNORED, .segment = segment->name, .reason = "unsettled" },
+			   "%s: left alone: what a daemon before left of it cannot be settled: %s", segment->name, strerror(-r));
 		work->left_alone++;
 		segment_free(segment);
 		return false;
@@ -617,11 +620,13 @@ static int set_judge(struct scan_work *work, const struct scan_file *files, size
 	if (!has[PART_CARD] && has[PART_RECORD]) {
 		why = set_is_cardless(work->store, &set);
 		if (why != NULL) {
-			log_warning("%s: generation %" PRIu64 " left alone: %s", set.name, set.generation, why);
+			event_tell(work->scan->broker, &(struct event){ .kind = EVENT_IGNORED, .segment = set.name, .reason = "damaged" },
+				   "%s: generation %" PRIu64 " left alone: %s", set.name, set.generation, why);
 			work->left_alone++;
 			return 0;
 		}
-		log_notice("%s: generation %" PRIu64 " was half made or half removed: its files are removed", set.name, set.generation);
+		event_tell(work->scan->broker, &(struct event){ .kind = EVENT_REMOVED, .segment = set.name, .reason = "half-made" },
+			   "%s: generation %" PRIu64 " was half made or half removed: its files are removed", set.name, set.generation);
 		r = parts_unlink_rest(work->store, set.name, set.generation);
 		if (r < 0)
 			log_error("%s: cannot be removed: %s", set.name, strerror(-r));
@@ -629,8 +634,9 @@ static int set_judge(struct scan_work *work, const struct scan_file *files, size
 	}
 	if (!has[PART_CARD]) {
 		for (size_t i = 0; i < count; i++)
-			log_warning("%s: foreign file %s left alone: neither card nor record belongs to it", work->store->path,
-				    files[i].file);
+			event_tell(work->scan->broker, &(struct event){ .kind = EVENT_IGNORED, .reason = "foreign-file" },
+				   "%s: foreign file %s left alone: neither card nor record belongs to it", work->store->path,
+				   files[i].file);
 		return 0;
 	}
 	segment = calloc(1, sizeof(*segment));
@@ -640,7 +646,8 @@ static int set_judge(struct scan_work *work, const struct scan_file *files, size
 	if (r == 0 && is_orphan(&set, follower))
 		r = refuse(-EOPNOTSUPP, &why, "a newer generation has followed it, which cannot be served");
 	if (r < 0) {
-		log_warning("%s: generation %" PRIu64 " left alone: %s%s", set.name, set.generation, why, detail(r));
+		event_tell(work->scan->broker, &(struct event){ .kind = EVENT_IGNORED, .segment = set.name, .reason = "damaged" },
+			   "%s: generation %" PRIu64 " left alone: %s%s", set.name, set.generation, why, detail(r));
 		work->left_alone++;
 		segment_free(segment);
 		follower->is_there = true;
@@ -687,7 +694,8 @@ static void page_judge(struct scan_work *work, const char *file)
 		if (r < 0)
 			log_error("%s: cannot be removed: %s", file, strerror(-r));
 	} else {
-		log_warning("%s: foreign file %s left alone: %s%s", work->store->path, file, why, detail(r));
+		event_tell(work->scan->broker, &(struct event){ .kind = EVENT_IGNORED, .reason = "foreign-file" },
+			   "%s: foreign file %s left alone: %s%s", work->store->path, file, why, detail(r));
 	}
 }
 

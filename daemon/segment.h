@@ -227,12 +227,14 @@ struct segment_cell {
  * (and repaired) before. Incomplete segments (no card) are removed; damaged, foreign, or newer ones are left alone and logged.
  * Event pages are reported through `page`: the callee bumps them. Returns 0 or the first error of reading the directory.
  */
+struct broker;
 struct event_page;
 struct store_scan {
 	/* Of a name its newest generation comes first, then those it has superseded, newest first: state SUPERSEDED, for the callee to link. */
 	void (*found)(struct segment *segment, const struct segment_cell *cells, unsigned cell_count, void *user);
 	void (*page)(struct event_page *page, const struct holder *who, void *user);
 	void *user;
+	struct broker *broker; /* counts what is told of (event.h); NULL: there is none */
 };
 int store_scan(struct store *store, const struct store_scan *scan);
 

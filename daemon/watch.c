@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "access.h"
@@ -49,8 +48,10 @@ static bool meets(const struct watch *watch, uint64_t sequence)
 	struct watch_ring *ring = watch->peer->broker->watches.ring;
 	const struct shmb_msg_event *event = event_at(ring, sequence);
 
+	if (event->segment[0] == '\0' && watch->pattern[0] != '\0')
+		return false;
 	if (event->segment[0] == '\0')
-		return watch->pattern[0] == '\0';
+		return event->pid == 0 || access_is_operator(watch->peer) || watch->peer->holder.uid == event->uid;
 	if (watch->pattern[0] != '\0' && !policy_match(watch->pattern, event->segment))
 		return false;
 	return may_see(watch->peer, event->segment, ring->owners[sequence % WATCH_RING_MAX]);
@@ -128,14 +129,6 @@ void watch_start(struct peer *peer, const union shmb_msg_request *request, const
 
 /* ---- events ---- */
 
-static uint64_t realtime_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* The ring is full: whoever has not been sent its oldest event loses it. */
 static void overwrite_oldest(struct watch_list *list)
 {
@@ -168,7 +161,7 @@ void watch_event(struct broker *broker, const struct event *event, unsigned leve
 	list->ring->owners[sequence % WATCH_RING_MAX] = segment != NULL ? segment->owner_uid : event->uid;
 	kept = event_at(list->ring, sequence);
 	*kept = (struct shmb_msg_event){
-		.time_ns = realtime_ns(),
+		.time_ns = loop_realtime_ns(),
 		.pid = event->pid,
 		.uid = event->uid,
 		.level = (uint8_t)level,

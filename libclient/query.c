@@ -115,7 +115,14 @@ int shmb_info(struct shmb *broker, const char *name,
 							.uid = records[i].uid,
 							.comm = records[i].comm,
 							.behind = records[i].behind,
-							.older = records[i].older };
+							.older = records[i].older,
+							.role = records[i].role,
+							.published = records[i].counters[SHMB_COUNT_PUBLISHED],
+							.read = records[i].counters[SHMB_COUNT_READ],
+							.retried = records[i].counters[SHMB_COUNT_RETRIED],
+							.lapped = records[i].counters[SHMB_COUNT_LAPPED],
+							.waited = records[i].counters[SHMB_COUNT_WAITED],
+							.woken = records[i].counters[SHMB_COUNT_WOKEN] };
 	public = segment_info(&info.segment);
 	public.readers = info.reader_count;
 	r = visit(&public, tail + info.reader_count * sizeof(*records), readers, user);

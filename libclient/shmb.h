@@ -300,6 +300,14 @@ struct shmb_reader_info {
 	const char *comm;
 	uint64_t behind; /* elements it has not read yet, lost ones included, by its own account; UINT64_MAX unknown */
 	uint32_t older;	 /* it reads the generation so many before the newest, 0 the newest */
+	uint32_t role;	 /* enum shmb_handle_role (shmb_metrics.h) */
+	/* As in struct shmb_counters, by its own account, which it brings up to date when it waits; UINT64_MAX unknown, 0 of a library without counters. */
+	uint64_t published; /* by a sharer of a block */
+	uint64_t read;
+	uint64_t retried;
+	uint64_t lapped; /* elements overwritten before it read them */
+	uint64_t waited;
+	uint64_t woken;
 };
 
 struct shmb_broker_status {
@@ -349,6 +357,7 @@ SHMB_PUBLIC int shmb_value_observe(struct shmb_value_reader **out, struct shmb *
 #include "shmb_frame.h"
 #include "shmb_image.h"
 #include "shmb_loader.h"
+#include "shmb_metrics.h"
 #include "shmb_operator.h"
 #include "shmb_queue.h"
 #include "shmb_realtime.h"

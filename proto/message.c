@@ -33,6 +33,8 @@ static const struct {
 	[SHMB_OP_WATCH] = { sizeof(struct shmb_msg_watch), sizeof(struct shmb_msg_answer) },
 	[SHMB_OP_EVENT] = { 0, sizeof(struct shmb_msg_events) },
 	[SHMB_OP_FIGURES] = { sizeof(struct shmb_msg_figures), sizeof(struct shmb_msg_figures_answer) },
+	[SHMB_OP_METRICS] = { sizeof(struct shmb_msg_metrics), sizeof(struct shmb_msg_metrics_answer) },
+	[SHMB_OP_CLIENTS] = { sizeof(struct shmb_msg_clients), sizeof(struct shmb_msg_clients_answer) },
 	[SHMB_OP_RELOAD] = { sizeof(struct shmb_msg_reload), sizeof(struct shmb_msg_reload_answer) },
 	[SHMB_OP_POLICY] = { sizeof(struct shmb_msg_policy), sizeof(struct shmb_msg_policy_answer) },
 	[SHMB_OP_GC] = { sizeof(struct shmb_msg_gc), sizeof(struct shmb_msg_gc_answer) },
@@ -237,6 +239,8 @@ static int request_check(const union shmb_msg_request *request, const char **why
 	case SHMB_OP_LIST:
 	case SHMB_OP_STATUS:
 	case SHMB_OP_RELOAD:
+	case SHMB_OP_METRICS:
+	case SHMB_OP_CLIENTS:
 	case SHMB_OP_EVENT:
 	case SHMB_OP_COUNT:
 		break;
@@ -401,6 +405,51 @@ static int gc_tail_is_sound(const struct shmb_msg_gc_answer *gc, const char *tai
 	return 1;
 }
 
+static int metrics_tail_is_sound(const struct shmb_msg_metrics_answer *metrics, const char *tail)
+{
+	uint64_t buckets = (uint64_t)metrics->bucket_count * sizeof(struct shmb_msg_bucket);
+	uint64_t counts = (uint64_t)metrics->refusal_count + metrics->event_count;
+
+	if (metrics->head.tail_bytes != buckets + counts * sizeof(struct shmb_msg_count))
+		return 0;
+	for (uint64_t i = 0; i < counts; i++) {
+		struct shmb_msg_count count;
+
+		memcpy(&count, tail + buckets + i * sizeof(count), sizeof(count));
+		if (!is_terminated(count.name, sizeof(count.name)))
+			return 0;
+	}
+	return 1;
+}
+
+static int clients_tail_is_sound(const struct shmb_msg_clients_answer *clients, const char *tail)
+{
+	uint64_t room = clients->head.tail_bytes;
+
+	for (uint32_t i = 0; i < clients->count; i++) {
+		struct shmb_msg_client client;
+
+		if (room < sizeof(client))
+			return 0;
+		memcpy(&client, tail, sizeof(client));
+		tail += sizeof(client);
+		room -= sizeof(client);
+		if (!is_terminated(client.comm, sizeof(client.comm)) ||
+		    room < (uint64_t)client.handle_count * sizeof(struct shmb_msg_client_handle))
+			return 0;
+		for (uint32_t j = 0; j < client.handle_count; j++) {
+			struct shmb_msg_client_handle handle;
+
+			memcpy(&handle, tail, sizeof(handle));
+			if (!is_terminated(handle.name, sizeof(handle.name)))
+				return 0;
+			tail += sizeof(handle);
+			room -= sizeof(handle);
+		}
+	}
+	return room == 0;
+}
+
 static void answer_terminate(struct shmb_msg_answer *answer)
 {
 	terminate(answer->holder_comm, sizeof(answer->holder_comm));
@@ -448,6 +497,14 @@ static int answer_check(uint16_t opcode, void *out, const char *tail)
 	}
 	case SHMB_OP_GC:
 		return gc_tail_is_sound(out, tail);
+	case SHMB_OP_METRICS: {
+		struct shmb_msg_metrics_answer *metrics = out;
+
+		terminate(metrics->version, sizeof(metrics->version));
+		return metrics_tail_is_sound(metrics, tail);
+	}
+	case SHMB_OP_CLIENTS:
+		return clients_tail_is_sound(out, tail);
 	case SHMB_OP_RESUME:
 	case SHMB_OP_READY:
 	case SHMB_OP_CLOSE:

@@ -43,11 +43,13 @@ enum shmb_opcode {
 	SHMB_OP_INFO = 8,
 	SHMB_OP_STATUS = 9,
 	SHMB_OP_REMOVE = 10,
-	SHMB_OP_RELOAD = 13,
-	SHMB_OP_POLICY = 14,
-	SHMB_OP_GC = 17,
 	SHMB_OP_WATCH = 11,
 	SHMB_OP_EVENT = 12, /* from the broker, unasked, after a WATCH */
+	SHMB_OP_RELOAD = 13,
+	SHMB_OP_POLICY = 14,
+	SHMB_OP_METRICS = 15,
+	SHMB_OP_CLIENTS = 16,
+	SHMB_OP_GC = 17,
 	SHMB_OP_FIGURES = 18,
 	SHMB_OP_COUNT = 19, /* one more than the last; the numbers between that are not here are unknown requests */
 };
@@ -202,6 +204,17 @@ struct shmb_msg_watch {
 	char pattern[SHMB_NAME_MAX + 8]; /* of segments, as above; empty: all, and what concerns no segment */
 };
 
+/* METRICS: what the broker counts and measures of itself. */
+struct shmb_msg_metrics {
+	struct shmb_msg_head head;
+};
+
+/* CLIENTS: connections, the newest first: as many as fit one packet. */
+struct shmb_msg_clients {
+	struct shmb_msg_head head;
+	uint64_t before; /* `order` of the last record of the answer before, 0 from the start */
+};
+
 /* ---- answers ---- */
 
 /* Every answer that is not 0 is this, with `text` for people; READY, RESUME, CLOSE and REMOVE answer with it on success too. */
@@ -328,6 +341,7 @@ struct shmb_msg_reader {
 	uint8_t reserved[2];
 	uint64_t behind; /* elements it has not read yet, by what its cell says; UINT64_MAX unknown */
 	char comm[SHMB_COMM_MAX];
+	uint64_t counters[SHMB_COUNTERS]; /* SHMB_COUNT_*, by its own account; UINT64_MAX unknown */
 };
 
 struct shmb_msg_info_answer { /* tail: `reader_count` struct shmb_msg_reader, then schema_bytes of text */
@@ -415,6 +429,67 @@ struct shmb_msg_gc_item {
 	char reason[SHMB_TEXT_MAX];
 };
 
+struct shmb_msg_metrics_answer { /* tail: the buckets, the refusals, the events */
+	struct shmb_msg_head head;
+	uint64_t started_ns; /* CLOCK_REALTIME */
+	uint64_t bytes;	     /* of all segments */
+	uint64_t deaths;     /* this and what follows: since the start, as in STATUS */
+	uint64_t repairs;
+	uint64_t reaps;
+	uint64_t adopted;
+	uint64_t latency_ns;	 /* sum over all requests, from receiving one to its answer */
+	uint64_t cpu_ns;	 /* used by the broker's process */
+	uint64_t resident_bytes; /* its memory; 0 unknown */
+	uint32_t segments;
+	uint32_t clients;
+	uint32_t descriptors; /* that it has open; UINT32_MAX unknown */
+	uint32_t descriptors_max;
+	uint32_t bucket_count;
+	uint32_t refusal_count;
+	uint32_t event_count;
+	uint32_t reserved;
+	char version[32]; /* of the program */
+};
+
+struct shmb_msg_bucket {  /* of requests by the time they took */
+	uint64_t upto_ns; /* UINT64_MAX in the last one */
+	uint64_t count;	  /* longer than the bucket before */
+};
+
+struct shmb_msg_count {
+	uint64_t value;
+	char name[24]; /* refusals: "EACCES", ...; events: their kind */
+};
+
+struct shmb_msg_clients_answer { /* tail: `count` times struct shmb_msg_client, each with its handles behind it; count 0 is the end */
+	struct shmb_msg_head head;
+	uint32_t count;
+	uint32_t reserved;
+};
+
+struct shmb_msg_client {
+	uint64_t order;	       /* the `before` of the next CLIENTS; of this connection alone */
+	uint64_t connected_ns; /* CLOCK_REALTIME */
+	uint64_t requests;     /* answered */
+	uint64_t refusals;     /* of these with an error */
+	uint64_t bytes;	       /* of the segments that it writes */
+	int32_t pid;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t handle_count; /* struct shmb_msg_client_handle that follow */
+	uint8_t is_ready;      /* 0: it has not said READY yet */
+	uint8_t watches;       /* 1: it is sent events */
+	uint8_t reserved[6];
+	char comm[SHMB_COMM_MAX];
+};
+
+struct shmb_msg_client_handle {
+	uint32_t handle;
+	uint8_t role; /* enum shmb_role */
+	uint8_t reserved[3];
+	char name[SHMB_NAME_MAX + 8];
+};
+
 _Static_assert(sizeof(struct shmb_msg_head) == 16, "head");
 _Static_assert(sizeof(struct shmb_msg_hello) == 56, "hello");
 _Static_assert(sizeof(struct shmb_msg_resume) == 264, "resume");
@@ -435,7 +510,7 @@ _Static_assert(sizeof(struct shmb_msg_figures_answer) == 32, "figures_answer");
 _Static_assert(sizeof(struct shmb_msg_watch) == 224, "watch");
 _Static_assert(sizeof(struct shmb_msg_event) == 552, "event");
 _Static_assert(sizeof(struct shmb_msg_events) == 32, "events");
-_Static_assert(sizeof(struct shmb_msg_reader) == 40, "reader");
+_Static_assert(sizeof(struct shmb_msg_reader) == 88, "reader");
 _Static_assert(sizeof(struct shmb_msg_info_answer) == 392, "info_answer");
 _Static_assert(sizeof(struct shmb_msg_status_answer) == 384, "status_answer");
 
@@ -448,6 +523,14 @@ _Static_assert(sizeof(struct shmb_msg_policy_pattern) == 496, "policy_pattern");
 _Static_assert(sizeof(struct shmb_msg_policy_setting) == 696, "policy_setting");
 _Static_assert(sizeof(struct shmb_msg_gc_answer) == 32, "gc_answer");
 _Static_assert(sizeof(struct shmb_msg_gc_item) == 528, "gc_item");
+_Static_assert(sizeof(struct shmb_msg_metrics) == 16, "metrics");
+_Static_assert(sizeof(struct shmb_msg_metrics_answer) == 152, "metrics_answer");
+_Static_assert(sizeof(struct shmb_msg_bucket) == 16, "bucket");
+_Static_assert(sizeof(struct shmb_msg_count) == 32, "count");
+_Static_assert(sizeof(struct shmb_msg_clients) == 24, "clients");
+_Static_assert(sizeof(struct shmb_msg_clients_answer) == 24, "clients_answer");
+_Static_assert(sizeof(struct shmb_msg_client) == 80, "client");
+_Static_assert(sizeof(struct shmb_msg_client_handle) == 216, "client_handle");
 
 union shmb_msg_request {
 	struct shmb_msg_head head;
@@ -465,6 +548,8 @@ union shmb_msg_request {
 	struct shmb_msg_policy policy;
 	struct shmb_msg_gc gc;
 	struct shmb_msg_watch watch;
+	struct shmb_msg_metrics metrics;
+	struct shmb_msg_clients clients;
 };
 
 /* Bytes of the fixed struct of a request / a successful answer; 0 for an unknown opcode. */

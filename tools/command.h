@@ -35,11 +35,12 @@ struct command_options {
 	uint64_t capacity;
 	bool stamped;
 	bool hold;
-	const char *field; /* delay: of the payload, instead of the stamp */
-	const char *sort;  /* top */
-	bool dry_run;	   /* gc */
-	const char *user;  /* policy: explained */
-	int error;	   /* doctor: why there is no connection; the others are not run then */
+	const char *field;  /* delay: of the payload, instead of the stamp */
+	const char *sort;   /* top */
+	bool dry_run;	    /* gc */
+	const char *user;   /* policy: explained */
+	const char *output; /* metrics: a file instead of standard output */
+	int error;	    /* doctor, metrics: why there is no connection; the others are not run then */
 	int name_count;
 	char **names;
 };
@@ -61,6 +62,8 @@ int command_reload(struct shmb *broker, const struct command_options *options);
 int command_policy(struct shmb *broker, const struct command_options *options);
 int command_gc(struct shmb *broker, const struct command_options *options);
 int command_monitor(struct shmb *broker, const struct command_options *options);
+int command_clients(struct shmb *broker, const struct command_options *options);
+int command_metrics(struct shmb *broker, const struct command_options *options);
 int command_remove(struct shmb *broker, const struct command_options *options);
 
 /* Says on stderr what failed and why (`error` a negative errno of the library, with shmb_text() still that of the failed call; `subject` a
@@ -69,6 +72,9 @@ int command_fail(const char *subject, int error);
 
 /* The same for what ended a reading in the middle (`error` of a read or a wait): a removed segment is not a failed request. */
 int command_ended(const char *name, int error);
+
+/* "writes", "reads", ...: of the JSON key "role". */
+const char *command_role_word(enum shmb_handle_role role);
 
 /* "alive", "dead", ...: also the values of the JSON key "condition", so they never change. */
 const char *command_writer_word(enum shmb_writer_condition condition);

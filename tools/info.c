@@ -49,10 +49,14 @@ static int info_json(const struct info *info, const struct shmb_segment_info *se
 
 	for (uint32_t i = 0; !bad && i < segment->readers; i++)
 		bad = json_array_append_new(
-			list, json_pack("{s:i, s:I, s:o, s:o, s:I}", "pid", (int)readers[i].pid, "uid", (json_int_t)readers[i].uid, "comm",
-					json_text(readers[i].comm), "behind",
-					readers[i].behind != UINT64_MAX ? json_integer((json_int_t)readers[i].behind) : json_null(),
-					"generation", (json_int_t)(segment->generation - readers[i].older)));
+			list,
+			json_pack("{s:i, s:I, s:o, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "pid", (int)readers[i].pid, "uid",
+				  (json_int_t)readers[i].uid, "comm", json_text(readers[i].comm), "role",
+				  command_role_word((enum shmb_handle_role)readers[i].role), "behind",
+				  readers[i].behind != UINT64_MAX ? json_integer((json_int_t)readers[i].behind) : json_null(), "generation",
+				  (json_int_t)(segment->generation - readers[i].older), "published", json_u64(readers[i].published), "read",
+				  json_u64(readers[i].read), "retried", json_u64(readers[i].retried), "lapped", json_u64(readers[i].lapped),
+				  "waited", json_u64(readers[i].waited), "woken", json_u64(readers[i].woken)));
 	if (!bad) {
 		bool seen = info->observed == 0;
 		uint64_t heartbeat = seen ? info->status.heartbeat_ns : 0;
@@ -94,6 +98,21 @@ static void info_numbers(const struct info *info)
 	if (status->heartbeat_ns) {
 		info_key("heartbeat");
 		printf("%s ago\n", output_duration(age, now > status->heartbeat_ns ? now - status->heartbeat_ns : 0));
+	}
+}
+
+/* What it did: the counters that say something. All 0: it has not shown any yet, or its library keeps none. */
+static void info_counters(const struct shmb_reader_info *reader)
+{
+	const struct {
+		const char *what;
+		uint64_t count;
+	} counters[] = { { "published", reader->published }, { "read", reader->read },	   { "retried", reader->retried },
+			 { "lapped", reader->lapped },	     { "waited", reader->waited }, { "woken", reader->woken } };
+
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		if (counters[i].count != 0 && counters[i].count != UINT64_MAX)
+			printf(", %" PRIu64 " %s", counters[i].count, counters[i].what);
 	}
 }
 
@@ -145,6 +164,7 @@ static int info_visit(const struct shmb_segment_info *segment, const char *schem
 			printf(", %" PRIu64 " behind", readers[i].behind);
 		if (readers[i].older > 0)
 			printf(", in generation %" PRIu64, segment->generation - readers[i].older);
+		info_counters(&readers[i]);
 		putchar('\n');
 	}
 	info_key("schema");

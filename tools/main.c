@@ -27,6 +27,7 @@ enum option_bits {
 	VERB_ALONE = 1u << 31, /* no option: runs without a daemon too */
 	OPTION_DRY_RUN = 1u << 12,
 	OPTION_USER = 1u << 13,
+	OPTION_OUTPUT = 1u << 14,
 };
 
 struct verb {
@@ -64,8 +65,9 @@ static const struct verb verbs[] = {
 	{ "info", 1, 1, 0, command_info, "info NAME", "one segment: writer, readers, numbers, schema",
 	  "Prints everything about one segment.\n"
 	  "\n"
-	  "  --json       one object: the keys of `list`, and reader_list [{pid, uid, comm}], oldest, next (numbers; null where\n"
-	  "               they cannot be read), heartbeat_ns (CLOCK_MONOTONIC; null: never), schema\n"
+	  "  --json       one object: the keys of `list`, and reader_list [{pid, uid, comm, role (reads, consumes, shares), behind,\n"
+	  "               generation, published, read, retried, lapped, waited, woken (by its own account; null: not known)}],\n"
+	  "               oldest, next (numbers; null where they cannot be read), heartbeat_ns (CLOCK_MONOTONIC; null: never), schema\n"
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl info host/cpu\n"
@@ -220,6 +222,38 @@ static const struct verb verbs[] = {
 	  "examples:\n"
 	  "  shmbctl monitor 'camera/*'\n"
 	  "  shmbctl monitor --json | jq -r 'select(.kind == \"writer-dead\").segment'\n" },
+	{ "clients", 0, 0, OPTION_LEGEND, command_clients, "clients", "who is connected, and what each has open",
+	  "Prints the connections to the daemon, the newest first: what each writes, shares, consumes, reads and observes, how much it "
+	  "asked\n"
+	  "and how much of that was refused, and the memory of the segments that it writes. Root and the daemon's own user see all, "
+	  "others\n"
+	  "their own.\n"
+	  "\n"
+	  "  --json       one object a line: id, pid, uid, gid, comm, connected_ns (CLOCK_REALTIME), requests, refusals, bytes,\n"
+	  "               watches, handles [{role, segment}]. role is writes, shares, consumes, reads or observes\n"
+	  "  --no-legend  neither head nor foot\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl clients\n"
+	  "  shmbctl clients --json | jq -r 'select(.handles[].segment == \"camera/front\").pid'\n" },
+	{ "metrics", 0, 1, OPTION_OUTPUT | VERB_ALONE, command_metrics, "metrics [PATTERN]", "counts for monitoring, as OpenMetrics text",
+	  "Prints what the daemon counts and measures as OpenMetrics text: segments, memory, clients, deaths, repairs, refusals by "
+	  "reason,\n"
+	  "events by kind, how long requests take; and of each segment whose name matches PATTERN (* and ? match / too), or of all: the "
+	  "state\n"
+	  "of its writer, elements published, readers, lag, losses and memory. Only what you may see.\n"
+	  "\n"
+	  "  --output FILE  replace FILE instead of printing; where there is no daemon it is told that (shmbroker_up 0), and the exit\n"
+	  "                 status is 3\n"
+	  "  --json         one object, without segments: version, started_ns (CLOCK_REALTIME), segments, bytes, clients, deaths, "
+	  "repairs,\n"
+	  "                 reaps, adopted, refusals {REASON: count}, events {KIND: count}, request_ns (all together), request_buckets\n"
+	  "                 [{upto_ns (null: any), count}], resident_bytes, cpu_ns, descriptors, descriptors_max\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl metrics\n"
+	  "  shmbctl metrics 'camera/*' --output /var/lib/prometheus/node-exporter/shmbroker.prom\n"
+	  "  shmbctl metrics --json | jq .refusals\n" },
 	{ "remove", 1, 1024, OPTION_LEGEND, command_remove, "remove NAME...", "removes segments that nobody writes",
 	  "Removes segments. Refused while a writer lives. Readers keep what they have open and are told at their next wait.\n"
 	  "\n"
@@ -376,6 +410,7 @@ static const struct option long_options[] = {
 	{ "hold", no_argument, NULL, 'H' },
 	{ "dry-run", no_argument, NULL, 'd' },
 	{ "explain-user", required_argument, NULL, 'u' },
+	{ "output", required_argument, NULL, 'O' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -464,6 +499,10 @@ int main(int argc, char **argv)
 		case 'u':
 			options.user = optarg;
 			used |= OPTION_USER;
+			break;
+		case 'O':
+			options.output = optarg;
+			used |= OPTION_OUTPUT;
 			break;
 		case 'h':
 			help = true;

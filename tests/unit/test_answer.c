@@ -26,6 +26,8 @@ static union {
 	struct shmb_msg_status_answer status;
 	struct shmb_msg_figures_answer figures;
 	struct shmb_msg_events events;
+	struct shmb_msg_metrics_answer metrics;
+	struct shmb_msg_clients_answer clients;
 	char bytes[SHMB_MESSAGE_MAX + 64];
 } sent, got;
 static struct shmb_msg_answer error;
@@ -330,6 +332,58 @@ START_TEST(events_in_answers)
 }
 END_TEST
 
+START_TEST(metrics_in_answers)
+{
+	enum { BUCKETS = 2 * sizeof(struct shmb_msg_bucket), ONE = sizeof(struct shmb_msg_count) };
+	char *counts = sent.bytes + sizeof(sent.metrics) + BUCKETS;
+
+	for (unsigned bad = 0; bad < 6; bad++) {
+		answer_make(SHMB_OP_METRICS, BUCKETS + 3 * ONE);
+		sent.metrics.bucket_count = 2;
+		sent.metrics.refusal_count = 1;
+		sent.metrics.event_count = 2;
+		memset(sent.metrics.version, 'x', sizeof(sent.metrics.version));
+		memset(counts + 2 * ONE + offsetof(struct shmb_msg_count, name), 'x', 23);
+		ck_assert_int_eq(answer_decode(), 0);
+		ck_assert_uint_eq(strlen(got.metrics.version), sizeof(got.metrics.version) - 1);
+		sent.metrics.bucket_count += bad == 0 ? 1 : bad == 1 ? UINT32_C(1) << 28 : 0;
+		sent.metrics.refusal_count += bad == 2 ? UINT32_MAX : 0; /* one less */
+		sent.metrics.event_count += bad == 3 ? UINT32_C(1) << 27 : 0;
+		if (bad == 4)
+			counts[3 * ONE - 1] = 'x';
+		if (bad == 5)
+			memset(counts + offsetof(struct shmb_msg_count, name), 'x', 24);
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+	}
+}
+END_TEST
+
+START_TEST(clients_in_answers)
+{
+	enum { CLIENT = sizeof(struct shmb_msg_client), HANDLE = sizeof(struct shmb_msg_client_handle) };
+	struct shmb_msg_client client = { .comm = "a" };
+	char *at = sent.bytes + sizeof(sent.clients);
+
+	for (unsigned bad = 0; bad < 8; bad++) {
+		answer_make(SHMB_OP_CLIENTS, 2 * CLIENT + 3 * HANDLE);
+		sent.clients.count = 2;
+		client.handle_count = 1;
+		memcpy(at, &client, CLIENT);
+		client.handle_count = 2;
+		memcpy(at + CLIENT + HANDLE, &client, CLIENT);
+		ck_assert_int_eq(answer_decode(), 0);
+		sent.clients.count = bad == 0 ? 1 : bad == 1 ? 3 : bad == 2 ? UINT32_MAX : 2;
+		client.handle_count = bad == 3 ? 3 : bad == 4 ? UINT32_MAX : bad == 5 ? 1 : 2;
+		memcpy(at + CLIENT + HANDLE, &client, CLIENT);
+		if (bad == 6)
+			memset(at + offsetof(struct shmb_msg_client, comm), 'x', sizeof(client.comm));
+		if (bad == 7)
+			memset(at + 2 * CLIENT + 2 * HANDLE + offsetof(struct shmb_msg_client_handle, name), 'x', HANDLE - 8);
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+	}
+}
+END_TEST
+
 START_TEST(random_answers)
 {
 	uint64_t random = 9;
@@ -352,6 +406,13 @@ START_TEST(random_answers)
 			sent.policy.pattern_count = extra == 496;
 			sent.policy.setting_count = extra == 696;
 		}
+		if (opcode == SHMB_OP_METRICS) {
+			sent.metrics.bucket_count = extra / 64 % 4;
+			sent.metrics.refusal_count %= 4;
+			sent.metrics.event_count = (extra - sent.metrics.bucket_count * 16) / 32 - sent.metrics.refusal_count;
+		}
+		if (opcode == SHMB_OP_CLIENTS)
+			sent.clients.count %= 4;
 		if (opcode == SHMB_OP_EVENT)
 			sent.events.count = extra / sizeof(struct shmb_msg_event);
 		if (opcode == SHMB_OP_INFO) {
@@ -376,6 +437,8 @@ int main(void)
 	unit_add(suite, infos, 5);
 	unit_add(suite, figures_in_answers, 5);
 	unit_add(suite, events_in_answers, 5);
+	unit_add(suite, metrics_in_answers, 5);
+	unit_add(suite, clients_in_answers, 5);
 	unit_add(suite, random_answers, 20);
 	return unit_run(suite);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of requests: every state with every opcode, and opcodes that are none. */
 #include "daemon/dispatch.h"
+#include "daemon/clients.h"
 #include "daemon/figures.h"
 #include "daemon/explain.h"
 #include "daemon/gc.h"
+#include "daemon/metrics.h"
 #include "daemon/open.h"
 #include "daemon/query.h"
 #include "daemon/reload.h"
@@ -27,7 +29,8 @@ static const struct {
 	{ SHMB_OP_STATUS, PEER_ACTIVE, query_status },	   { SHMB_OP_REMOVE, PEER_ACTIVE, query_remove },
 	{ SHMB_OP_FIGURES, PEER_ACTIVE, figures_list },	   { SHMB_OP_RELOAD, PEER_ACTIVE, reload_request },
 	{ SHMB_OP_POLICY, PEER_ACTIVE, explain_policy },   { SHMB_OP_GC, PEER_ACTIVE, gc_request },
-	{ SHMB_OP_WATCH, PEER_ACTIVE, watch_start },
+	{ SHMB_OP_WATCH, PEER_ACTIVE, watch_start },	   { SHMB_OP_METRICS, PEER_ACTIVE, metrics_request },
+	{ SHMB_OP_CLIENTS, PEER_ACTIVE, clients_list },
 };
 
 START_TEST(every_request_is_known)

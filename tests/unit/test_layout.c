@@ -165,7 +165,7 @@ static struct known_field fields[] = {
 #undef OF
 #define OF(field) FIELD(shmb_msg_reader, field)
 	STRUCT(shmb_msg_reader),
-	OF(pid), OF(uid), OF(cell), OF(role), OF(older), OF(reserved), OF(behind), OF(comm),
+	OF(pid), OF(uid), OF(cell), OF(role), OF(older), OF(reserved), OF(behind), OF(comm), OF(counters),
 #undef OF
 #define OF(field) FIELD(shmb_msg_info_answer, field)
 	STRUCT(shmb_msg_info_answer),
@@ -208,6 +208,38 @@ static struct known_field fields[] = {
 	STRUCT(shmb_msg_gc_item),
 	OF(bytes), OF(due_ns), OF(uid), OF(pid), OF(verdict), OF(is_foreign), OF(reserved), OF(name), OF(reason),
 #undef OF
+#define OF(field) FIELD(shmb_msg_metrics, field)
+	STRUCT(shmb_msg_metrics),
+	OF(head),
+#undef OF
+#define OF(field) FIELD(shmb_msg_metrics_answer, field)
+	STRUCT(shmb_msg_metrics_answer),
+	OF(head), OF(started_ns), OF(bytes), OF(deaths), OF(repairs), OF(reaps), OF(adopted), OF(latency_ns), OF(cpu_ns), OF(resident_bytes), OF(segments), OF(clients), OF(descriptors), OF(descriptors_max), OF(bucket_count), OF(refusal_count), OF(event_count), OF(reserved), OF(version),
+#undef OF
+#define OF(field) FIELD(shmb_msg_bucket, field)
+	STRUCT(shmb_msg_bucket),
+	OF(upto_ns), OF(count),
+#undef OF
+#define OF(field) FIELD(shmb_msg_count, field)
+	STRUCT(shmb_msg_count),
+	OF(value), OF(name),
+#undef OF
+#define OF(field) FIELD(shmb_msg_clients, field)
+	STRUCT(shmb_msg_clients),
+	OF(head), OF(before),
+#undef OF
+#define OF(field) FIELD(shmb_msg_clients_answer, field)
+	STRUCT(shmb_msg_clients_answer),
+	OF(head), OF(count), OF(reserved),
+#undef OF
+#define OF(field) FIELD(shmb_msg_client, field)
+	STRUCT(shmb_msg_client),
+	OF(order), OF(connected_ns), OF(requests), OF(refusals), OF(bytes), OF(pid), OF(uid), OF(gid), OF(handle_count), OF(is_ready), OF(watches), OF(reserved), OF(comm),
+#undef OF
+#define OF(field) FIELD(shmb_msg_client_handle, field)
+	STRUCT(shmb_msg_client_handle),
+	OF(handle), OF(role), OF(reserved), OF(name),
+#undef OF
 #define OF(field) FIELD(shmb_msg_status_answer, field)
 	STRUCT(shmb_msg_status_answer),
 	OF(head), OF(broker_id), OF(started_ns), OF(bytes), OF(deaths), OF(repairs), OF(reaps), OF(adopted), OF(pid),
@@ -240,7 +272,7 @@ static struct known_constant constants[] = {
 	CONSTANT(SHMB_ROLE_WRITER), CONSTANT(SHMB_ROLE_READER), CONSTANT(SHMB_ROLE_OBSERVER),
 	CONSTANT(SHMB_ROLE_CONSUMER), CONSTANT(SHMB_ROLE_SHARER), CONSTANT(SHMB_OPEN_NOTIFY),
 	CONSTANT(SHMB_OPEN_FLAGS_KNOWN), CONSTANT(SHMB_SOURCE_MAX), CONSTANT(SHMB_VALUE_MAX), CONSTANT(SHMB_GROUPS_MAX),
-	CONSTANT(SHMB_WISH_PREFAULT), CONSTANT(SHMB_WISH_LOCK), CONSTANT(SHMB_WISH_HUGE), CONSTANT(SHMB_OP_RELOAD), CONSTANT(SHMB_OP_POLICY), CONSTANT(SHMB_OP_GC), CONSTANT(SHMB_GC_DRY_RUN),
+	CONSTANT(SHMB_WISH_PREFAULT), CONSTANT(SHMB_WISH_LOCK), CONSTANT(SHMB_WISH_HUGE), CONSTANT(SHMB_OP_RELOAD), CONSTANT(SHMB_OP_POLICY), CONSTANT(SHMB_OP_METRICS), CONSTANT(SHMB_OP_CLIENTS), CONSTANT(SHMB_OP_GC), CONSTANT(SHMB_GC_DRY_RUN),
 	CONSTANT(SHMB_GC_FOREIGN), CONSTANT(SHMB_GC_FLAGS_KNOWN), CONSTANT(SHMB_GC_STAYS), CONSTANT(SHMB_GC_GOES),
 	CONSTANT(SHMB_GC_REMOVED), CONSTANT(SHMB_GC_FAILED),
 };

@@ -93,6 +93,9 @@ static struct packet request_of(uint16_t opcode)
 		p.fixed.policy.gids[1] = 44;
 		shmb_text_set(p.fixed.policy.name, sizeof(p.fixed.policy.name), "imu/main");
 		break;
+	case SHMB_OP_CLIENTS:
+		p.fixed.clients.before = 5;
+		break;
 	case SHMB_OP_GC:
 		p.fixed.gc.flags = SHMB_GC_DRY_RUN | SHMB_GC_FOREIGN;
 		p.fixed.gc.after = 5;

@@ -111,6 +111,55 @@ START_TEST(many)
 }
 END_TEST
 
+/*
+ * Page after page of one segment each, with holes between them, in every order of removing. A search from the beginning for each page would take 10^10 steps, a
+ * minute's worth, against the case's time-out.
+ */
+START_TEST(pages)
+{
+	enum { COUNT = 150000 };
+	struct registry registry;
+	struct segment **segments = calloc(COUNT, sizeof(*segments));
+	struct segment *segment;
+	uint64_t after = 0;
+	unsigned seen = 0;
+	char name[16];
+
+	ck_assert_ptr_nonnull(segments);
+	registry_init(&registry);
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(name, sizeof(name), "n/%d", i);
+		segments[i] = make(name, 1);
+		ck_assert_int_eq(registry_add(&registry, segments[i]), 0);
+	}
+	for (; (segment = registry_after(&registry, after)) != NULL; seen++) {
+		ck_assert_ptr_eq(segment, segments[seen]);
+		after = segment->order;
+	}
+	ck_assert_uint_eq(seen, COUNT);
+	/* A third is left, in runs, the first and the last gone. */
+	for (int i = COUNT; i-- > 0;) {
+		if (i / 10 % 3 == 1)
+			continue;
+		registry_remove(&registry, segments[i]);
+		segment_free(segments[i]);
+		segments[i] = NULL;
+	}
+	after = 0;
+	for (int i = 0; i < COUNT; i++) {
+		if (segments[i] == NULL)
+			continue;
+		segment = registry_after(&registry, after);
+		ck_assert_ptr_eq(segment, segments[i]);
+		after = segment->order;
+	}
+	ck_assert_ptr_null(registry_after(&registry, after));
+	ck_assert_ptr_null(registry_after(&registry, UINT64_MAX));
+	registry_deinit(&registry);
+	free(segments);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("registry");
@@ -119,5 +168,6 @@ int main(void)
 	unit_add(suite, names, 5);
 	unit_add(suite, order, 5);
 	unit_add(suite, many, 10);
+	unit_add(suite, pages, 20);
 	return unit_run(suite);
 }
