@@ -61,7 +61,9 @@ void explain_policy(struct peer *peer, const union shmb_msg_request *request, co
 	struct broker *broker = peer->broker;
 	const struct segment *segment = registry_find(&broker->registry, ask->name);
 	const struct policy_section *matching[POLICY_SECTIONS_MAX];
-	uint32_t owner = segment != NULL ? segment->owner_uid : ACCESS_NO_OWNER;
+	/* Whether it is there, and whose it is, is for those who may read it. */
+	bool is_there = segment != NULL && access_sees(peer, segment);
+	uint32_t owner = is_there ? segment->owner_uid : ACCESS_NO_OWNER;
 	struct shmb_msg_policy_answer *answer;
 	struct policy policy;
 	struct access_who who;
@@ -83,8 +85,7 @@ void explain_policy(struct peer *peer, const union shmb_msg_request *request, co
 	shmb_text_set(answer->read_why, sizeof(answer->read_why), why);
 	answer->may_write = access_judge(&policy, ACCESS_WRITE, owner, &who, why);
 	shmb_text_set(answer->write_why, sizeof(answer->write_why), why);
-	/* Whether it is there is for those who may read it. */
-	answer->is_there = segment != NULL && access_sees(peer, segment);
+	answer->is_there = is_there;
 	add_patterns(matching, count, reply, answer);
 	add_settings(&policy, reply, answer);
 }

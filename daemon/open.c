@@ -537,12 +537,13 @@ void open_reader(struct peer *peer, const union shmb_msg_request *request, const
 	int r = 0;
 
 	(void)tail;
+	/* First of all: a handle that was resumed, for which nothing but the segment's id is asked, must not be a way round it. */
+	if (!access_check(peer, ACCESS_READ, open->name, registry_find(&broker->registry, open->name), &open->head, reply))
+		return;
 	if (attachment != NULL) {
 		reply_repeated(peer, attachment, (enum shmb_role)open->role, open->name, &open->head, reply);
 		return;
 	}
-	if (!access_check(peer, ACCESS_READ, open->name, registry_find(&broker->registry, open->name), &open->head, reply))
-		return;
 	segment = choose_generation(peer, open, reply);
 	if (segment == NULL)
 		return;

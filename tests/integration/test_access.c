@@ -4,6 +4,7 @@
  * other users are children of this process that changed their ids. Skipped without root.
  */
 #include "../support/client.h"
+#include "../support/raw.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -498,12 +499,112 @@ START_TEST(recipe_containers)
 }
 END_TEST
 
+/* ---- what is hidden ---- */
+
+struct policy_seen {
+	int may;
+	bool is_there;
+	char why[2][256];
+};
+
+static int keep_policy(const struct shmb_policy_info *info, void *user)
+{
+	struct policy_seen *seen = user;
+
+	seen->may = info->may_write * 2 + info->may_read;
+	seen->is_there = info->is_there;
+	snprintf(seen->why[0], sizeof(seen->why[0]), "%s", info->read_why);
+	snprintf(seen->why[1], sizeof(seen->why[1]), "%s", info->write_why);
+	return 0;
+}
+
+static int asks_about_secrets(struct broker *b)
+{
+	struct policy_seen there = { 0 }, nowhere = { 0 };
+	struct shmb *client;
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(shmb_policy(client, "secret/a", NULL, keep_policy, &there) == 0);
+	CHILD_CHECK(shmb_policy(client, "secret/b", NULL, keep_policy, &nowhere) == 0);
+	CHILD_CHECK(there.may == nowhere.may && there.is_there == nowhere.is_there);
+	CHILD_CHECK(strcmp(there.why[0], nowhere.why[0]) == 0 && strcmp(there.why[1], nowhere.why[1]) == 0);
+	CHILD_CHECK(shmb_remove(client, "secret/a") == -EACCES && shmb_remove(client, "secret/b") == -EACCES);
+	shmb_disconnect(client);
+	return 0;
+}
+
+/* Where a policy hides a name, its answer is the same whether the segment is there or not. */
+START_TEST(policy_does_not_tell_what_it_hides)
+{
+	struct broker b;
+
+	if (geteuid() != 0)
+		TEST_SKIP("needs root to become other users");
+	start(&b);
+	as_user(STRANGER, 0, asks_about_secrets, &b);
+	broker_finish(&b);
+}
+END_TEST
+
+static uint64_t secret_id; /* as a stranger may have listed it when he still saw it */
+
+static int resumes_a_secret(struct broker *b)
+{
+	static struct raw_answer answer;
+	struct shmb_msg_resume resume = { .handle = 1, .role = SHMB_ROLE_OBSERVER, .cell = UINT32_MAX, .generation = 1 };
+	struct shmb_msg_ready ready = { 0 };
+	struct shmb_msg_open_reader open;
+	struct raw raw = { 0 };
+
+	CHILD_CHECK(raw_hello(&raw, b->socket) == 0);
+	resume.segment_id = secret_id;
+	strcpy(resume.name, "secret/a");
+	raw_ask(&raw, SHMB_OP_RESUME, &resume, sizeof(resume), NULL, 0, &answer);
+	raw_answer_deinit(&answer);
+	CHILD_CHECK(raw_ask(&raw, SHMB_OP_READY, &ready, sizeof(ready), NULL, 0, &answer) == 0);
+	raw_answer_deinit(&answer);
+	raw_open_reader(&open, "secret/a");
+	open.handle = 1;
+	open.role = SHMB_ROLE_OBSERVER;
+	CHILD_CHECK(raw_ask(&raw, SHMB_OP_OPEN_READER, &open, sizeof(open), NULL, 0, &answer) == -EACCES);
+	CHILD_CHECK(answer.fd_count == 0);
+	raw_answer_deinit(&answer);
+	raw_close(&raw);
+	return 0;
+}
+
+/* Resuming what one never had open is no way to its descriptors. */
+START_TEST(resuming_is_no_way_round_the_policy)
+{
+	static struct raw_answer answer;
+	struct shmb_msg_list list = { 0 };
+	const struct shmb_msg_segment *record;
+	struct broker b;
+	struct raw raw = { 0 };
+
+	if (geteuid() != 0)
+		TEST_SKIP("needs root to become other users");
+	start(&b);
+	ck_assert_int_eq(raw_start(&raw, b.socket), 0);
+	ck_assert_int_eq(raw_ask(&raw, SHMB_OP_LIST, &list, sizeof(list), NULL, 0, &answer), 0);
+	record = (const struct shmb_msg_segment *)(answer.bytes + sizeof(struct shmb_msg_list_answer));
+	ck_assert_str_eq(record->name, "secret/a");
+	secret_id = record->segment_id;
+	raw_answer_deinit(&answer);
+	raw_close(&raw);
+	as_user(STRANGER, 0, resumes_a_secret, &b);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("access");
 
 	suite_add(suite, lists_of_users_and_groups, 60);
 	suite_add(suite, rights_taken_away_while_it_is_open, 60);
+	suite_add(suite, policy_does_not_tell_what_it_hides, 30);
+	suite_add(suite, resuming_is_no_way_round_the_policy, 30);
 	suite_add(suite, clients_in_containers, 60);
 	suite_add(suite, recipe_camera_rig, 30);
 	suite_add(suite, recipe_planner_plugins, 30);
