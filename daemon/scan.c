@@ -615,6 +615,7 @@ static int set_judge(struct scan_work *work, const struct scan_file *files, size
 	if (shmb_name_decode(files[0].file, files[0].part.name_length, set.name) < 0)
 		return 0; /* entry_sort() has seen to it */
 	set.generation = files[0].part.generation;
+	set.data_lost = false;
 	for (size_t i = 0; i < count; i++)
 		has[files[i].part.part] = true;
 	if (!has[PART_CARD] && has[PART_RECORD]) {
