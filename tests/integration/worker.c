@@ -17,6 +17,7 @@
  *   follow                                     ->                     goes on in the next generation
  *   heartbeat, close-writer, close-reader, disconnect, remove name=, ping
  *   step at=NAME do=ACTION                     the next hook of that name (worker of the test build)
+ *   become uid=                                ->                     goes on as another user; before it connects
  *   exec                                       becomes sleep(1)
  *   quit                                       closes everything and ends
  *
@@ -29,6 +30,7 @@
 #include "worker_queue.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -454,6 +456,11 @@ static void act(struct worker *worker)
 		setenv("SHMB_STEP_AT", argument(worker, "at"), 1);
 		setenv("SHMB_STEP_DO", argument(worker, "do"), 1);
 		answer(0, "%s", "");
+	} else if (is(worker, "become")) {
+		uid_t uid = (uid_t)number(worker, "uid", 0);
+		int r = setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0 ? -errno : 0;
+
+		answer(r, "%s", "");
 	} else if (is(worker, "exec")) {
 		answer(0, "%s", "");
 		execl("/bin/sleep", "sleep", "1000", (char *)NULL);

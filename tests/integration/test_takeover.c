@@ -1,0 +1,640 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A name's next generation: who gets one and why, what its readers see, what becomes of the one before, across restarts of the daemon. Other users
+ * are workers that changed their uid before they connected; without root those tests are skipped.
+ */
+#include "../support/client.h"
+#include "../support/raw.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { UID = 4201, OTHER = 4202, STRANGER = 4203 };
+
+#define WAIT_FOR(condition)                                                                                                                \
+	do {                                                                                                                               \
+		uint64_t wait_deadline = deadline_in(SUITE_PATIENCE_MS);                                                                   \
+		while (!(condition))                                                                                                       \
+			ck_assert_msg(suite_pause(wait_deadline), "never true: %s", #condition);                                           \
+	} while (0)
+
+/* How many files of `name` are in the directory of segments. */
+static unsigned files_of(struct broker *b, const char *name)
+{
+	DIR *directory = opendir(b->shm);
+	struct dirent *entry;
+	unsigned count = 0;
+
+	ck_assert_ptr_nonnull(directory);
+	while ((entry = readdir(directory)) != NULL)
+		count += strncmp(entry->d_name, name, strlen(name)) == 0;
+	closedir(directory);
+	return count;
+}
+
+static uint64_t generation_of(struct shmb *client, const char *name)
+{
+	struct listed listed = { 0 };
+
+	ck_assert(segment_listed(client, name, &listed));
+	return listed.generation;
+}
+
+static int note_draining(const struct shmb_segment_info *info, const char *schema, const struct shmb_reader_info *readers, void *user)
+{
+	(void)schema;
+	(void)readers;
+	*(uint32_t *)user = info->draining;
+	return 0;
+}
+
+static uint32_t draining(struct shmb *client, const char *name)
+{
+	uint32_t count = 0;
+
+	ASSERT_OK(shmb_info(client, name, note_draining, &count));
+	return count;
+}
+
+/* Waits until there is something to read; what is told of the writer meanwhile is left aside. */
+static unsigned followed(struct program *reader)
+{
+	unsigned changes = 0;
+
+	for (;;) {
+		struct answer answer = worker_ask(reader, "wait deadline=15000");
+
+		changes += answer.result == -EREMCHG;
+		if (answer.result != -EPIPE && answer.result != -EREMCHG && answer.result != -EOWNERDEAD && answer.result != -EHOSTDOWN) {
+			ASSERT_RESULT(answer, 0);
+			return changes;
+		}
+	}
+}
+
+static void must_read(struct program *reader, uint64_t number, uint64_t missed, unsigned salt)
+{
+	struct answer answer = worker_must(reader, "next");
+
+	ck_assert_msg(answer.v[0] == number && answer.v[1] == missed && answer.v[3] == salt && answer.v[4] == 0,
+		      "number %llu, %llu missed, salt %llu, torn %llu, not %llu, %llu, %u", (unsigned long long)answer.v[0],
+		      (unsigned long long)answer.v[1], (unsigned long long)answer.v[3], (unsigned long long)answer.v[4],
+		      (unsigned long long)number, (unsigned long long)missed, salt);
+}
+
+static void worker_of(struct program *worker, struct broker *b, const char *name, unsigned uid)
+{
+	worker_start(worker, b, name, false);
+	worker_must(worker, "become uid=%u", uid);
+}
+
+/* ---- other users ---- */
+
+/* Each of the users that may write gets memory that the others never had mapped writable; readers go along and miss nothing. */
+START_TEST(another_user_writes)
+{
+	struct program first, second, stranger, reader, late;
+	struct answer answer;
+	struct shmb *client;
+	struct listed listed;
+	struct broker b;
+
+	if (geteuid() != 0)
+		TEST_SKIP("needs root to become another user");
+	broker_start(&b, &(struct broker_options){ .runtime_mode = 0755, .config = "[segment shared/*]\nwriters = 4201 4202\n" });
+	client = broker_connect(&b);
+	worker_of(&first, &b, "first", UID);
+	worker_of(&second, &b, "second", OTHER);
+	worker_of(&stranger, &b, "stranger", STRANGER);
+	worker_of(&reader, &b, "reader", STRANGER);
+	worker_must(&first, "writer name=shared/ring bytes=64 capacity=16 salt=1");
+	worker_must(&reader, "reader name=shared/ring bytes=64");
+	worker_must(&first, "write n=3");
+	/* While it is held nobody gets it, permitted or not. */
+	ASSERT_RESULT(worker_ask(&second, "writer name=shared/ring bytes=64 capacity=16"), -EBUSY);
+	ASSERT_RESULT(worker_ask(&stranger, "writer name=shared/ring bytes=64 capacity=16"), -EACCES);
+	worker_must(&first, "close-writer");
+	ASSERT_RESULT(worker_ask(&stranger, "writer name=shared/ring bytes=64 capacity=16"), -EACCES);
+	ck_assert_uint_eq(generation_of(client, "shared/ring"), 1);
+
+	answer = worker_must(&second, "writer name=shared/ring bytes=64 capacity=16 salt=2");
+	ck_assert_uint_eq(answer.v[0], 3);
+	ck_assert(segment_listed(client, "shared/ring", &listed));
+	ck_assert(listed.generation == 2 && listed.owner_uid == UID && listed.writer_pid == second.pid);
+	worker_must(&second, "write n=2");
+	for (unsigned n = 0; n < 3; n++)
+		must_read(&reader, n, 0, 1);
+	ASSERT_RESULT(worker_ask(&reader, "next"), -EREMCHG);
+	ASSERT_RESULT(worker_ask(&reader, "next"), -EREMCHG);
+	ck_assert_uint_eq(followed(&reader), 1);
+	must_read(&reader, 3, 0, 2);
+	must_read(&reader, 4, 0, 2);
+	WAIT_FOR(draining(client, "shared/ring") == 0);
+
+	/* Dead, not closed: the same. Root may write whatever the list says. */
+	program_kill(&second);
+	wait_writer(client, "shared/ring", SHMB_WRITER_IS_DEAD);
+	worker_start(&late, &b, "late", false);
+	answer = worker_must(&late, "writer name=shared/ring bytes=64 capacity=16 salt=3");
+	ck_assert_uint_eq(answer.v[0], 5);
+	ck_assert_uint_eq(generation_of(client, "shared/ring"), 3);
+	worker_must(&late, "write n=1");
+	ck_assert_uint_eq(followed(&reader), 1);
+	must_read(&reader, 5, 0, 3);
+	worker_must(&late, "close-writer");
+
+	/* The owner, again; and its own process after it goes on in place. */
+	worker_must(&first, "writer name=shared/ring bytes=64 capacity=16 salt=4");
+	ck_assert_uint_eq(generation_of(client, "shared/ring"), 4);
+	worker_must(&first, "write n=1");
+	worker_must(&first, "close-writer");
+	answer = worker_must(&first, "writer name=shared/ring bytes=64 capacity=16 salt=4");
+	ck_assert_uint_eq(answer.v[0], 7);
+	ck_assert_uint_eq(generation_of(client, "shared/ring"), 4);
+	ck_assert_uint_eq(followed(&reader), 1);
+	must_read(&reader, 6, 0, 4);
+	worker_quit(&reader);
+	worker_quit(&stranger);
+	worker_quit(&late);
+	worker_quit(&first);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* The files of each generation belong to the daemon alone, and a descriptor of the one before reaches nothing of the next. */
+START_TEST(memory_of_its_own)
+{
+	static struct raw_answer before, after;
+	static const char schema[] = "uint64[8] words\n";
+	struct shmb_msg_open_writer open;
+	struct raw raw = { 0 };
+	struct program other;
+	struct stat a, c;
+	struct shmb *client;
+	struct broker b;
+
+	if (geteuid() != 0)
+		TEST_SKIP("needs root to become another user");
+	broker_start(&b, &(struct broker_options){ .runtime_mode = 0755, .config = "[segment shared]\nwriters = 4201\n" });
+	client = broker_connect(&b);
+	ASSERT_OK(raw_start(&raw, b.socket));
+	raw_open_writer(&open, "shared", schema, 64);
+	open.handle = 1;
+	ASSERT_OK(raw_ask(&raw, SHMB_OP_OPEN_WRITER, &open, sizeof(open), schema, strlen(schema), &before));
+	raw_end(&raw); /* closed, but the descriptors are kept here */
+	WAIT_FOR(clients_count(client) == 1);
+	worker_of(&other, &b, "other", UID);
+	WAIT_FOR(worker_ask(&other, "writer name=shared bytes=64 capacity=%u", open.capacity).result == 0);
+	ck_assert_uint_eq(generation_of(client, "shared"), 2);
+	ASSERT_OK(raw_start(&raw, b.socket));
+	{
+		struct shmb_msg_open_reader read;
+
+		raw_open_reader(&read, "shared");
+		ASSERT_OK(raw_ask(&raw, SHMB_OP_OPEN_READER, &read, sizeof(read), NULL, 0, &after));
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		ASSERT_OK(fstat(before.fds[i], &a));
+		ASSERT_OK(fstat(after.fds[i], &c));
+		ck_assert(a.st_ino != c.st_ino || a.st_dev != c.st_dev);
+		ck_assert_uint_eq(c.st_uid, geteuid());
+		ck_assert_uint_eq(c.st_mode & 0777, 0600);
+	}
+	raw_answer_deinit(&before);
+	raw_answer_deinit(&after);
+	raw_end(&raw);
+	worker_quit(&other);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* ---- by policy ---- */
+
+static const char replacing[] =
+	"[segment *]\nstale-time = 100ms\n[segment exit/*]\non-exit = replace\n[segment hang/*]\non-hang = replace\n";
+
+/* on-exit = replace: the next writer begins in new memory, but where nothing was published. */
+START_TEST(replaced_after_an_exit)
+{
+	struct shmb_ring_writer *writer;
+	struct program reader, died;
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, &(struct broker_options){ .config = replacing });
+	client = broker_connect(&b);
+	worker_start(&reader, &b, "reader", false);
+	writer = ring_writer(client, "exit/ring", 64, 8);
+	worker_must(&reader, "reader name=exit/ring bytes=64");
+	shmb_ring_writer_close(writer);
+	writer = ring_writer(client, "exit/ring", 64, 8);
+	ck_assert_uint_eq(generation_of(client, "exit/ring"), 1);
+	ring_write(writer, 64, 2, 1);
+	shmb_ring_writer_close(writer);
+
+	worker_start(&died, &b, "died", false);
+	ck_assert_uint_eq(worker_must(&died, "writer name=exit/ring bytes=64 capacity=8 salt=2").v[0], 2);
+	ck_assert_uint_eq(generation_of(client, "exit/ring"), 2);
+	worker_must(&died, "write n=2");
+	program_kill(&died);
+	wait_writer(client, "exit/ring", SHMB_WRITER_IS_DEAD);
+	writer = ring_writer(client, "exit/ring", 64, 8);
+	ck_assert_uint_eq(generation_of(client, "exit/ring"), 3);
+	ck_assert_uint_eq(shmb_ring_next_number(writer), 4);
+	ck_assert_uint_eq(draining(client, "exit/ring"), 2);
+	ring_write(writer, 64, 1, 3);
+	followed(&reader);
+	must_read(&reader, 0, 0, 1);
+	must_read(&reader, 1, 0, 1);
+	ck_assert_uint_eq(followed(&reader), 1);
+	must_read(&reader, 2, 0, 2);
+	must_read(&reader, 3, 0, 2);
+	ck_assert_uint_eq(followed(&reader), 1);
+	must_read(&reader, 4, 0, 3);
+	shmb_ring_writer_close(writer);
+	worker_quit(&reader);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* on-hang = replace: who asks while it hangs waits no longer than until that is known; a debugger's is left alone; one that is at work is not touched. */
+START_TEST(replaced_while_it_hangs)
+{
+	struct program hangs, next, reader;
+	struct answer answer;
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, &(struct broker_options){ .config = replacing });
+	client = broker_connect(&b);
+	worker_start(&hangs, &b, "hangs", false);
+	worker_start(&next, &b, "next", false);
+	worker_start(&reader, &b, "reader", false);
+	worker_must(&hangs, "writer name=hang/ring bytes=64 capacity=8 salt=1");
+	worker_must(&hangs, "write n=1");
+	worker_must(&reader, "reader name=hang/ring bytes=64");
+	worker_must(&hangs, "run period=5000");
+	ASSERT_RESULT(worker_ask(&next, "writer name=hang/ring bytes=64 capacity=8 salt=2"), -EBUSY);
+	ASSERT_RESULT(worker_ask(&next, "writer name=hang/ring bytes=64 capacity=8 salt=2 deadline=500"), -EBUSY);
+	answer = worker_must(&hangs, "stop");
+	/* It hangs from now on: its successor need not ask again. */
+	program_send(&next, "writer name=hang/ring bytes=64 capacity=8 salt=2 deadline=15000");
+	ASSERT_RESULT(worker_answer(&next), 0);
+	ck_assert_uint_eq(generation_of(client, "hang/ring"), 2);
+	ASSERT_RESULT(worker_ask(&hangs, "write n=1"), -ESTALE);
+	ASSERT_RESULT(worker_ask(&hangs, "heartbeat"), -ESTALE);
+	worker_must(&next, "write n=1");
+	followed(&reader);
+	/* The last ones of the old memory, then the number that might have been under way. */
+	worker_must(&reader, "latest");
+	while (worker_ask(&reader, "next").result == 0)
+		;
+	ck_assert_uint_eq(followed(&reader), 1);
+	must_read(&reader, answer.v[0] + 1, 1, 2);
+	/* It may have the name again when the other one ends. */
+	worker_must(&hangs, "close-writer");
+	worker_must(&next, "close-writer");
+	worker_must(&hangs, "writer name=hang/ring bytes=64 capacity=8 salt=3");
+	ck_assert_uint_eq(generation_of(client, "hang/ring"), 2);
+	worker_quit(&hangs);
+	worker_quit(&next);
+	worker_quit(&reader);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* ---- other types ---- */
+
+START_TEST(another_type_or_kind_is_not_followed)
+{
+	struct shmb_ring_writer *writer;
+	struct shmb_value_writer *value;
+	struct program reader;
+	struct answer answer;
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	worker_start(&reader, &b, "reader", false);
+	writer = ring_writer(client, "ring", 64, 8);
+	worker_must(&reader, "reader name=ring bytes=64");
+	ring_write(writer, 64, 1, 1);
+	shmb_ring_writer_close(writer);
+	writer = ring_writer(client, "ring", 128, 8);
+	ck_assert_uint_eq(shmb_ring_next_number(writer), 1);
+	ring_write(writer, 128, 1, 1);
+	must_read(&reader, 0, 0, 1);
+	for (unsigned i = 0; i < 4; i++) {
+		answer = worker_ask(&reader, i < 2 ? "wait deadline=15000" : "follow");
+		if (answer.result == -EPIPE)
+			answer = worker_ask(&reader, "wait deadline=15000");
+		ASSERT_RESULT(answer, -EPROTOTYPE);
+		ck_assert_msg(strstr(answer.text, "uint64[8] words") != NULL && strstr(answer.text, "uint64[16] words") != NULL, "%s",
+			      answer.text);
+	}
+	/* What it had stays readable. */
+	ck_assert_uint_eq(worker_must(&reader, "latest").v[0], 0);
+	ck_assert_uint_eq(worker_must(&reader, "status").v[7], 2);
+	worker_must(&reader, "close-reader");
+	worker_must(&reader, "reader name=ring bytes=128");
+	ck_assert_uint_eq(worker_must(&reader, "latest").v[0], 1);
+	shmb_ring_writer_close(writer);
+
+	value = value_writer(client, "ring", 128);
+	ck_assert_uint_eq(generation_of(client, "ring"), 3);
+	value_write(value, 128, 1, 1);
+	answer = worker_ask(&reader, "follow");
+	ASSERT_RESULT(answer, -EMEDIUMTYPE);
+	worker_quit(&reader);
+	shmb_value_writer_close(value);
+	WAIT_FOR(draining(client, "ring") == 0);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* ---- chains ---- */
+
+/* Several generations while a reader looks at the first: each is there until it has been read, in turn; then its files go. */
+START_TEST(each_generation_is_drained_in_turn)
+{
+	enum { GENERATIONS = 5 };
+	struct program reader, fast;
+	struct shmb_ring_writer *writer;
+	struct shmb *client;
+	struct broker b;
+	unsigned one;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	worker_start(&reader, &b, "reader", false);
+	worker_start(&fast, &b, "fast", false);
+	for (unsigned g = 0; g < GENERATIONS; g++) {
+		writer = ring_writer(client, "chain", 64, 8u << (g % 2));
+		if (g == 0)
+			worker_must(&reader, "reader name=chain bytes=64");
+		ring_write(writer, 64, 3, g + 1);
+		if (g == 2) /* it never sees the first two */
+			worker_must(&fast, "reader name=chain bytes=64");
+		shmb_ring_writer_close(writer);
+	}
+	one = files_of(&b, "chain,5");
+	ck_assert_uint_gt(one, 0);
+	ck_assert_uint_eq(draining(client, "chain"), GENERATIONS - 1);
+	for (unsigned g = 0; g < GENERATIONS; g++) {
+		ck_assert_uint_eq(followed(&reader), g == 0 ? 0 : 1);
+		ck_assert_uint_eq(worker_must(&reader, "status").v[6], g + 1);
+		for (unsigned n = 0; n < 3; n++)
+			must_read(&reader, 3 * g + n, 0, g + 1);
+		WAIT_FOR(draining(client, "chain") == GENERATIONS - 1 - (g < 2 ? g : 2));
+	}
+	WAIT_FOR(files_of(&b, "chain,1") == 0 && files_of(&b, "chain,2") == 0 && files_of(&b, "chain,3") == one);
+	worker_must(&fast, "close-reader");
+	WAIT_FOR(draining(client, "chain") == 0);
+	ck_assert_uint_eq(files_of(&b, "chain"), one);
+	/* Removed under the eyes of readers of two generations. */
+	writer = ring_writer(client, "chain", 64, 32);
+	worker_must(&fast, "reader name=chain bytes=64");
+	shmb_ring_writer_close(writer);
+	ASSERT_OK(shmb_remove(client, "chain"));
+	ck_assert_uint_eq(files_of(&b, "chain"), 0);
+	ASSERT_RESULT(worker_ask(&reader, "follow"), -ESTALE);
+	ck_assert_uint_eq(worker_must(&reader, "latest").v[0], 3 * GENERATIONS - 1);
+	worker_quit(&reader);
+	worker_quit(&fast);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* Whoever holds an old one, and however it ends, takes it along: in any order, by death and by closing. */
+START_TEST(holders_end_in_any_order)
+{
+	enum { GENERATIONS = 4 };
+	static const unsigned orders[][GENERATIONS] = { { 0, 1, 2, 3 }, { 3, 2, 1, 0 }, { 1, 3, 0, 2 }, { 2, 0, 3, 1 } };
+	struct program readers[GENERATIONS];
+	struct shmb_ring_writer *writer;
+	struct shmb *client;
+	struct broker b;
+	uint64_t bytes;
+	struct listed listed;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	writer = ring_writer(client, "any", 64, 8);
+	ck_assert(segment_listed(client, "any", &listed));
+	bytes = listed.bytes;
+	for (unsigned turn = 0; turn < 4; turn++) {
+		for (unsigned g = 0; g < GENERATIONS; g++) {
+			shmb_ring_writer_close(writer);
+			writer = ring_writer(client, "any", 64, 8u << ((g + 1) % 2)); /* the last one as the first */
+			ring_write(writer, 64, 1, g);
+			worker_start(&readers[g], &b, "reader", false);
+			worker_must(&readers[g], "reader name=any bytes=64");
+		}
+		ck_assert_uint_eq(draining(client, "any"), GENERATIONS - 1);
+		for (unsigned i = 0; i < GENERATIONS; i++) {
+			struct program *reader = &readers[orders[turn][i]];
+
+			if ((turn + i) % 3 == 0)
+				program_kill(reader);
+			else if ((turn + i) % 3 == 1)
+				worker_quit(reader);
+			else
+				worker_must(reader, "close-reader");
+			if (i == 1 && turn % 2 == 0) { /* and the next daemon finds the rest */
+				broker_kill(&b);
+				broker_restart(&b);
+				ck_assert_uint_gt(segments_count(client), 0);
+			}
+		}
+		WAIT_FOR(draining(client, "any") == 0);
+		for (unsigned g = 0; g < GENERATIONS; g++)
+			if (!readers[g].ended)
+				worker_quit(&readers[g]);
+		ck_assert(segment_listed(client, "any", &listed));
+		ck_assert_uint_eq(listed.bytes, bytes);
+		WAIT_FOR(segment_listed(client, "any", &listed) && listed.readers == 0);
+	}
+	shmb_ring_writer_close(writer);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* ---- restarts ---- */
+
+/* Holders of the old and of the new one come back to the next daemon, each to its own. */
+START_TEST(resumed_in_its_own_generation)
+{
+	struct program zombie, writer, slow, quick;
+	struct answer answer;
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, &(struct broker_options){ .config = "[segment *]\nstale-time = 100ms\non-hang = replace\n" });
+	client = broker_connect(&b);
+	worker_start(&zombie, &b, "zombie", false);
+	worker_start(&writer, &b, "writer", false);
+	worker_start(&slow, &b, "slow", false);
+	worker_start(&quick, &b, "quick", false);
+	worker_must(&zombie, "writer name=ring bytes=64 capacity=16 salt=1");
+	worker_must(&slow, "reader name=ring bytes=64");
+	worker_must(&zombie, "write n=4");
+	program_signal(&zombie, SIGSTOP);
+	wait_writer(client, "ring", SHMB_WRITER_IS_STOPPED);
+	answer = worker_must(&writer, "writer name=ring bytes=64 capacity=16 salt=2");
+	ck_assert_uint_eq(answer.v[0], 5);
+	worker_must(&quick, "reader name=ring bytes=64");
+	worker_must(&writer, "write n=2");
+	must_read(&slow, 0, 0, 1);
+	for (unsigned turn = 0; turn < 3; turn++) {
+		broker_kill(&b);
+		worker_must(&writer, "write n=1");
+		broker_restart(&b);
+		ASSERT_RESULT(worker_ask(&writer, "remove name=none"), -ENOENT); /* talks to the broker again */
+		ASSERT_RESULT(worker_ask(&slow, "remove name=none"), -ENOENT);
+		ASSERT_RESULT(worker_ask(&quick, "remove name=none"), -ENOENT);
+		ck_assert_uint_eq(generation_of(client, "ring"), 2);
+		ck_assert_uint_eq(draining(client, "ring"), 1);
+		ck_assert_uint_eq(worker_must(&slow, "status").v[6], 1);
+		must_read(&slow, turn + 1, 0, 1);
+		ck_assert_uint_eq(worker_must(&quick, "status").v[6], 2);
+		must_read(&quick, 5 + turn, 0, 2);
+	}
+	program_signal(&zombie, SIGCONT);
+	ASSERT_RESULT(worker_ask(&zombie, "write n=1"), -ESTALE);
+	ASSERT_RESULT(worker_ask(&zombie, "remove name=none"), -ENOENT);
+	ASSERT_RESULT(worker_ask(&zombie, "write n=1"), -ESTALE);
+	ASSERT_RESULT(worker_ask(&zombie, "writer name=ring bytes=64 capacity=16"), -EBUSY);
+	ck_assert_uint_eq(followed(&slow), 1);
+	must_read(&slow, 5, 1, 2);
+	worker_quit(&slow);
+	worker_quit(&zombie);
+	WAIT_FOR(draining(client, "ring") == 0);
+	worker_must(&writer, "write n=1");
+	worker_quit(&writer);
+	worker_quit(&quick);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* The answer was lost, with the connection or with the daemon: the same client gets what it was given, and no generation more. */
+START_TEST(asking_again_makes_no_generation_more)
+{
+	static const char schema[] = "uint64[8] words\n";
+	static struct raw_answer answer;
+	struct shmb_msg_open_writer open;
+	struct shmb_ring_writer *writer;
+	struct raw raw = { 0 };
+	struct shmb *client;
+	uint64_t expected;
+	struct broker b;
+
+	broker_start(&b, &(struct broker_options){ .config = replacing });
+	client = broker_connect(&b);
+	for (unsigned turn = 0; turn < 2; turn++) {
+		writer = ring_writer(client, "exit/ring", 64, 8);
+		ring_write(writer, 64, 1, 1);
+		shmb_ring_writer_close(writer);
+		expected = generation_of(client, "exit/ring") + 1;
+		ASSERT_OK(raw_start(&raw, b.socket));
+		raw_open_writer(&open, "exit/ring", schema, 64);
+		open.handle = 1;
+		for (unsigned i = 0; i < 2; i++) {
+			ASSERT_OK(raw_ask(&raw, SHMB_OP_OPEN_WRITER, &open, sizeof(open), schema, strlen(schema), &answer));
+			ck_assert_uint_eq(answer.open.generation, expected);
+			raw_answer_deinit(&answer);
+		}
+		raw_close(&raw);
+		if (turn == 1) {
+			broker_kill(&b);
+			broker_restart(&b);
+		} else {
+			wait_writer(client, "exit/ring", SHMB_WRITER_IS_GONE);
+		}
+		/* It resumes nothing, as it never heard of it, and asks again. */
+		ASSERT_OK(raw_start(&raw, b.socket));
+		ASSERT_OK(raw_ask(&raw, SHMB_OP_OPEN_WRITER, &open, sizeof(open), schema, strlen(schema), &answer));
+		ck_assert_uint_eq(answer.open.generation, expected);
+		raw_answer_deinit(&answer);
+		raw_end(&raw);
+		WAIT_FOR(clients_count(client) == 1);
+	}
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* Sealed reader areas go with a daemon that had nowhere to keep them: the next writer's open gives the name new ones. */
+START_TEST(lost_reader_areas_come_with_the_next_writer)
+{
+	struct program writer, before, after;
+	struct answer answer;
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, &(struct broker_options){ .runtime_mode = 0755 }); /* others may connect, so areas are sealed */
+	client = broker_connect(&b);
+	worker_start(&writer, &b, "writer", false);
+	worker_start(&before, &b, "before", false);
+	worker_start(&after, &b, "after", false);
+	worker_must(&writer, "frame-writer name=frames bytes=4096 history=4 pins=8 salt=1");
+	worker_must(&writer, "frame-write n=2");
+	worker_must(&before, "frame-reader name=frames");
+	ck_assert_uint_eq(worker_must(&before, "frame-pin").v[0], 1);
+	broker_kill(&b);
+	broker_restart(&b);
+	ck_assert_uint_eq(clients_count(client), 1);
+	worker_must(&after, "frame-reader name=frames");
+	ASSERT_RESULT(worker_ask(&after, "frame-pin"), -EUSERS);
+	worker_must(&writer, "frame-write n=1");
+	worker_must(&writer, "frame-close");
+	worker_must(&after, "frame-close");
+	answer = worker_must(&writer, "frame-writer name=frames bytes=4096 history=4 pins=8 salt=2");
+	ck_assert_uint_eq(answer.v[0], 3);
+	ck_assert_uint_eq(generation_of(client, "frames"), 2);
+	worker_must(&writer, "frame-write n=1");
+	worker_must(&after, "frame-reader name=frames");
+	ck_assert_uint_eq(worker_must(&after, "frame-pin").v[0], 3);
+	/* Its own area is mapped still: what it held it holds. */
+	ck_assert_uint_eq(worker_must(&before, "frame-check").v[1], 0);
+	ck_assert_uint_eq(worker_must(&before, "frame-release").v[0], 0);
+	worker_quit(&before);
+	worker_quit(&after);
+	worker_quit(&writer);
+	WAIT_FOR(draining(client, "frames") == 0);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("takeover");
+
+	suite_add(suite, another_user_writes, 60);
+	suite_add(suite, memory_of_its_own, 60);
+	suite_add(suite, replaced_after_an_exit, 60);
+	suite_add(suite, replaced_while_it_hangs, 60);
+	suite_add(suite, another_type_or_kind_is_not_followed, 60);
+	suite_add(suite, each_generation_is_drained_in_turn, 60);
+	suite_add(suite, holders_end_in_any_order, 60);
+	suite_add(suite, resumed_in_its_own_generation, 60);
+	suite_add(suite, asking_again_makes_no_generation_more, 60);
+	suite_add(suite, lost_reader_areas_come_with_the_next_writer, 60);
+	return suite_run(suite);
+}
