@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A name's next generation: who gets one and why, what its readers see, what becomes of the one before, across restarts of the daemon. Other users
- * are workers that changed their uid before they connected; without root those tests are skipped.
+ * A name's next generation: who gets one and why, what its readers see, what becomes of the one before, across restarts of the daemon. Other
+ * users are workers that changed their uid before they connected; without root those tests are skipped.
  */
 #include "../support/client.h"
 #include "../support/raw.h"
@@ -267,7 +267,7 @@ START_TEST(replaced_after_an_exit)
 }
 END_TEST
 
-/* on-hang = replace: who asks while it hangs waits no longer than until that is known; a debugger's is left alone; one that is at work is not touched. */
+/* on-hang = replace: who asks and waits has it as soon as the hang is known; one that is at work is not touched. */
 START_TEST(replaced_while_it_hangs)
 {
 	struct program hangs, next, reader;
