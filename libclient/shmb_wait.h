@@ -62,7 +62,8 @@ SHMB_PUBLIC struct shmb_waitable *shmb_frame_waitable(struct shmb_frame_reader *
  *   each time, until shmb_follow()
  *
  * Who only looks at the newest (shmb_value_load(), ...) or asks for times keeps the last of the old memory until it waits or follows;
- * next_generation of its status is not 0 then. Frames that are held stay where they are until they are released.
+ * next_generation of its status is not 0 then. Frames that are held stay where they are until they are released;
+ * the old memory goes at the next wait with a deadline, or shmb_follow().
  */
 
 /*

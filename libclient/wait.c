@@ -320,6 +320,11 @@ int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadlin
 	*which = count;
 	if (r < 0)
 		return r;
+	/* Whether or not there is something to read: a reader that always has data never sleeps. */
+	for (unsigned i = 0; i < count && deadline_ns != SHMB_NO_WAIT; i++) {
+		if (list[i]->tidy != NULL)
+			list[i]->tidy(list[i]);
+	}
 	for (;;) {
 		uint64_t until = deadline_ns;
 		bool unseen = false;
@@ -348,8 +353,6 @@ int wait_any(struct shmb_waitable *const *list, unsigned count, uint64_t deadlin
 		SHMB_STEP("wait.looked");
 		until = retry_until(list, count, until);
 		for (unsigned i = 0; i < count; i++) {
-			if (list[i]->tidy != NULL)
-				list[i]->tidy(list[i]);
 			if (!list[i]->kind->raise(list[i]))
 				unseen = true;
 		}
@@ -417,6 +420,8 @@ int shmb_follow(struct shmb_waitable *waitable)
 		return text_forked();
 	if (waitable->follow == NULL)
 		return text_fail(-EINVAL, "only a reader follows");
+	if (waitable->tidy != NULL)
+		waitable->tidy(waitable);
 	waitable->follow_after_ns = 0;
 	return waitable->follow(waitable, false, clock_now_ns() + SHMB_ANSWER_TIMEOUT_NS);
 }

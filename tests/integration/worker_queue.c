@@ -181,8 +181,8 @@ static int consume(void)
 			left -= done;
 		else if ((r == -ENODATA || r == -EREMCHG) && until != SHMB_NO_WAIT)
 			r = shmb_queue_wait(consumer, until);
-		if (r == -EREMCHG && until != SHMB_NO_WAIT)
-			r = 0; /* followed */
+		if ((r == -EREMCHG || r == -EHOSTDOWN) && until != SHMB_NO_WAIT)
+			r = 0; /* followed, or there may be another producer */
 	}
 	return r;
 }
