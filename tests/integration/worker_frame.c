@@ -42,17 +42,28 @@ static size_t length_of(uint64_t number, size_t capacity)
 	return capacity - number % 5;
 }
 
-static int publish(void)
+static int loan(void)
 {
 	uint64_t number = shmb_frame_next_number(writer);
 	size_t capacity;
 	void *payload;
 	int r = shmb_frame_loan(writer, &payload, &capacity);
 
-	if (r < 0)
-		return r;
-	pattern_fill(payload, length_of(number, capacity), number, salt);
-	return shmb_frame_commit(writer, length_of(number, capacity));
+	if (r == 0)
+		pattern_fill(payload, length_of(number, capacity), number, salt);
+	return r;
+}
+
+static int commit(void)
+{
+	return shmb_frame_commit(writer, length_of(shmb_frame_next_number(writer), bytes));
+}
+
+static int publish(void)
+{
+	int r = loan();
+
+	return r < 0 ? r : commit();
 }
 
 static bool is_torn(const struct shmb_frame *frame, unsigned *found)
@@ -177,6 +188,12 @@ bool worker_frame_act(struct shmb **broker, const char *line)
 		for (uint64_t n = argument(line, " n=", 1); r == 0 && n > 0; n--)
 			r = publish();
 		answer(r, shmb_frame_next_number(writer), 0, 0, 0);
+	} else if (is(line, "frame-loan")) {
+		answer(loan(), shmb_frame_next_number(writer), 0, 0, 0);
+	} else if (is(line, "frame-commit")) {
+		answer(commit(), shmb_frame_next_number(writer), 0, 0, 0);
+	} else if (is(line, "frame-follow")) {
+		answer(shmb_follow(shmb_frame_waitable(reader)), 0, 0, 0, 0);
 	} else if (is(line, "frame-flood")) {
 		flood(shmb_now_ns() + argument(line, " ms=", 1000) * 1000000);
 	} else if (is(line, "frame-pin")) {

@@ -12,6 +12,8 @@
  *
  *   frame-writer name= bytes= history= pins= salt=  -> next
  *   frame-write n=                                  -> next         -ENOBUFS where all slots are held
+ *   frame-loan, frame-commit                        -> next         the two halves of a write
+ *   frame-follow                                                  goes on in the next generation
  *   frame-flood ms=                                 -> next refused publishes at full speed, going on where all slots are held
  *   frame-reader name=
  *   frame-pin                                       -> number salt torn, of the newest; held from then on
