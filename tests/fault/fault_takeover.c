@@ -4,6 +4,7 @@
  * many changes of generation at once while everybody is killed.
  */
 #include "../support/client.h"
+#include "../support/raw.h"
 #include "look.h"
 
 #include <dirent.h>
@@ -245,7 +246,8 @@ START_TEST(a_connection_that_was_passed_on_is_refused)
 	}
 	{
 		_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = "";
-		struct iovec bytes = { .iov_base = "x", .iov_len = 1 };
+		char byte = 'x';
+		struct iovec bytes = { .iov_base = &byte, .iov_len = 1 };
 		struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
 		struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
 		int fd = socket_of(&b, watcher_fd);
