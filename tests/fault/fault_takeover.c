@@ -17,7 +17,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -189,14 +188,10 @@ END_TEST
 static int socket_of(struct broker *b, int except)
 {
 	for (int fd = 3; fd < 256; fd++) {
-		struct sockaddr_un address;
-		socklen_t size = sizeof(address);
+		struct ucred peer = { 0 };
+		socklen_t size = sizeof(peer);
 
-		if (fd == except)
-			continue;
-		memset(&address, 0, sizeof(address));
-		if (getpeername(fd, (struct sockaddr *)&address, &size) == 0 && address.sun_family == AF_UNIX &&
-		    strcmp(address.sun_path, b->socket) == 0)
+		if (fd != except && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid == b->daemon.pid)
 			return fd;
 	}
 	ck_abort_msg("no socket to the broker");
