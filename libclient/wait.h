@@ -39,8 +39,10 @@ struct shmb_waitable {
 	 * connection: later; else why it never will. Sets the text.
 	 */
 	int (*follow)(struct shmb_waitable *waitable, bool drained_only, uint64_t deadline_ns);
-	void (*tidy)(struct shmb_waitable *waitable); /* lets go of what earlier generations have left, at a wait with a deadline or shmb_follow(); NULL nothing has */
-	uint64_t follow_after_ns;		      /* it could not follow: when to try again */
+	void (*tidy)(
+		struct shmb_waitable *
+			waitable); /* lets go of what earlier generations have left, at a wait with a deadline or shmb_follow(); NULL nothing has */
+	uint64_t follow_after_ns; /* it could not follow: when to try again */
 	_Atomic uint32_t cancelled;
 	uint64_t spin_ns;
 	uint64_t waited; /* sleeps */
