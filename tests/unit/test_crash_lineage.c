@@ -70,11 +70,6 @@ static void found_free(struct found *found)
 		segment_free(found->segments[--found->count]);
 }
 
-static struct fixture *of_store(struct store *store)
-{
-	return (struct fixture *)((char *)store - offsetof(struct fixture, store));
-}
-
 /* Runs `change` (NULL: nothing but the scan) in a child that dies at step `at`. False when it came to its end before. */
 static bool dies_at(const char *path, unsigned at, void (*change)(struct store *store, struct found *found))
 {
