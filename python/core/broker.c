@@ -115,7 +115,7 @@ static PyObject *broker_get_closed(PyObject *self, void *unused)
 	return PyBool_FromLong(((struct broker *)self)->closed);
 }
 
-static bool broker_usable(struct broker *broker)
+bool broker_usable(const struct broker *broker)
 {
 	if (!broker->closed && broker->raw != NULL)
 		return true;
@@ -125,21 +125,23 @@ static bool broker_usable(struct broker *broker)
 
 /* ---- queries ---- */
 
-/* Visitors run with the GIL let go: they take it for their moment. */
-struct visit {
-	PyObject *result;
-	bool failed;
-};
+PyObject *number_or_none(uint64_t number)
+{
+	if (number != UINT64_MAX)
+		return PyLong_FromUnsignedLongLong(number);
+	Py_IncRef(Py_None);
+	return Py_None;
+}
 
 static PyObject *segment_tuple(const struct shmb_segment_info *info)
 {
-	return Py_BuildValue("{sssssssKsKsKsKsKsKsIsOsIsIsisIsssisI}", "name", info->name, "type_name", info->type, "kind", info->kind,
+	return Py_BuildValue("{sssssssKsKsKsKsKsKsIsOsIsIsisIsssisIsI}", "name", info->name, "type_name", info->type, "kind", info->kind,
 			     "schema_hash", (unsigned long long)info->schema_hash, "generation", (unsigned long long)info->generation,
 			     "epoch", (unsigned long long)info->epoch, "created_ns", (unsigned long long)info->created_ns, "memory_bytes",
 			     (unsigned long long)info->bytes, "payload_bytes", (unsigned long long)info->payload_bytes, "capacity",
 			     info->capacity, "stamped", info->stamped ? Py_True : Py_False, "owner_uid", info->owner_uid, "owner_gid",
 			     info->owner_gid, "writer_pid", info->writer_pid, "writer_uid", info->writer_uid, "writer_comm",
-			     info->writer_comm, "writer", (int)info->writer, "readers", info->readers);
+			     info->writer_comm, "writer", (int)info->writer, "readers", info->readers, "draining", info->draining);
 }
 
 static int add_segment(const struct shmb_segment_info *info, void *user)
@@ -174,18 +176,9 @@ static PyObject *broker_list(PyObject *object, PyObject *unused)
 
 static PyObject *reader_tuple(const struct shmb_reader_info *reader)
 {
-	PyObject *behind = Py_None;
-	PyObject *tuple;
+	PyObject *behind = number_or_none(reader->behind);
 
-	Py_IncRef(behind);
-	if (reader->behind != UINT64_MAX) {
-		Py_DecRef(behind);
-		behind = PyLong_FromUnsignedLongLong(reader->behind);
-		if (behind == NULL)
-			return NULL;
-	}
-	tuple = Py_BuildValue("(iIsN)", reader->pid, reader->uid, reader->comm, behind);
-	return tuple;
+	return behind == NULL ? NULL : Py_BuildValue("(iIsNI)", reader->pid, reader->uid, reader->comm, behind, reader->older);
 }
 
 static int keep_info(const struct shmb_segment_info *info, const char *schema, const struct shmb_reader_info *readers, void *user)
@@ -230,13 +223,14 @@ static int keep_status(const struct shmb_broker_status *status, void *user)
 	PyGILState_STATE state = PyGILState_Ensure();
 	struct visit *visit = user;
 
-	visit->result =
-		Py_BuildValue("{sssssisIsIsIsIsKsKsKsKsKsKsK}", "version", status->version, "shm_dir", status->shm_dir, "pid", status->pid,
-			      "segments", status->segments, "clients", status->clients, "protocol_version", status->protocol_version,
-			      "layout_version", status->layout_version, "started_ns", (unsigned long long)status->started_ns, "linger_ns",
-			      (unsigned long long)status->linger_ns, "memory_bytes", (unsigned long long)status->bytes, "deaths",
-			      (unsigned long long)status->deaths, "repairs", (unsigned long long)status->repairs, "reaps",
-			      (unsigned long long)status->reaps, "adopted", (unsigned long long)status->adopted);
+	visit->result = Py_BuildValue("{sssssisIsIsIsIsKsKsKsKsKsKsKssss}", "version", status->version, "shm_dir", status->shm_dir, "pid",
+				      status->pid, "segments", status->segments, "clients", status->clients, "protocol_version",
+				      status->protocol_version, "layout_version", status->layout_version, "started_ns",
+				      (unsigned long long)status->started_ns, "linger_ns", (unsigned long long)status->linger_ns,
+				      "memory_bytes", (unsigned long long)status->bytes, "deaths", (unsigned long long)status->deaths,
+				      "repairs", (unsigned long long)status->repairs, "reaps", (unsigned long long)status->reaps, "adopted",
+				      (unsigned long long)status->adopted, "config_files", status->config_files, "config_error",
+				      status->config_error);
 	visit->failed = visit->result == NULL;
 	PyGILState_Release(state);
 	return visit->failed ? 1 : 0;
@@ -296,8 +290,12 @@ static PyMethodDef methods[] = {
 	{ "_list", broker_list, METH_NOARGS, NULL },
 	{ "_info", broker_info, METH_O, NULL },
 	{ "_status", broker_status, METH_NOARGS, NULL },
+	{ "_figures", broker_figures, METH_O, NULL },
+	{ "_reload", broker_reload, METH_NOARGS, NULL },
+	{ "_policy", broker_policy, METH_VARARGS, NULL },
+	{ "_gc", broker_gc, METH_VARARGS, NULL },
 	{ "remove", broker_remove, METH_O,
-	  "remove(name)\n\nRemoves a segment that nobody writes. Its readers keep what they have mapped; their waits raise Superseded." },
+	  "remove(name)\n\nRemoves a segment that nobody writes. Its readers keep what they have mapped; their waits raise Removed." },
 	{ "set_mapping", (PyCFunction)(void (*)(void))broker_set_mapping, METH_VARARGS | METH_KEYWORDS,
 	  "set_mapping(*, prefault=False, lock=False)\n\nWhether segments that are opened from now on are made present, or locked, in "
 	  "memory." },

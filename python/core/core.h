@@ -96,6 +96,20 @@ struct broker {
 extern PyTypeObject *broker_class;
 
 bool broker_is_forked(const struct broker *broker);
+/* false with an exception: it is closed. */
+bool broker_usable(const struct broker *broker);
+/* What operators ask (operator.c). */
+PyObject *broker_figures(PyObject *self, PyObject *pattern);
+PyObject *broker_reload(PyObject *self, PyObject *unused);
+PyObject *broker_policy(PyObject *self, PyObject *args);
+PyObject *broker_gc(PyObject *self, PyObject *args);
+/* Visitors run with the GIL let go: they take it for their moment. */
+struct visit {
+	PyObject *result;
+	bool failed;
+};
+/* UINT64_MAX, "unknown" or "never", is None. */
+PyObject *number_or_none(uint64_t number);
 /* Disconnects if it is closed and nothing is open any more. */
 void broker_settle(struct broker *broker);
 
@@ -239,6 +253,7 @@ int block_add(PyObject *module);
 int loader_add(PyObject *module);
 int waitset_add(PyObject *module);
 int image_add(PyObject *module);
+int watch_add(PyObject *module);
 
 extern PyTypeObject *ring_reader_class;
 extern PyTypeObject *value_reader_class;

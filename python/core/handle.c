@@ -244,8 +244,11 @@ int handle_wait(struct handle *handle, int (*wait)(void *raw, uint64_t deadline_
 			error_named("Closed", "the %s was closed by another thread meanwhile", handle->kind->name);
 			return 1;
 		}
-		if (r != -ETIMEDOUT || slice == deadline_ns)
-			return r;
+		/* It has gone on to the segment's next generation: what was waited for comes from there. */
+		if (r != -EREMCHG || deadline_ns == SHMB_NO_WAIT) {
+			if (r != -ETIMEDOUT || slice == deadline_ns)
+				return r;
+		}
 		if (PyErr_CheckSignals() < 0)
 			return 1;
 		/* A handler may have closed it. */
@@ -297,6 +300,27 @@ static PyObject *handle_cancel(PyObject *object, PyObject *unused)
 	if (r < 0)
 		return error_set(self->broker, ABOUT_READ, r);
 	Py_RETURN_NONE;
+}
+
+/* Asks the broker, which may take its time. */
+static PyObject *handle_follow(PyObject *object, PyObject *unused)
+{
+	struct handle *self = (struct handle *)object;
+	struct shmb_waitable *waitable;
+	int r;
+
+	(void)unused;
+	if (handle_begin(self) < 0)
+		return NULL;
+	waitable = waitable_of(self);
+	if (waitable == NULL)
+		return NULL;
+	handle_enter(self);
+	Py_BEGIN_ALLOW_THREADS r = shmb_follow(waitable);
+	Py_END_ALLOW_THREADS handle_leave(self);
+	if (r < 0 && r != -EAGAIN)
+		return error_set(self->broker, ABOUT_WAIT, r);
+	return PyBool_FromLong(r == 0);
 }
 
 static PyObject *handle_set_spin(PyObject *object, PyObject *argument)
@@ -381,10 +405,10 @@ static PyObject *handle_status(PyObject *object, PyObject *unused)
 	r = self->kind->status(self->raw, &status);
 	if (r < 0)
 		return error_set(self->broker, ABOUT_READ, r);
-	return Py_BuildValue("{sisisKsKsKsKsK}", "writer", (int)status.writer, "writer_pid", (int)status.writer_pid, "epoch",
+	return Py_BuildValue("{sisisKsKsKsKsKsK}", "writer", (int)status.writer, "writer_pid", (int)status.writer_pid, "epoch",
 			     (unsigned long long)status.epoch, "generation", (unsigned long long)status.generation, "oldest",
 			     (unsigned long long)status.oldest, "next", (unsigned long long)status.next, "heartbeat_ns",
-			     (unsigned long long)status.heartbeat_ns);
+			     (unsigned long long)status.heartbeat_ns, "next_generation", (unsigned long long)status.next_generation);
 }
 
 static PyObject *handle_counters(PyObject *object, PyObject *unused)
@@ -458,8 +482,18 @@ static PyMethodDef methods[] = {
 	{ "wait", (PyCFunction)(void (*)(void))handle_wait_method, METH_FASTCALL | METH_KEYWORDS,
 	  "wait(timeout=None)\n\nWaits, for `timeout` seconds at most, until there is something to read (a producer: room). Raises "
 	  "Timeout, Cancelled,\n"
-	  "WriterDead, WriterClosed, WriterHung once for each change of the writer, Superseded. Other threads run meanwhile; Ctrl-C ends "
-	  "it." },
+	  "WriterDead, WriterClosed, WriterHung once for each change of the writer, and Removed. Where the segment has a new generation it "
+	  "goes "
+	  "on to that and\n"
+	  "waits there; with a timeout of 0 it raises Superseded instead. Other threads run meanwhile; Ctrl-C ends it." },
+	{ "follow", handle_follow, METH_NOARGS,
+	  "follow() -> bool\n\nGoes on to the segment's next generation now, whether or not all of this one was read: what was not counts "
+	  "as "
+	  "missed. Frames\n"
+	  "that are held stay where they are. False where the next one is not there yet, or, of a queue, items are left; True also where "
+	  "there "
+	  "is no\n"
+	  "other. Raises Removed, TypeMismatch, WrongKind where it cannot go on: open the name again. Asks the broker." },
 	{ "cancel", handle_cancel, METH_NOARGS,
 	  "cancel()\n\nEnds the wait for this handle that is under way in another thread, or else the next one: it raises Cancelled." },
 	{ "set_spin", handle_set_spin, METH_O, "set_spin(seconds)\n\nHow long each wait looks without sleeping, before it sleeps." },

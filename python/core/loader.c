@@ -131,7 +131,7 @@ static PyObject *loader_wait(PyObject *object, PyObject *const *args, Py_ssize_t
 	struct loader *self = (struct loader *)object;
 	PyObject *timeout = argument_one("timeout", args, count, names);
 	uint64_t deadline_ns;
-	bool is_slice;
+	bool again;
 	int r;
 
 	if (timeout == NULL || deadline_of(timeout, &deadline_ns) < 0 || loader_begin(self) < 0)
@@ -139,13 +139,14 @@ static PyObject *loader_wait(PyObject *object, PyObject *const *args, Py_ssize_t
 	do {
 		uint64_t slice = slice_of(deadline_ns);
 
-		is_slice = slice != deadline_ns;
 		self->busy = true;
 		Py_BEGIN_ALLOW_THREADS r = shmb_loader_wait(self->raw, slice);
 		Py_END_ALLOW_THREADS self->busy = false;
-		if (r == -ETIMEDOUT && is_slice && (PyErr_CheckSignals() < 0 || loader_begin(self) < 0))
+		/* -EREMCHG: it has gone on to the segment's next generation. */
+		again = r == -ETIMEDOUT ? slice != deadline_ns : r == -EREMCHG && deadline_ns != SHMB_NO_WAIT;
+		if (again && (PyErr_CheckSignals() < 0 || loader_begin(self) < 0))
 			return NULL;
-	} while (r == -ETIMEDOUT && is_slice);
+	} while (again);
 	if (r < 0)
 		return error_set(self->reader->broker, ABOUT_WAIT, r);
 	Py_RETURN_NONE;

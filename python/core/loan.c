@@ -149,6 +149,37 @@ static bool loan_cut_off(struct loan *self)
 	return true;
 }
 
+/* Takes loan_cut_off() back: views show the slot again, as it was. false: they cannot. */
+static bool loan_mend(struct loan *self, const struct alias *was)
+{
+	if (was->slot == NULL || broker_is_forked(self->writer->broker))
+		return true;
+	if (!self->is_cut_off) {
+		unsigned char *payload = was->slot + (self->payload - was->start);
+
+		/* Nobody has a view: the next ones may be of another mapping, or of the slot itself. */
+		self->payload = payload;
+		if (alias_take(self->writer, payload, self->capacity, &self->alias))
+			self->payload = self->alias.start + (payload - self->alias.slot);
+		return true;
+	}
+	if (mremap(was->slot, 0, was->length, MREMAP_MAYMOVE | MREMAP_FIXED, was->start) == MAP_FAILED) {
+		/* There may be nothing now where the views point to. */
+		mmap(was->start, was->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+		return false;
+	}
+	self->is_cut_off = false;
+	madvise(was->start, was->length, MADV_DONTFORK);
+	madvise(was->start, was->length, MADV_DONTDUMP);
+	return true;
+}
+
+/* Whether the library keeps a loan whose commit it answered so. */
+static bool is_kept(int r)
+{
+	return r == -EMSGSIZE || r == -ERANGE || r == -EDOM || r == -ENOKEY || r == -EXDEV;
+}
+
 static void loan_is_over(struct loan *self)
 {
 	struct handle *writer = self->writer;
@@ -235,13 +266,14 @@ static bool loan_may_end(struct loan *self)
 	return true;
 }
 
-/* _commit(length, clock, key): the number. Where it is refused the loan is over as well: its views are. */
+/* _commit(length, clock, key): the number. What is refused for its key or length stays on loan. */
 static PyObject *loan_commit(PyObject *object, PyObject *args)
 {
 	struct loan *self = (struct loan *)object;
 	PyObject *objects[2];
 	uint64_t length = self->capacity;
 	uint64_t key;
+	struct alias alias = self->alias;
 	int clock;
 	int r;
 
@@ -260,9 +292,11 @@ static PyObject *loan_commit(PyObject *object, PyObject *args)
 		r = self->kind->commit_at(self->writer->raw, (size_t)length, clock, key);
 	else
 		r = self->kind->commit(self->writer->raw, (size_t)length);
-	if (r < 0)
-		self->kind->abort(self->writer->raw);
-	loan_is_over(self);
+	if (!is_kept(r) || !loan_mend(self, &alias)) {
+		if (r < 0)
+			self->kind->abort(self->writer->raw);
+		loan_is_over(self);
+	}
 	if (r < 0)
 		return error_set(self->writer->broker, r == -EXDEV ? ABOUT_TIME : ABOUT_WRITE, r);
 	return PyLong_FromUnsignedLongLong(self->number);

@@ -140,9 +140,9 @@ static int constants_add(PyObject *module)
 PyMODINIT_FUNC PyInit__core(void);
 PyMODINIT_FUNC PyInit__core(void)
 {
-	static int (*const add[])(PyObject *) = { type_add,  broker_add,   handle_add, payload_add, value_add,
-						  ring_add,  temporal_add, frame_add,  pin_add,	    loan_add,
-						  queue_add, block_add,	   loader_add, waitset_add, image_add };
+	static int (*const add[])(PyObject *) = { type_add,	broker_add,  handle_add, payload_add, value_add, ring_add,
+						  temporal_add, frame_add,   pin_add,	 loan_add,    queue_add, block_add,
+						  loader_add,	waitset_add, image_add,	 watch_add };
 	PyObject *module = PyModule_Create(&definition);
 
 	if (module == NULL)

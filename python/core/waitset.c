@@ -91,8 +91,11 @@ static PyObject *wait_any(PyObject *module, PyObject *args)
 		Py_END_ALLOW_THREADS whole = crowd_leave(&crowd);
 		if (!whole)
 			return error_named("Closed", "one of the handles was closed by another thread meanwhile");
-		if (r != -ETIMEDOUT || slice == deadline_ns)
-			break;
+		/* One has gone on to its segment's next generation: what was waited for comes from there. */
+		if (r != -EREMCHG || deadline_ns == SHMB_NO_WAIT) {
+			if (r != -ETIMEDOUT || slice == deadline_ns)
+				break;
+		}
 		if (PyErr_CheckSignals() < 0 || crowd_begin(&crowd) < 0)
 			return NULL;
 	}
@@ -305,8 +308,8 @@ static PyMethodDef methods[] = {
 	{ "remove", waitset_remove_method, METH_O, "remove(handle)\n\nTakes it out." },
 	{ "next", waitset_next, METH_NOARGS,
 	  "next() -> tuple[Handle, Error | None] | None\n\nThe next member that has something to say: with None there is something to "
-	  "read, else it is what a wait would\n"
-	  "raise. None when the pass is over: then fileno() is quiet until there is news." },
+	  "read, else it is what a wait of no\n"
+	  "time would raise; Superseded until its follow(). None when the pass is over: then fileno() is quiet until there is news." },
 	{ "fileno", waitset_fileno, METH_NOARGS,
 	  "fileno() -> int\n\nA descriptor, readable while a member has something to say. Only poll it." },
 	{ "close", waitset_close, METH_NOARGS, "close()\n\nEnds the set; its members go on." },

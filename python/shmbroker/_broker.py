@@ -12,6 +12,7 @@ from ._handles import (Block, FrameReader, FrameWriter, QueueConsumer, QueueProd
                        writer_word)
 from ._errors import WrongKind
 from ._keys import CLOCKS
+from ._operator import Figures, Garbage, Policy, ReloadResult, as_garbage, as_policy, user_and_groups
 from ._types import as_type
 
 
@@ -23,6 +24,7 @@ class ReaderInfo:
     uid: int
     comm: str
     behind: int | None  #: elements it has not read yet; None unknown
+    older: int  #: it reads the generation so many before the newest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +47,9 @@ class SegmentInfo:
     writer_pid: int
     writer_uid: int
     writer_comm: str
-    writer: str  #: none, alive, closed, dead, gone, ...
+    writer: str  #: as in Status
     readers: int
+    draining: int  #: earlier generations that somebody holds still; their bytes and readers are counted above
     schema: str | None = None  #: of Broker.info()
     reader_list: tuple[ReaderInfo, ...] | None = None  #: of Broker.info()
 
@@ -69,6 +72,8 @@ class BrokerStatus:
     repairs: int
     reaps: int
     adopted: int
+    config_files: tuple[str, ...]  #: in the order of reading
+    config_error: str  #: why the configuration was refused when it was read last; "" it was not
 
 
 class Broker(_core.Broker):
@@ -166,7 +171,28 @@ class Broker(_core.Broker):
 
     def status(self) -> BrokerStatus:
         """The daemon."""
-        return BrokerStatus(**self._status())
+        found = self._status()
+        return BrokerStatus(**{**found, "config_files": tuple(found["config_files"].splitlines())})
+
+    def figures(self, pattern: str | None = None) -> list[Figures]:
+        """What changes all the time, of each segment whose name matches (* any bytes, ? one): one request for about 160 segments."""
+        return [Figures(**{**entry, "writer": writer_word(entry["writer"])}) for entry in self._figures(pattern)]
+
+    # ---- for operators
+
+    def reload(self) -> ReloadResult:
+        """Has the broker read its configuration again. Raises Invalid where it has a mistake, with file, line and what: the one before stays.
+        NotPermitted for others than root and the broker's own user."""
+        return ReloadResult(**self._reload()[0])
+
+    def policy(self, name: str, user: int | str | None = None) -> Policy:
+        """What holds for a name, there or not, and what a user (a number or a name; None: this one) may do with it."""
+        return as_policy(self._policy(name, *user_and_groups(user))[0])
+
+    def gc(self, *, dry_run: bool = False, foreign: bool = False) -> list[Garbage]:
+        """Removes what policy lets go, without waiting for the rest of its linger time; with `dry_run` tells what it would. With `foreign` not segments,
+        but files of other programs with safe-shm's header."""
+        return [as_garbage(entry) for entry in self._gc(dry_run, foreign)]
 
 
 def _clock(clock: str | None) -> int:

@@ -66,7 +66,7 @@ class NotPermitted(Error, PermissionError):
 
 
 class TypeMismatch(Error, TypeError):
-    """The segment is of another type: the text shows both schemas."""
+    """The segment is of another type, or has a new generation of one: the text shows both schemas."""
 
 
 class WrongKind(Error, TypeError):
@@ -116,19 +116,25 @@ class WriterClosed(WriterEnded, BrokenPipeError):
 
 
 class WriterHung(WriterEnded):
-    """The writer is there, but is stopped or has written nothing for longer than the operator allows."""
+    """The writer is there, but has written nothing for longer than the operator allows: it is stopped, traced, dumping core, or runs and is hung.
+    The status of the reader says which."""
+
+
+class Superseded(Error):
+    """The segment has a new generation, and this one is read to its end. Raised by calls that do not wait, each time: call follow(), or wait, which
+    goes on by itself."""
 
 
 class Stale(Error):
     """What was referred to is not there any more."""
 
 
-class Superseded(Stale):
-    """The segment was removed, or replaced by a new generation: close the handle and open the name again."""
+class Removed(Stale):
+    """The segment was removed: close the handle and open the name again."""
 
 
 class LeaseLost(Stale):
-    """The broker took the writer's lease away: close the handle and open the name again."""
+    """The broker took the writer's lease, or the consumer's place, away: close the handle and open the name again."""
 
 
 class Overwritten(Stale, LookupError):
@@ -203,13 +209,13 @@ by_code: dict[Any, type[Error] | None] = {
     _E.EPROTOTYPE: TypeMismatch, _E.EMEDIUMTYPE: WrongKind, _E.ENOSPC: NoSpace, _E.ENOMEM: NoMemory, _E.EINVAL: Invalid,
     _E.ENAMETOOLONG: Invalid, _E.E2BIG: Invalid, _E.EFBIG: Invalid, _E.EOVERFLOW: Exhausted, _E.EMFILE: Exhausted, _E.EUSERS: NoCell,
     _E.ECONNREFUSED: NoDaemon, _E.ECONNRESET: NoDaemon, _E.EPROTONOSUPPORT: WrongVersion,
-    _E.ETIMEDOUT: Timeout, _E.ECANCELED: Cancelled, _E.EOWNERDEAD: WriterDead, _E.EPIPE: WriterClosed, _E.EHOSTDOWN: WriterHung,
+    _E.ETIMEDOUT: Timeout, _E.ECANCELED: Cancelled, _E.EOWNERDEAD: WriterDead, _E.EPIPE: WriterClosed, _E.EHOSTDOWN: WriterHung, _E.EREMCHG: Superseded,
     _E.ESTALE: Stale, _E.ENODATA: NoData, _E.EAGAIN: Overtaken, _E.EBADMSG: Corrupt, _E.EPROTO: Corrupt, _E.ENOBUFS: NoBuffers,
     _E.EMSGSIZE: TooLong, _E.EDEADLK: Deadlock, _E.EDOM: KeyOrder, _E.ERANGE: KeyRange, _E.ETIME: TooOld, _E.EXDEV: WrongClock, _E.ENOKEY: NoKey,
     _E.ENOTSUP: NotSupported,
     # What the code means there.
     (_C.ABOUT_CONTROL, _E.ESTALE): LeaseLost,
-    (_C.ABOUT_WAIT, _E.ESTALE): Superseded,
+    (_C.ABOUT_WAIT, _E.ESTALE): Removed,
     (_C.ABOUT_READ, _E.ESTALE): Overwritten,
     (_C.ABOUT_PIN, _E.ESTALE): Overwritten,
     (_C.ABOUT_TIME, _E.ESTALE): Overwritten,
@@ -218,7 +224,7 @@ by_code: dict[Any, type[Error] | None] = {
     (_C.ABOUT_QUEUE_IN, _E.ESTALE): LeaseLost,
     (_C.ABOUT_QUEUE_IN, _E.EAGAIN): Full,
     (_C.ABOUT_QUEUE_OUT, _E.ENODATA): Empty,
-    (_C.ABOUT_QUEUE_OUT, _E.ESTALE): Superseded,
+    (_C.ABOUT_QUEUE_OUT, _E.ESTALE): LeaseLost,
     (_C.ABOUT_PIN, _E.EMFILE): TooManyPins,
     # By name, where there is no code.
     "Error": Error, "Closed": Closed, "InUse": InUse, "ForkedError": ForkedError, "NotSupported": NotSupported, "NotFound": NotFound,

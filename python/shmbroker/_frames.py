@@ -189,7 +189,7 @@ class Loan(_core.Loan):
 
     def commit(self, length: int | None = None, key: Key | None = None) -> int:
         """Publishes it, all of it or its first `length` bytes, and returns its number. `key` is its key, where the writer was opened with
-        keys_given. What is refused (KeyOrder, KeyRange, NoKey) is dropped: the loan is over all the same."""
+        keys_given. What is refused (KeyOrder, KeyRange, NoKey, WrongClock, TooLong) stays on loan as it was: mend it, or abort()."""
         if key is not None and not isinstance(key, Key):
             raise TypeError(f"a key is wanted, not {key!r}")
         if length is None:
@@ -217,10 +217,13 @@ class Loan(_core.Loan):
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if self.over:
             return
-        if kind is None:
-            self.commit()
-        else:
-            self.abort()
+        try:
+            if kind is None:
+                self.commit()
+        finally:
+            # What was refused, too: the `with` is over.
+            if not self.over:
+                self.abort()
 
     def __repr__(self) -> str:
         return f"<Loan {self.number} of {self.writer.name}, {self.capacity} bytes{', over' if self.over else ''}>"

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _core
 from ._core import Sample
-from ._errors import Error, NoData, Timeout, WriterClosed, WriterEnded
+from ._errors import Error, NoData, Superseded, Timeout, WriterClosed, WriterEnded
 from ._frames import Frame, ImageType, Loan, _is_image, _pixels, _view
 from ._keys import CLOCK_NAMES, LIMIT, Key
 from ._types import Type
@@ -20,20 +20,22 @@ from ._types import Type
 ANY_DISTANCE = LIMIT
 
 _SAMPLES = np.dtype([("number", "<u8"), ("stamp_ns", "<u8"), ("missed", "<u8")])
+_FOLLOW_AGAIN = 0.01  # seconds, where the next generation is not there yet
 _CLOSEST, _BRACKET, _FRESH, _RANGE, _KEY, _SINCE = range(6)
-_WRITER = ("none", "alive", "closed", "dead", "gone")
+_WRITER = ("none", "alive", "closed", "dead", "gone", "stopped", "traced", "hung", "dumping")
 
 
 class Status(NamedTuple):
     """What is known of a segment and its writer."""
 
-    writer: str  #: none, alive, closed, dead, gone, ...
+    writer: str  #: none, alive, closed, dead, gone (let go of the broker, but lives); silent for too long: stopped, traced, hung, dumping
     writer_pid: int
     epoch: int
     generation: int
     oldest: int  #: first number that can be read
     next: int  #: number of the next write
     heartbeat_ns: int
+    next_generation: int  #: that follows the one this handle reads, 0 none: follow()
 
 
 class Counters(NamedTuple):
@@ -116,16 +118,17 @@ class _Reader(_Common):
     def samples(self, timeout: float | None = None, *, through: bool = False) -> Iterator[Any]:
         """One after the other, each once, waiting for the next for `timeout` seconds at most (Timeout).
 
-        Ends when the writer closes; WriterDead and WriterHung are raised. With `through` none of these ends it: it goes on with the next writer."""
+        Ends when the writer closes; WriterDead and WriterHung are raised. With `through` none of these ends it: it goes on with the next writer.
+        Where the segment has a new generation it goes on to that, after the last of the one before; with a timeout of 0 it raises Superseded."""
         while True:
             try:
                 try:
                     sample = self._take()
-                except NoData:
+                except (NoData, Superseded):
                     self.wait(timeout)  # type: ignore[attr-defined]
                     continue
             except WriterEnded as end:
-                if through:
+                if through or self._goes_on(end):
                     continue
                 if isinstance(end, WriterClosed):
                     return
@@ -137,11 +140,25 @@ class _Reader(_Common):
     def __iter__(self) -> Iterator[Any]:
         return self.samples()
 
+    def _goes_on(self, end: WriterEnded) -> bool:
+        """A writer that closed has a successor, in the next generation."""
+        return isinstance(end, WriterClosed) and self.status.next_generation != 0
+
+    async def _is_readable(self) -> bool:
+        try:
+            return bool(self.poll())  # type: ignore[attr-defined]
+        except Superseded:
+            # It asks the broker: not in the loop's thread.
+            if not await asyncio.get_running_loop().run_in_executor(None, self.follow):  # type: ignore[attr-defined]
+                await asyncio.sleep(_FOLLOW_AGAIN)
+            return False
+
     async def readable(self) -> None:
-        """Waits, without holding up the event loop, until there is something to read. Raises what wait() would."""
+        """Waits, without holding up the event loop, until there is something to read. Raises what wait() would, and goes on to a new generation
+        as it does."""
         loop = asyncio.get_running_loop()
-        fd = self.fileno()  # type: ignore[attr-defined]
-        while not self.poll():  # type: ignore[attr-defined]
+        while not await self._is_readable():
+            fd = self.fileno()  # type: ignore[attr-defined]
             news = loop.create_future()
             # For this wait only: the descriptor stays readable as long as nobody reads.
             loop.add_reader(fd, _set, news)
@@ -156,13 +173,13 @@ class _Reader(_Common):
             try:
                 try:
                     sample = self._take()
-                except NoData:
+                except (NoData, Superseded):
                     await asyncio.wait_for(self.readable(), timeout)
                     continue
             except asyncio.TimeoutError:
                 raise Timeout(errno.ETIMEDOUT, "nothing came in time") from None
             except WriterEnded as end:
-                if through:
+                if through or self._goes_on(end):
                     continue
                 if isinstance(end, WriterClosed):
                     return

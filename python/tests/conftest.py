@@ -23,12 +23,14 @@ PATIENCE = 30.0
 class Daemon:
     """shmbrokerd in directories of its own."""
 
-    def __init__(self):
+    def __init__(self, config=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"shmb-test-py-{os.getpid()}-"))
         self.shm = pathlib.Path(tempfile.mkdtemp(prefix=f"shmb-test-py-{os.getpid()}-", dir="/dev/shm"))
         (self.dir / "run").mkdir(mode=0o700)
         self.socket = str(self.dir / "run" / "control.sock")
         self.log = self.dir / "daemon.log"
+        self.config = self.dir / "daemon.conf"
+        self.config.write_text(config or "")
         self.process = None
         self.programs = []
         self.start()
@@ -38,9 +40,11 @@ class Daemon:
         environment = {k: v for k, v in os.environ.items() if k not in ("SHMBROKER_SOCKET", "NOTIFY_SOCKET")}
         with open(self.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [os.environ["SHMB_DAEMON"], "--runtime-dir", str(self.dir / "run"), "--shm-dir", str(self.shm), "--linger", "infinity"],
+                [os.environ["SHMB_DAEMON"], "--runtime-dir", str(self.dir / "run"), "--shm-dir", str(self.shm), "--linger", "infinity",
+                 "--config", str(self.config)],
                 stderr=log, env=environment)
-        until(lambda: self.log.read_text().count("ready") > before)
+        until(lambda: self.log.read_text().count("ready") > before or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log.read_text()
 
     def kill(self):
         self.process.kill()
@@ -86,8 +90,9 @@ def line_of(program):
 
 
 @pytest.fixture
-def daemon():
-    started = Daemon()
+def daemon(request):
+    """With `@pytest.mark.parametrize("daemon", [TEXT], indirect=True)` TEXT is its configuration."""
+    started = Daemon(getattr(request, "param", None))
     before = started.fds()
     yield started
     gc.collect()

@@ -322,3 +322,55 @@ def test_between_processes(broker, daemon):
         assert line_of(program) == f"{i} {i * 1080 * 1920 * 3} (1080, 1920, 3)"
     writer.close()
     assert line_of(program) == "over"
+
+
+def test_what_is_refused_stays_on_loan(broker):
+    writer = broker.frame_writer("f", [("stamp_ns", "u8"), ("data", "u1", 100)], clock="monotonic", key="stamp_ns")
+    reader = broker.frame_reader("f")
+    with writer.loan() as loan:
+        loan.array["stamp_ns"] = 1000
+    loan = writer.loan()
+    record = loan.array
+    record["stamp_ns"], record["data"] = 10, 7
+    for _ in range(3):
+        with pytest.raises(shmbroker.KeyOrder):
+            loan.commit()
+        # As it was, and its views are of the segment still.
+        assert not loan.over and record["data"][99] == 7 and record.flags.writeable
+    with pytest.raises(shmbroker.TooLong):
+        loan.commit(3)
+    with pytest.raises(shmbroker.WrongClock):
+        loan.commit(key=shmbroker.SequenceKey(1, shmbroker.within(0, 10)))
+    record["stamp_ns"] = 2000
+    assert loan.commit() == 1 and loan.over and not record.flags.writeable
+    assert reader.pin().array["data"][99] == 7 and reader.pin().array["stamp_ns"] == 2000
+    # Where no view is alive: another mapping may take its place.
+    loan = writer.loan()
+    loan.array["stamp_ns"] = 1
+    with pytest.raises(shmbroker.KeyOrder):
+        loan.commit()
+    loan.array["stamp_ns"] = 3000
+    assert loan.commit() == 2 and reader.pin().array["stamp_ns"] == 3000
+    # The end of a `with` is the end of its loan.
+    with pytest.raises(shmbroker.KeyOrder):
+        with writer.loan() as loan:
+            loan.array["stamp_ns"] = 1
+            array = loan.array
+    assert loan.over and not array.flags.writeable
+    with pytest.raises(shmbroker.KeyOrder):
+        writer.publish(np.zeros((), writer.dtype))
+    with writer.loan() as loan:
+        loan.array["stamp_ns"] = 4000
+    given = broker.frame_writer("g", np.dtype(("u1", 10)), clock="sequence", keys_given=True)
+    loan = given.loan()
+    with pytest.raises(shmbroker.NoKey):
+        loan.commit()
+    assert loan.commit(key=shmbroker.SequenceKey(1, shmbroker.within(0, 10))) == 0
+    # A loan that was refused and forgotten is given back.
+    loan = writer.loan()
+    loan.array["stamp_ns"] = 1
+    with pytest.raises(shmbroker.KeyOrder):
+        loan.commit()
+    del loan
+    gc.collect()
+    writer.loan().abort()

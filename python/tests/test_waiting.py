@@ -310,8 +310,10 @@ def test_removed_under_its_reader(broker):
     reader = broker.ring_reader("r")
     broker.remove("r")
     for _ in range(2):
-        with pytest.raises(shmbroker.Superseded) as found:
+        with pytest.raises(shmbroker.Removed) as found:
             reader.wait(20)
+    with pytest.raises(shmbroker.Removed):
+        reader.wait(0)
     assert isinstance(found.value, shmbroker.Stale) and not isinstance(found.value, shmbroker.Overwritten)
 
 
