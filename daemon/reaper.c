@@ -57,6 +57,7 @@ void reaper_judge(struct reaper *reaper, struct segment *segment, struct reaper_
 {
 	const struct policy *policy = segment->policy;
 	bool is_held = segment->state == SHMB_STATE_HELD || segment->state == SHMB_STATE_GIVEN_UP;
+	/* Hung alone: what is stopped, debugged or being dumped is so because somebody wants it, and is silent for as long. */
 	bool hangs = segment->state == SHMB_STATE_HELD && segment->writer == SHMB_WRITER_HUNG && policy->on_hang == POLICY_REAP;
 
 	*fate = (struct reaper_fate){ .reason = "written" };

@@ -5,7 +5,8 @@
 /*
  * Removes segments that their policy lets go.
  *
- *   in use    somebody writes or shares it, or (keep-while-read) reads it. A writer that hangs does not count where on-hang = reap.
+ *   in use    somebody writes or shares it, or (keep-while-read) reads it. A writer that hangs does not count where on-hang = reap;
+ *             one that is stopped, traced or dumping does
  *   kept      nobody uses it, but what has become of its writer says keep: on-exit; on-never where nothing was ever published
  *   goes      nobody uses it and nothing keeps it: removed after its linger time
  *
