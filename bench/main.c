@@ -120,6 +120,15 @@ static void end_progress(void)
 		fprintf(stderr, "\r\033[K");
 }
 
+/* Who else was at work matters to who reads the figures. */
+static void print_load(const char *when)
+{
+	double load;
+
+	if (getloadavg(&load, 1) == 1)
+		printf("load average %s: %.1f on %ld CPUs\n", when, load, sysconf(_SC_NPROCESSORS_ONLN));
+}
+
 static void print_heading(void)
 {
 	printf("%-20s %5s %8s %5s  %-20s %11s %11s %11s %12s %8s %6s\n", "case", "procs", "bytes", "slots", "impl", "min ns", "median ns",
@@ -164,6 +173,7 @@ static void write_json(FILE *to, const struct bench_case *which, const struct be
 static int measure_all(const struct settings *settings, struct shmb *broker, FILE *json, bool two,
 		       struct bench_result (*results)[BENCH_IMPLS_MAX])
 {
+	print_load("before");
 	print_heading();
 	for (size_t i = 0; i < bench_case_count; i++) {
 		const struct bench_case *which = &bench_cases[i];
@@ -183,6 +193,7 @@ static int measure_all(const struct settings *settings, struct shmb *broker, FIL
 		if (json != NULL)
 			write_json(json, which, results[i]);
 	}
+	print_load("after");
 	return 0;
 }
 

@@ -24,7 +24,9 @@ def run(bench, *arguments, status=0):
 
 def rows(bench, only):
     with tempfile.NamedTemporaryFile("r", suffix=".json") as file:
-        table = run(bench, "--rounds", "1", "--only", only, "--json", file.name).splitlines()[1:]
+        table = run(bench, "--rounds", "1", "--only", only, "--json", file.name).splitlines()
+        assert table[0].startswith("load average before") and table[-1].startswith("load average after"), table
+        table = table[2:-1]
         found = [json.loads(line) for line in file]
     for row in found:
         assert list(row) == KEYS, row
