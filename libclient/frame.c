@@ -29,7 +29,7 @@ int shmb_frame_writer_open(struct shmb_frame_writer **out, struct shmb *broker, 
 	wanted.flags = options->stamped != 0 ? SHMB_SEGMENT_STAMPED : 0;
 	wanted.history = options->history != 0 ? options->history : HISTORY_DEFAULT;
 	wanted.pins = options->pins != 0 ? options->pins : PINS_DEFAULT;
-	wish = (struct key_wish){ options->key_clock, options->key_field, options->keys_given != 0 };
+	wish = (struct key_wish){ options->key_clock, options->key_field, options->keys_given != 0, options->history == SHMB_AS_IT_IS };
 	return keyed_writer_open((struct writer **)out, broker, name, type, &wanted, &wish, options->deadline_ns);
 }
 

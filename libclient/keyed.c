@@ -36,14 +36,43 @@ static int key_plan(const struct key_wish *wish, const struct shmb_type *type, s
 	return r;
 }
 
+/* Layout and keys of the segment that is there. -ENOENT none. */
+static int layout_take(struct shmb *broker, const char *name, const struct shmb_type *type, struct shmb_request *wanted,
+		       struct type_integer *field)
+{
+	const struct shmb_geometry *geometry;
+	struct reader *observer;
+	int r = reader_open(&observer, broker, wanted->kind, SHMB_ROLE_OBSERVER, name, NULL, SHMB_NO_WAIT);
+
+	if (r < 0)
+		return r;
+	geometry = &observer->mappings.geometry;
+	wanted->flags = geometry->flags;
+	wanted->key_type = (enum shmb_key_type)geometry->key_type;
+	wanted->key_field = geometry->key_field;
+	if (wanted->kind == SHMB_KIND_FRAME) {
+		wanted->history = geometry->history;
+		wanted->pins = geometry->slot_count - 1 - geometry->history;
+	} else {
+		wanted->capacity = geometry->slot_count;
+	}
+	reader_close(observer);
+	/* The field is the type's: of another type the segment is not to be had anyhow, unless it is made anew. */
+	return wanted->key_field < SHMB_KEY_IS_GIVEN ? type_integer_at(type, wanted->key_field, field) : 0;
+}
+
 int keyed_writer_open(struct writer **out, struct shmb *broker, const char *name, const struct shmb_type *type, struct shmb_request *wanted,
 		      const struct key_wish *wish, uint64_t deadline_ns)
 {
 	struct type_integer field = { 0 };
 	struct writer *writer;
-	int r = key_plan(wish, type, wanted, &field);
+	int r;
 
 	*out = NULL;
+	if (wish->as_it_is && type != NULL)
+		r = layout_take(broker, name, type, wanted, &field);
+	else
+		r = key_plan(wish, type, wanted, &field);
 	if (r < 0)
 		return r;
 	r = writer_open(&writer, broker, name, type, wanted, deadline_ns);

@@ -10,7 +10,8 @@
 struct key_wish {
 	enum shmb_clock clock;
 	const char *field;
-	bool given; /* stated with each commit */
+	bool given;    /* stated with each commit */
+	bool as_it_is; /* SHMB_AS_IT_IS: these, and the layout, as they are in the segment that is there */
 };
 
 /* As writer_open(), with the keys that are wished for. Also -EINVAL. */

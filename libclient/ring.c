@@ -21,7 +21,7 @@ int shmb_ring_writer_open(struct shmb_ring_writer **out, struct shmb *broker, co
 
 	*out = NULL;
 	if (options != NULL)
-		wish = (struct key_wish){ options->key_clock, options->key_field, false };
+		wish = (struct key_wish){ options->key_clock, options->key_field, false, options->capacity == SHMB_AS_IT_IS };
 	return keyed_writer_open((struct writer **)out, broker, name, type, &wanted, &wish,
 				 options != NULL ? options->deadline_ns : SHMB_NO_WAIT);
 }

@@ -140,6 +140,12 @@ struct shmb_sample {
 /* Keys: enum shmb_clock, key types of each clock, rules that make them. */
 #include "shmb_key.h"
 
+/*
+ * As capacity of a ring's options or history of a frame's: layout and keys as they are in the segment that is there, whoever made it; -ENOENT where there
+ * is none. Who asks for another layout than that of a segment that nobody writes gives the name new, empty memory.
+ */
+#define SHMB_AS_IT_IS UINT32_MAX
+
 struct shmb_options {	      /* for a writer; {0} is the default */
 	uint32_t capacity;    /* ring: slots, a power of two, 2 to 2^20, default 16, serves capacity - 1; value: 4 (default) or 8 */
 	uint32_t stamped;     /* 1: each element carries the time of its write; costs a clock read a write */

@@ -129,8 +129,10 @@ int shmb_type_fields(const struct shmb_type *type, int (*visit)(const struct shm
 	return r;
 }
 
-int type_integer_field(const struct shmb_type *type, const char *name, struct type_integer *out)
+/* By name, or where that is NULL by what stands in out->offset. */
+static int integer_find(const struct shmb_type *type, const char *name, struct type_integer *out)
 {
+	uint32_t offset = out->offset;
 	struct shmb_schema parsed;
 	int r = name_check(type->name);
 
@@ -141,7 +143,8 @@ int type_integer_field(const struct shmb_type *type, const char *name, struct ty
 	r = parse(type->name, type->schema, strlen(type->schema), &parsed);
 	if (r < 0)
 		return r;
-	r = text_fail(-EINVAL, "type %s has no field %.80s that could be a key: a scalar integer", type->name, name);
+	r = text_fail(-EINVAL, "type %s has no field %.80s that could be a key: a scalar integer", type->name,
+		      name != NULL ? name : "there");
 	for (uint32_t i = 0; i < parsed.field_count; i++) {
 		const struct shmb_field *field = &parsed.fields[i];
 		bool is_signed = field->primitive == SHMB_INT8 || field->primitive == SHMB_INT16 || field->primitive == SHMB_INT32 ||
@@ -149,7 +152,9 @@ int type_integer_field(const struct shmb_type *type, const char *name, struct ty
 		bool is_unsigned = field->primitive == SHMB_UINT8 || field->primitive == SHMB_UINT16 || field->primitive == SHMB_UINT32 ||
 				   field->primitive == SHMB_UINT64;
 
-		if (strcmp(field->name, name) == 0 && !field->is_array && (is_signed || is_unsigned)) {
+		bool is_it = name != NULL ? strcmp(field->name, name) == 0 : field->offset == offset;
+
+		if (is_it && !field->is_array && (is_signed || is_unsigned)) {
 			*out = (struct type_integer){ .offset = (uint32_t)field->offset,
 						      .bytes = (uint8_t)field->size,
 						      .is_signed = is_signed };
@@ -158,6 +163,17 @@ int type_integer_field(const struct shmb_type *type, const char *name, struct ty
 	}
 	shmb_schema_deinit(&parsed);
 	return r;
+}
+
+int type_integer_field(const struct shmb_type *type, const char *name, struct type_integer *out)
+{
+	return integer_find(type, name, out);
+}
+
+int type_integer_at(const struct shmb_type *type, uint32_t offset, struct type_integer *out)
+{
+	out->offset = offset;
+	return integer_find(type, NULL, out);
 }
 
 int type_check(const struct shmb_type *type, uint64_t *hash)

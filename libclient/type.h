@@ -19,6 +19,8 @@ struct type_integer {
 	bool is_signed;
 };
 int type_integer_field(const struct shmb_type *type, const char *name, struct type_integer *out);
+/* Likewise, the one that lies there in the payload. */
+int type_integer_at(const struct shmb_type *type, uint32_t offset, struct type_integer *out);
 
 /* `schema` is the text behind a checked copy of its card. -EBADMSG when it is no schema of `payload_bytes`, or not the one hashed. */
 int type_from_card(struct shmb_type **out, const struct shmb_shm_card *card, const char *schema, uint64_t payload_bytes);

@@ -17,6 +17,7 @@ struct found {
 	char *schema;
 	uint32_t capacity;
 	uint32_t stamped;
+	bool is_there;
 };
 
 static int publisher_look(const struct shmb_segment_info *info, const char *schema, const struct shmb_reader_info *readers, void *user)
@@ -28,6 +29,7 @@ static int publisher_look(const struct shmb_segment_info *info, const char *sche
 	snprintf(found->type, sizeof(found->type), "%s", info->type);
 	found->capacity = info->capacity;
 	found->stamped = info->stamped;
+	found->is_there = true;
 	found->schema = strdup(schema);
 	return found->schema ? 0 : -ENOMEM;
 }
@@ -93,10 +95,42 @@ static int publisher_describe(struct publisher *publisher, const struct command_
 	return 0;
 }
 
+/* What is asked of a new segment must not be otherwise where there is one. 0 or an exit status. */
+static int publisher_compare(const struct command_options *options, const struct found *found)
+{
+	char *text = options->schema ? publisher_schema_text(options->schema) : NULL;
+	const char *what = NULL;
+
+	if (options->schema && !text) {
+		fprintf(stderr, "shmbctl: the schema cannot be read from %s: %s\n", options->schema + 1, strerror(errno));
+		return COMMAND_USAGE;
+	}
+	if (text && strcmp(text, found->schema) != 0)
+		what = "--schema";
+	else if (options->kind && strcmp(options->kind, found->kind) != 0)
+		what = "--kind";
+	else if (options->capacity && options->capacity != found->capacity)
+		what = "--capacity";
+	free(text);
+	if (!what)
+		return 0;
+	fprintf(stderr,
+		"shmbctl: %s: it is there, and another one than %s says (see `shmbctl info %s`): leave that out, or remove it first\n",
+		options->names[0], what, options->names[0]);
+	return COMMAND_USAGE;
+}
+
 static int publisher_open_as(struct publisher *publisher, struct shmb *broker, const char *name, const struct found *found)
 {
 	struct shmb_options common = { .capacity = found->capacity, .stamped = found->stamped };
 	struct shmb_frame_options frame = { .stamped = found->stamped };
+
+	/* What others laid out stays as they did. */
+	if (found->is_there) {
+		frame.history = SHMB_AS_IT_IS;
+		if (strcmp(found->kind, "ring") == 0)
+			common.capacity = SHMB_AS_IT_IS;
+	}
 
 	if (strcmp(found->kind, "value") == 0)
 		return shmb_value_writer_open(&publisher->value, broker, name, publisher->type, &common);
@@ -119,6 +153,11 @@ int publisher_open(struct publisher *publisher, struct shmb *broker, const struc
 		if (r != 0)
 			return r;
 	} else if (r == 0) {
+		r = publisher_compare(options, &found);
+		if (r != 0) {
+			free(found.schema);
+			return r;
+		}
 		r = shmb_type_parse(&publisher->type, found.type, found.schema);
 	}
 	free(found.schema);

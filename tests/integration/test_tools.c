@@ -750,10 +750,56 @@ START_TEST(plot_draws_the_published_values)
 }
 END_TEST
 
+/* What another program laid out keeps its layout, its keys and what is in it; what is said otherwise is refused. */
+START_TEST(pub_takes_a_segment_as_it_is)
+{
+	struct shmb_frame_options frame_options = { .history = 2, .pins = 3 };
+	struct shmb_options ring_options = { .capacity = 8, .key_clock = SHMB_CLOCK_MONOTONIC, .key_field = "t" };
+	struct shmb_frame_writer *frame;
+	struct shmb_ring_writer *ring;
+	struct shmb_type *type;
+	struct shmb *client;
+	struct listed listed;
+	uint64_t payload[2] = { 1, 1 };
+	size_t capacity;
+	void *place;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	ASSERT_OK(shmb_type_parse(&type, "timed", "uint64 t\nuint64 x\n"));
+	ASSERT_OK(shmb_frame_writer_open(&frame, client, "f", type, &frame_options));
+	ASSERT_OK(shmb_frame_loan(frame, &place, &capacity));
+	memcpy(place, payload, sizeof(payload));
+	ASSERT_OK(shmb_frame_commit(frame, sizeof(payload)));
+	shmb_frame_writer_close(frame);
+	ASSERT_OK(shmb_ring_writer_open(&ring, client, "r", type, &ring_options));
+	ASSERT_OK(shmb_ring_insert(ring, payload));
+	shmb_ring_writer_close(ring);
+	shmb_type_free(type);
+
+	for (unsigned i = 0; i < 2; i++) {
+		const char *name = i == 0 ? "f" : "r";
+
+		EXPECT(&b, 2, "no field", "pub", name, "y=1");
+		EXPECT(&b, 2, "--schema", "pub", name, "x=1", "--schema", "float64 x");
+		EXPECT(&b, 2, "--schema", "pub", name, "x=1", "--schema", "float99 x");
+		EXPECT(&b, 2, "--kind", "pub", name, "x=1", "--kind", "queue");
+		EXPECT(&b, 2, "--capacity", "pub", name, "x=1", "--capacity", "64");
+		EXPECT(&b, 0, NULL, "pub", name, "t=2", "x=1", "--schema", "uint64 t;uint64 x");
+		ck_assert(segment_listed(client, name, &listed));
+		ck_assert_uint_eq(listed.generation, 1);
+	}
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("tools");
 
+	suite_add(suite, pub_takes_a_segment_as_it_is, 60);
 	suite_add(suite, arguments_are_published, 60);
 	suite_add(suite, lines_are_published, 60);
 	suite_add(suite, rates_and_delays_are_those_of_the_writer, 60);
