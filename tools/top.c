@@ -10,6 +10,7 @@
 #include "screen.h"
 #include "segment.h"
 #include "source.h"
+#include "topclients.h"
 #include "topdata.h"
 
 #include <errno.h>
@@ -27,6 +28,8 @@ struct top {
 	const struct command_options *options;
 	struct shmb *broker;
 	struct top_data data;
+	struct top_clients clients; /* looked at while they are shown */
+	bool shows_clients;
 	uint64_t interval_ns;
 	size_t first;	/* row shown at the top */
 	int error;	/* of the last look, 0 */
@@ -60,6 +63,8 @@ static void top_look(struct top *top)
 	top->error = shmb_status(top->broker, top_status, top);
 	if (top->error == 0)
 		top->error = top_data_look(&top->data, top->broker);
+	if (top->error == 0 && top->shows_clients)
+		top->error = top_clients_look(&top->clients, top->broker);
 }
 
 /* ---- the screen --------------------------------------------------------------------------------------------------------------------- */
@@ -145,6 +150,8 @@ static void top_head(const struct top *top)
 		screen_print(1, 0, OUTPUT_BOLD, "names with: %s_", top->data.filter);
 	else if (top->data.filter[0])
 		screen_print(1, 0, OUTPUT_WARN, "names with: %s", top->data.filter);
+	if (top->shows_clients && !top->is_help)
+		return; /* they have a head of their own */
 	screen_print(2, 0, top->data.sort == TOP_BY_NAME ? OUTPUT_BOLD : OUTPUT_DIM, "NAME");
 	screen_print(2, width + 1, OUTPUT_DIM, "KIND");
 	for (int i = 0; i < TOP_COLUMNS; i++) {
@@ -186,7 +193,7 @@ static void top_help(void)
 		"n  by name        r  by rate         b  by bytes",
 		"l  by lag         o  by losses       d  by readers",
 		"m  by memory      <  >  by the column to the left, to the right",
-		"i  the other way round",
+		"i  the other way round           c  clients, and back to segments",
 		"/  only names with this text (Enter ends, Escape clears)",
 		"arrows, Page Up, Page Down, Home, End  move",
 		"h  this            q  quit",
@@ -204,23 +211,29 @@ static void top_help(void)
 static void top_draw(struct top *top)
 {
 	size_t room = LINES > TOP_HEAD_ROWS + 1 ? (size_t)(LINES - TOP_HEAD_ROWS - 1) : 0;
+	size_t count = top->shows_clients ? top->clients.count : top->data.count;
 
-	if (top->data.count <= room)
+	if (count <= room)
 		top->first = 0;
-	else if (top->first > top->data.count - room)
-		top->first = top->data.count - room;
+	else if (top->first > count - room)
+		top->first = count - room;
 	erase();
 	top_head(top);
 	if (top->is_help) {
 		top_help();
+	} else if (top->shows_clients) {
+		top_clients_draw(&top->clients, TOP_HEAD_ROWS - 1, room, top->first);
 	} else {
 		for (size_t i = 0; i < room && top->first + i < top->data.count; i++)
 			top_row_draw(top, TOP_HEAD_ROWS + (int)i, &top->data.rows[top->first + i]);
 		if (top->data.count == 0 && top->error == 0)
 			screen_print(TOP_HEAD_ROWS + 1, 4, OUTPUT_DIM, "no segments");
 	}
-	screen_print(LINES - 1, 0, OUTPUT_DIM, "sort: %s%s   n r b l o d m < > i   / filter   h help   q quit",
-		     top_sort_name(top->data.sort), top->data.is_reversed ? ", reversed" : "");
+	if (top->shows_clients)
+		screen_print(LINES - 1, 0, OUTPUT_DIM, "clients, by requests   c segments   h help   q quit");
+	else
+		screen_print(LINES - 1, 0, OUTPUT_DIM, "sort: %s%s   n r b l o d m < > i   / filter   c clients   h help   q quit",
+			     top_sort_name(top->data.sort), top->data.is_reversed ? ", reversed" : "");
 	refresh();
 }
 
@@ -277,6 +290,11 @@ static bool top_key(struct top *top, int key)
 	case '/':
 		top->is_typing = true;
 		break;
+	case 'c':
+		top->shows_clients = !top->shows_clients;
+		top->first = 0;
+		top_look(top);
+		break;
 	case 'i':
 		top->data.is_reversed = !top->data.is_reversed;
 		break;
@@ -304,7 +322,7 @@ static bool top_key(struct top *top, int key)
 		top->first = 0;
 		break;
 	case KEY_END:
-		top->first = top->data.count;
+		top->first = top->shows_clients ? top->clients.count : top->data.count;
 		break;
 	default:
 		break;
@@ -407,6 +425,7 @@ int command_top(struct shmb *broker, const struct command_options *options)
 			screen_end();
 		}
 	}
+	top_clients_deinit(&top.clients);
 	top_data_deinit(&top.data);
 	return r;
 }

@@ -635,6 +635,31 @@ START_TEST(top_shows_what_flows)
 	TMUX(&b, "send-keys", "h");
 	free(tmux_see(&b, "Page Down"));
 	TMUX(&b, "send-keys", "h");
+
+	/* The clients, with rates after the second look, and back. */
+	TMUX(&b, "send-keys", "c");
+	free(tmux_see(&b, "REQUESTS/s"));
+	{
+		uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+		char pid[16];
+		int id, uid;
+		char comm[32];
+
+		snprintf(pid, sizeof(pid), "%8d ", (int)pub.pid);
+		for (;;) {
+			screen = tmux_see(&b, pid);
+			if (sscanf(line_of(screen, pid), "%d %d %31s", &id, &uid, comm) == 3 && strstr(screen, " 1       0") != NULL)
+				break;
+			ck_assert_msg(suite_pause(deadline), "the writer's handle is not shown:\n%s", screen);
+			free(screen);
+		}
+		ck_assert_int_eq(uid, (int)getuid());
+		ck_assert_str_eq(comm, "shmbctl");
+		ck_assert_ptr_null(strstr(screen, "busy/one"));
+		free(screen);
+	}
+	TMUX(&b, "send-keys", "c");
+	free(tmux_see(&b, "busy/one"));
 	TMUX(&b, "resize-window", "-x", "70", "-y", "10");
 	free(tmux_see(&b, "busy/one"));
 	TMUX(&b, "resize-window", "-x", "120", "-y", "20");
