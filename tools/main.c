@@ -172,7 +172,8 @@ static const struct verb verbs[] = {
 #endif
 #ifdef SHMBCTL_WITH_NCURSES
 	{ "top", 0, 0, OPTION_COUNT | OPTION_INTERVAL | OPTION_SORT, command_top, "top", "what flows, live",
-	  "Shows all segments with their rates, readers, lag and losses on a screen that is renewed each second, or (key c) who is connected,\n"
+	  "Shows all segments with their rates, readers, lag and losses on a screen that is renewed each second, or (key c) who is "
+	  "connected,\n"
 	  "what each asks and has open; h there lists the keys. Goes on through a restart of the daemon.\n"
 	  "\n"
 	  "  --sort COLUMN    name (default), rate, bytes, lag, lost, readers or memory\n"
