@@ -86,6 +86,7 @@ static void on_segment(struct segment *segment, const struct segment_cell *cells
 	}
 	segment->policy = policy_find(broker->policies, segment->name);
 	broker->adopted += is_newest;
+	account_charge(broker, segment);
 	/* Readers first: a dead writer's line in the log then says how many keep its last value. */
 	for (unsigned i = 0; i < cell_count; i++)
 		adopt_cell(broker, segment, &cells[i]);

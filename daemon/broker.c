@@ -111,6 +111,7 @@ static int init(struct broker *broker, const struct options *options)
 	LIST_INIT(&broker->interests);
 	TAILQ_INIT(&broker->makings);
 	TAILQ_INIT(&broker->gone.list);
+	TAILQ_INIT(&broker->hellos.peers);
 	LIST_INIT(&broker->watches.watches);
 	broker->on_event = watch_event;
 	registry_init(&broker->registry);
@@ -128,6 +129,10 @@ static int init(struct broker *broker, const struct options *options)
 		r = loop_fd_new(broker->loop, worker_fd(broker->worker), LOOP_READ, on_worker, broker, &broker->worker_watch);
 	if (r == 0)
 		r = gone_init(broker);
+	if (r == 0)
+		r = account_list_init(broker);
+	if (r == 0)
+		r = hello_init(broker);
 	if (r < 0)
 		return r;
 	process_table_init(&broker->processes, broker->loop, liveness_process_died, broker);
@@ -173,6 +178,7 @@ int broker_start(struct broker *broker, const struct options *options)
 	broker->store.vault = inherited.vault;
 	inherited.vault = NULL;
 	descriptors_divide(broker);
+	account_limits_changed(broker);
 	SHMB_STEP("start.locked");
 	r = adopt_all(broker);
 	if (r < 0) {
@@ -243,6 +249,8 @@ void broker_stop(struct broker *broker)
 	broker->worker_watch = loop_fd_free(broker->worker_watch);
 	broker->worker = worker_free(broker->worker);
 	gone_deinit(broker);
+	hello_deinit(broker);
+	account_list_deinit(broker);
 	/* Not scanned to the end: what was kept goes on being kept. */
 	broker->store.vault = vault_free(broker->store.vault, &broker->store, false);
 	if (broker->store.dir_fd >= 0)

@@ -10,9 +10,11 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "account.h"
 #include "closer.h"
 #include "event.h"
 #include "gone.h"
+#include "hello.h"
 #include "interest.h"
 #include "listener.h"
 #include "loop.h"
@@ -52,6 +54,8 @@ struct broker {
 	struct loop_fd *worker_watch;
 	struct making_list makings;
 	struct gone_list gone;
+	struct account_list accounts;
+	struct hello_list hellos;
 	bool is_adopting; /* at the start, while the directory is read */
 
 	LIST_HEAD(, old_page) old_pages; /* liveness.h */

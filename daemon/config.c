@@ -19,18 +19,18 @@
 #include "options.h"
 #include "proto/name.h"
 
-enum place { PLACE_NONE, PLACE_BROKER, PLACE_SEGMENT };
+enum place { PLACE_NONE, PLACE_BROKER, PLACE_USER, PLACE_SEGMENT };
 
-enum broker_setting { BROKER_LINGER, BROKER_FOREIGN, BROKER_FOREIGN_DIR, BROKER_FOREIGN_INTERVAL, BROKER_SETTINGS };
+enum broker_setting { BROKER_LINGER, BROKER_FOREIGN, BROKER_FOREIGN_DIR, BROKER_FOREIGN_INTERVAL, BROKER_HELLO_TIME, BROKER_SETTINGS };
 
 static const char *const broker_settings[BROKER_SETTINGS] = {
-	[BROKER_LINGER] = "linger",
-	[BROKER_FOREIGN] = "foreign",
-	[BROKER_FOREIGN_DIR] = "foreign-dir",
-	[BROKER_FOREIGN_INTERVAL] = "foreign-interval",
+	[BROKER_LINGER] = "linger",	      [BROKER_FOREIGN] = "foreign",
+	[BROKER_FOREIGN_DIR] = "foreign-dir", [BROKER_FOREIGN_INTERVAL] = "foreign-interval",
+	[BROKER_HELLO_TIME] = "hello-time",
 };
 
 static const uint64_t foreign_interval_default = UINT64_C(60000000000);
+static const uint64_t hello_default = UINT64_C(30000000000);
 
 struct parser {
 	struct config *config;
@@ -43,7 +43,9 @@ struct parser {
 	bool continues; /* it begins with a blank */
 	enum place place;
 	char pattern[POLICY_PATTERN_MAX + 1];
-	unsigned said[SETTING_COUNT + BROKER_SETTINGS]; /* in this section: in which line; those of [broker] behind the others */
+	size_t user; /* of PLACE_USER */
+	unsigned said[SETTING_COUNT + BROKER_SETTINGS +
+		      LIMIT_COUNT]; /* in this section: in which line; those of [broker], then limits, behind the others */
 	char *why;
 	bool failed;
 };
@@ -86,6 +88,45 @@ static bool pattern_check(struct parser *parser, const char *pattern)
 	return true;
 }
 
+/* "[user NAME]": a user's limits, made if they are not there. */
+static void user_heading(struct parser *parser, const char *name)
+{
+	struct config *config = parser->config;
+	bool is_everybody = strcmp(name, "*") == 0;
+	struct policy_who who = { 0 };
+	struct policy ignored = { 0 };
+	struct user_limits *users;
+	char why[SETTING_WHY_MAX];
+
+	if (!is_everybody) {
+		if (name[0] == '@' || strchr(name, ' ') != NULL || strchr(name, '\t') != NULL || strchr(name, ',') != NULL ||
+		    strcmp(name, "none") == 0) {
+			fail(parser, "[user %.60s]: one user, by name or number, or *", name);
+			return;
+		}
+		if (setting_parse(SETTING_READERS, name, parser->names, &ignored, why) < 0) {
+			fail(parser, "[user %.60s]: %s", name, why);
+			return;
+		}
+		who = ignored.readers;
+	}
+	parser->place = PLACE_USER;
+	for (size_t i = 0; i < config->user_count; i++) {
+		parser->user = i;
+		if (config->users[i].is_everybody == is_everybody && (is_everybody || config->users[i].uid == who.uids[0]))
+			return;
+	}
+	users = realloc(config->users, (config->user_count + 1) * sizeof(*users));
+	if (users == NULL) {
+		fail(parser, "no memory");
+		return;
+	}
+	config->users = users;
+	parser->user = config->user_count++;
+	users[parser->user] = (struct user_limits){ .is_everybody = is_everybody, .uid = who.uids[0] };
+	limits_init(&users[parser->user].limits);
+}
+
 static void heading(struct parser *parser, char *line)
 {
 	char *end = strrchr(line, ']');
@@ -106,8 +147,15 @@ static void heading(struct parser *parser, char *line)
 		parser->place = PLACE_BROKER;
 		return;
 	}
+	if (strncmp(name, "user", 4) == 0 && (name[4] == ' ' || name[4] == '\t')) {
+		name += 4 + strspn(name + 4, " \t");
+		for (size_t length = strlen(name); length > 0 && isspace((unsigned char)name[length - 1]); length--)
+			name[length - 1] = '\0';
+		user_heading(parser, name);
+		return;
+	}
 	if (strncmp(name, "segment", 7) != 0 || (name[7] != ' ' && name[7] != '\t')) {
-		fail(parser, "there is no section [%.100s]: it is [broker] or [segment PATTERN]", name);
+		fail(parser, "there is no section [%.100s]: it is [broker], [user NAME] or [segment PATTERN]", name);
 		return;
 	}
 	pattern = name + 7 + strspn(name + 7, " \t");
@@ -220,6 +268,31 @@ static void broker_foreign(struct parser *parser, const char *value)
 		fail(parser, "foreign: '%.60s' is none of ignore, list, reap", value);
 }
 
+/* Of all, or of a user. False: it is none. */
+static bool limit_setting(struct parser *parser, struct limits *limits, const char *name, const char *value)
+{
+	char why[SETTING_WHY_MAX];
+	int found = limits_find(name);
+
+	if (found < 0)
+		return false;
+	if (!check_once(parser, (unsigned)(SETTING_COUNT + BROKER_SETTINGS + found), name, false))
+		return true;
+	if (limits_parse((enum limit)found, value, &limits->max[found], why) < 0) {
+		fail(parser, "%s: %s", name, why);
+		return true;
+	}
+	limits->at[found] = (struct policy_origin){ parser->file, parser->line };
+	limits->is_set |= 1u << found;
+	return true;
+}
+
+static void user_setting(struct parser *parser, const char *name, const char *value)
+{
+	if (!limit_setting(parser, &parser->config->users[parser->user].limits, name, value))
+		fail(parser, "[user] has no setting '%.60s'", name);
+}
+
 static void broker_setting(struct parser *parser, const char *name, const char *value)
 {
 	struct config *config = parser->config;
@@ -227,6 +300,8 @@ static void broker_setting(struct parser *parser, const char *name, const char *
 
 	while (setting < BROKER_SETTINGS && strcmp(broker_settings[setting], name) != 0)
 		setting++;
+	if (setting == BROKER_SETTINGS && limit_setting(parser, &config->total, name, value))
+		return;
 	if (setting == BROKER_SETTINGS) {
 		fail(parser, "[broker] has no setting '%.60s'", name);
 		return;
@@ -250,6 +325,10 @@ static void broker_setting(struct parser *parser, const char *name, const char *
 		if (options_parse_time(value, &config->foreign_interval_ns) < 0 || config->foreign_interval_ns < 1000000)
 			fail(parser, "foreign-interval: '%.60s' is no time from 1ms on: write it like 10s, 2min, 1h or infinity", value);
 		break;
+	case BROKER_HELLO_TIME:
+		if (options_parse_time(value, &config->hello_ns) < 0 || config->hello_ns < 1000000)
+			fail(parser, "hello-time: '%.60s' is no time from 1ms on: write it like 500ms, 10s, 2min or infinity", value);
+		break;
 	case BROKER_SETTINGS:
 		break;
 	}
@@ -265,10 +344,12 @@ static int on_setting(void *user, const char *section, const char *name, const c
 		return 0;
 	if (parser->place == PLACE_BROKER)
 		broker_setting(parser, name, value);
+	else if (parser->place == PLACE_USER)
+		user_setting(parser, name, value);
 	else if (parser->place == PLACE_SEGMENT)
 		segment_setting(parser, name, value);
 	else
-		fail(parser, "'%.60s' stands in no section: begin with [broker] or [segment PATTERN]", name);
+		fail(parser, "'%.60s' stands in no section: begin with [broker], [user NAME] or [segment PATTERN]", name);
 	return parser->failed ? 0 : 1;
 }
 
@@ -291,6 +372,8 @@ int config_new(struct config **out, uint64_t linger_ns, bool linger_fixed)
 	config->linger_fixed = linger_fixed;
 	config->foreign = CONFIG_FOREIGN_LIST;
 	config->foreign_interval_ns = foreign_interval_default;
+	config->hello_ns = hello_default;
+	limits_init(&config->total);
 	strcpy(config->foreign_dir, "/dev/shm");
 	*out = config;
 	return 0;
@@ -298,8 +381,10 @@ int config_new(struct config **out, uint64_t linger_ns, bool linger_fixed)
 
 struct config *config_free(struct config *config)
 {
-	if (config != NULL)
+	if (config != NULL) {
 		policy_set_free(config->policies);
+		free(config->users);
+	}
 	free(config);
 	return NULL;
 }

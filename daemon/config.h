@@ -5,7 +5,7 @@
 /*
  * The configuration: text becomes a set of policies and the settings of the daemon itself. Pure; config_files.h finds and reads the files.
  *
- * INI, read by libinih. `[broker]` has the daemon's own settings, `[segment PATTERN]` those of the segments whose names match (policy.h,
+ * INI, read by libinih. `[broker]` has the daemon's own settings, `[user NAME]` quotas (quota.h), `[segment PATTERN]` those of the segments whose names match (policy.h,
  * setting.h). Sections of the same pattern are one: what a later file says replaces what an earlier one said, setting by setting. A line that
  * begins with a blank continues the list above it. Comments begin with '#' or ';', behind a value with " ;".
  *
@@ -13,6 +13,7 @@
  * error, and then all of it is refused.
  */
 
+#include "quota.h"
 #include "policy.h"
 #include "setting.h"
 
@@ -33,7 +34,11 @@ struct config {
 	enum config_foreign foreign;
 	char foreign_dir[CONFIG_PATH_MAX + 1];
 	uint64_t foreign_interval_ns; /* UINT64_MAX: only when asked */
-	bool linger_fixed;	      /* the command line has said it */
+	uint64_t hello_ns;	      /* how long a connection may say nothing; UINT64_MAX for ever */
+	struct limits total;
+	struct user_limits *users;
+	size_t user_count;
+	bool linger_fixed; /* the command line has said it */
 };
 
 /* Everything as built in. `linger_ns` is what holds where nothing is said; `linger_fixed`: the command line's, which [broker] does not change. */

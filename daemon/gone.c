@@ -23,7 +23,8 @@ struct gone {
 	TAILQ_ENTRY(gone) link; /* not while it is emptied */
 	struct broker *broker;
 	struct worker_job job;
-	uint64_t bytes; /* of the whole segment */
+	struct account *account; /* NULL: nobody's */
+	uint64_t bytes;		 /* of the whole segment */
 };
 
 static void gone_end(struct gone *gone)
@@ -32,6 +33,7 @@ static void gone_end(struct gone *gone)
 
 	broker->gone.bytes -= gone->bytes;
 	broker->gone.count--;
+	account_uncharge(gone->account, gone->bytes);
 	free(gone);
 }
 
@@ -130,13 +132,14 @@ void gone_deinit(struct broker *broker)
 void gone_take(void *user, struct segment *segment, int fd)
 {
 	struct broker *broker = user;
-	struct gone *gone;
+	struct account *account = account_removed(segment);
+	struct gone *gone = fd < 0 ? NULL : gone_new(broker, fd, segment->geometry.data_bytes, segment->bytes);
 
-	if (fd < 0)
+	if (gone == NULL) {
+		account_uncharge(account, segment->bytes);
 		return;
-	gone = gone_new(broker, fd, segment->geometry.data_bytes, segment->bytes);
-	if (gone == NULL)
-		return;
+	}
+	gone->account = account;
 	if (!is_held(fd)) {
 		gone_empty(gone);
 		return;

@@ -62,6 +62,7 @@ struct segment *lineage_replace(struct broker *broker, struct segment *old, cons
 	reaper_forget(old);
 	stale_end(old);
 	registry_replace(&broker->registry, old, segment);
+	account_charge(broker, segment);
 	event_tell(broker,
 		   &(struct event){ .kind = EVENT_REPLACED,
 				    .segment = segment->name,

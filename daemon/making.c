@@ -31,6 +31,7 @@ struct making {
 	struct peer *peer; /* NULL: it is gone */
 	struct worker_job job;
 	struct segment_memory memory;
+	struct account *account; /* to which that is charged meanwhile */
 	int result;
 	char name[SHMB_NAME_MAX + 8];
 	size_t length;
@@ -72,6 +73,7 @@ static void on_memory(struct worker_job *job, void *user)
 
 	memcpy(name, making->name, sizeof(name));
 	making->result = job->result;
+	account_uncharge(making->account, making->memory.bytes); /* who is handled anew is asked anew */
 	making->memory.fd = job->fd;
 	making_run(making);
 	/* Where one of them has memory made in its turn, the others go on waiting. */
@@ -95,12 +97,20 @@ void making_drop(struct peer *peer)
 	}
 }
 
+void making_refuse(struct peer *peer, const char *name, int error, const struct shmb_msg_head *head, struct reply *reply)
+{
+	if (error == -ENOSPC)
+		account_reply_full(peer, name, segment_create_why(error), head, reply);
+	else
+		reply_error(reply, head, error, "%s cannot be made: %s", name, segment_create_why(error));
+}
+
 /* Is this the request that waited, and has it what it waited for? */
 static bool making_settled(const struct making *making, const struct shmb_msg_head *head, const struct segment_spec *spec, uint64_t bytes,
 			   bool is_sealed, struct reply *reply)
 {
 	if (making->result < 0) {
-		reply_error(reply, head, making->result, "%s cannot be made: %s", spec->name, segment_create_why(making->result));
+		making_refuse(making->peer, spec->name, making->result, head, reply);
 		return true;
 	}
 	return making->memory.fd >= 0 && making->memory.bytes == bytes && making->memory.is_sealed == is_sealed;
@@ -132,6 +142,7 @@ static int making_begin(struct broker *broker, struct making *making)
 		.done = on_memory,
 		.user = making,
 	};
+	making->account = account_reserve(broker, making->peer->holder.uid, making->memory.bytes);
 	worker_submit(broker->worker, &making->job);
 	return 0;
 }
@@ -167,7 +178,7 @@ bool making_defer(struct peer *peer, const struct shmb_msg_head *head, struct se
 	}
 	if (r < 0) {
 		free(making);
-		reply_error(reply, head, r, "%s cannot be made: %s", spec->name, segment_create_why(r));
+		making_refuse(peer, spec->name, r, head, reply);
 		return true;
 	}
 	TAILQ_INSERT_TAIL(&broker->makings, making, link);

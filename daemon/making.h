@@ -34,6 +34,8 @@ TAILQ_HEAD(making_list, making);
  * error) and the handler ends. False: go on; spec->memory is set where memory has been had.
  */
 bool making_defer(struct peer *peer, const struct shmb_msg_head *head, struct segment_spec *spec, struct reply *reply);
+/* Answers that it cannot be made, because of an errno of segment_create(). */
+void making_refuse(struct peer *peer, const char *name, int error, const struct shmb_msg_head *head, struct reply *reply);
 /* The connection ends: what it waits for is not wanted any more. */
 void making_drop(struct peer *peer);
 

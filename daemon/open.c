@@ -43,7 +43,9 @@ static void want(struct peer *peer, const struct shmb_msg_head *head, uint32_t o
 	if ((open_flags & SHMB_OPEN_NOTIFY) == 0)
 		return;
 	r = interest_add(&peer->broker->interests, peer, name);
-	if (r < 0)
+	if (r == -ENOMEM)
+		reply_error(reply, head, r, "the broker is out of memory, and cannot say when %s can be had", name);
+	else if (r < 0)
 		reply_error(reply, head, r, "a connection can wait for %d names: use a second one", PEER_INTERESTS_MAX);
 }
 
@@ -273,12 +275,16 @@ static struct segment *make_segment(struct peer *peer, const struct shmb_msg_ope
 	const char *why = NULL;
 	int r = 0;
 
-	if (making_defer(peer, &open->head, &spec, reply))
+	if (!account_check(peer, &spec, &open->head, reply) || making_defer(peer, &open->head, &spec, reply))
 		return NULL;
 	if (old != NULL)
 		segment = lineage_replace(broker, old, &spec, reason, peer, &r, &why);
 	else
 		r = segment_create(&broker->store, &spec, &segment, &why);
+	if (r == -ENOSPC && why != NULL) {
+		account_reply_full(peer, open->name, why, &open->head, reply);
+		return NULL;
+	}
 	if (r < 0) {
 		reply_error(reply, &open->head, r, "%s cannot be made: %s", open->name, why != NULL ? why : strerror(-r));
 		return NULL;
@@ -291,6 +297,7 @@ static struct segment *make_segment(struct peer *peer, const struct shmb_msg_ope
 		reply_error(reply, &open->head, r, "%s cannot be made: %s", open->name, strerror(-r));
 		return NULL;
 	}
+	account_charge(broker, segment);
 	segment->policy = policy_find(broker->policies, segment->name);
 	return segment;
 }

@@ -44,16 +44,26 @@ static void refuse(struct peer *peer, int error, const char *text)
 }
 
 /* How many connections a user has that is not ours: it may not take all. */
-static bool user_has_too_many(const struct broker *broker, uid_t uid)
+static bool user_has_too_many(const struct broker *broker, const struct account *account)
 {
-	const struct peer *other;
-	uint32_t count = 0;
+	return account->uid != geteuid() && account->connections >= broker->peers_max / 2;
+}
 
-	if (uid == geteuid())
-		return false;
-	LIST_FOREACH (other, &broker->peers, link)
-		count += other->holder.uid == uid;
-	return count >= broker->peers_max / 2;
+/* A quota says no. Told once, until there is room again. */
+static void tell_quota(struct peer *peer)
+{
+	struct account *account = peer->account;
+
+	account->refused++;
+	if (account->is_full)
+		return;
+	account->is_full = true;
+	event_tell(
+		peer->broker,
+		&(struct event){
+			.kind = EVENT_QUOTA, .pid = peer->holder.pid, .uid = peer->holder.uid, .reason = limits_name(LIMIT_CONNECTIONS) },
+		"uid %u has %u connections: another one of process %d is refused, and more until some close", account->uid,
+		account->connections, peer->holder.pid);
 }
 
 /* Finds out who it is. An error means that it is gone already; a refusal is kept for the answer to HELLO. */
@@ -70,18 +80,27 @@ static int identify(struct peer *peer)
 	peer->holder.pid = cred.pid;
 	peer->holder.uid = cred.uid;
 	peer->gid = cred.gid;
+	peer->account = account_get(broker, cred.uid);
+	if (peer->account == NULL)
+		return -ENOMEM;
 	/* The mode of its directory keeps others out; should it be opened later, reader areas must still be nobody else's. */
 	if (broker->listener.is_private && cred.uid != geteuid() && cred.uid != 0) {
 		refuse(peer, -EACCES,
 		       "this broker is its user's own: start it with a runtime directory that others may enter, or use another");
 		return 0;
 	}
-	if (broker->peer_count >= broker->peers_max || user_has_too_many(broker, cred.uid)) {
+	if (broker->peer_count >= broker->peers_max || user_has_too_many(broker, peer->account)) {
 		if (!broker->is_full)
 			log_warning("there are %u connections: another one of process %d (uid %u) is refused, and more until some close",
 				    broker->peer_count, cred.pid, cred.uid);
 		broker->is_full = true;
 		refuse(peer, -EUSERS, "the broker has as many connections as it can serve: close some");
+		return 0;
+	}
+	if (!account_check_connection(peer->account)) {
+		tell_quota(peer);
+		refuse(peer, -EUSERS,
+		       "this user has, or all together have, as many connections as their quota (connections-max) allows: close some");
 		return 0;
 	}
 	if (cred.pid <= 0) {
@@ -106,6 +125,17 @@ static int identify(struct peer *peer)
 	peer->holder.start_time = peer->process->start_time;
 	LIST_INSERT_HEAD(&peer->process->peers, peer, process_link);
 	return 0;
+}
+
+/* Those that are refused do not count. */
+static void count(struct peer *peer, int by)
+{
+	if (peer->refusal != 0 || peer->account == NULL)
+		return;
+	peer->account->connections += (unsigned)by;
+	peer->broker->accounts.total.connections += (unsigned)by;
+	if (by < 0)
+		peer->account->is_full = false;
 }
 
 int peer_new(struct broker *broker, int fd)
@@ -134,6 +164,8 @@ int peer_new(struct broker *broker, int fd)
 	LIST_INSERT_HEAD(&broker->peers, peer, link);
 	broker->peer_count += peer->refusal == 0;
 	broker->peers_refused += peer->refusal != 0;
+	count(peer, 1);
+	hello_wait(peer);
 	if (r < 0) {
 		if (r != -EUSERS && r != -ESRCH)
 			log_warning("a connection of process %d is refused: %s", peer->holder.pid, strerror(-r));
@@ -155,6 +187,9 @@ static struct peer *end(struct peer *peer, bool unlink_page)
 		broker->is_full = false;
 	interest_drop_peer(peer);
 	making_drop(peer);
+	hello_end(peer);
+	count(peer, -1);
+	peer->account = account_put(peer->account);
 	watch_end(peer);
 	peer->drain = loop_drain_free(peer->drain);
 	peer->watch = loop_fd_free(peer->watch);
@@ -365,7 +400,13 @@ static void on_drained(void *user)
 		return;
 	}
 	peer->drain = loop_drain_free(peer->drain);
-	loop_fd_set(peer->watch, LOOP_READ);
+	peer_read_on(peer);
+}
+
+void peer_read_on(struct peer *peer)
+{
+	if (peer->drain == NULL && peer->making == NULL && peer->slowed_by == NULL)
+		loop_fd_set(peer->watch, LOOP_READ);
 }
 
 void peer_tell(struct peer *peer)
@@ -390,7 +431,10 @@ static void serve(struct peer *peer, size_t length)
 		loop_fd_set(peer->watch, 0);
 		return;
 	}
-	peer->making = NULL;
+	if (peer->making != NULL) {
+		peer->making = NULL;
+		peer_read_on(peer);
+	}
 	SHMB_STEP("reply.sending");
 	r = send_reply(peer, reply);
 	reply_deinit(reply);
@@ -414,7 +458,6 @@ void peer_again(struct peer *peer, const void *packet, size_t length)
 		return;
 	}
 	memcpy(peer->broker->packet, packet, length);
-	loop_fd_set(peer->watch, LOOP_READ);
 	serve(peer, length);
 }
 
@@ -432,6 +475,10 @@ static void on_readable(int events, void *user)
 			loop_fd_set(peer->watch, 0);
 		else
 			peer_close(peer);
+		return;
+	}
+	if (!account_admit(peer)) {
+		loop_fd_set(peer->watch, 0);
 		return;
 	}
 	length = receive(peer);

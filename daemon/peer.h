@@ -42,6 +42,11 @@ struct peer {
 	uint64_t requests;     /* answered */
 	uint64_t refusals;     /* of these with an error */
 	int fd;
+	struct account *account;   /* its user's; referenced */
+	struct account *slowed_by; /* its next request is read when this account's turn comes; NULL none */
+	TAILQ_ENTRY(peer) hello_link;
+	uint64_t accepted_ns;
+	bool says_hello; /* has not introduced itself yet (hello.h) */
 	struct loop_fd *watch;
 	struct loop_drain *drain; /* set while the client has not taken our last answer */
 	enum peer_state state;
@@ -65,6 +70,8 @@ struct peer {
 
 /* Takes a connection just accepted. On an error the descriptor is closed and nothing is left. */
 int peer_new(struct broker *broker, int fd_consume);
+/* Reads requests again, unless something else keeps it from that. */
+void peer_read_on(struct peer *peer);
 /* Handles a request anew that was put off, and answers it. The connection may be gone then. */
 void peer_again(struct peer *peer, const void *packet, size_t length);
 /* There are events for it: they are sent when it has taken what was sent before. */

@@ -149,6 +149,7 @@ static int reload(struct broker *broker, void (*fn)(const char *line, void *user
 	TAILQ_FOREACH (segment, &broker->registry.in_order, order_link)
 		apply(&notes, segment, after->policies);
 	strays_follow(broker);
+	account_limits_changed(broker);
 	event_tell(broker, &(struct event){ .kind = EVENT_POLICY, .reason = "loaded" },
 		   "the configuration is loaded: %zu files, %zu patterns, %u segments looked at, %u changes do not reach them",
 		   after->policies->file_count, after->policies->count, broker->registry.count, notes.count);

@@ -30,6 +30,7 @@ struct holder {
 	uint8_t cookie[SHMB_COOKIE_BYTES];
 };
 
+struct account;	   /* account.h */
 struct attachment; /* attachment.h */
 struct policy;	   /* policy.h */
 struct sealed;	   /* sealed.h */
@@ -96,6 +97,7 @@ struct segment {
 	LIST_HEAD(, attachment) attachments; /* handles open on it; the supervision side's */
 	uint64_t idle_since_ns;		     /* CLOCK_MONOTONIC since when its policy lets it go, 0: it stays; the reaper's */
 	struct reap *reap;		     /* the reaper's */
+	struct account *account;	     /* to which its memory is charged; referenced */
 	bool was_published;		     /* something, in this generation: seen once by the reaper */
 	TAILQ_ENTRY(segment) order_link;     /* the registry's */
 };

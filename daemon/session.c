@@ -186,5 +186,6 @@ void session_ready(struct peer *peer, const union shmb_msg_request *request, con
 	}
 	old_pages_drop(broker, peer->process, peer->holder.cookie, true);
 	peer->state = PEER_ACTIVE;
+	hello_end(peer);
 	reply_done(reply, &request->ready.head);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The text of a configuration: what it becomes, which section counts for a name, and every mistake with its line. No files are read. */
 #include "daemon/access.h"
+#include "daemon/capacity.h"
 #include "daemon/config.h"
 #include "tests/support/unit.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static char why[CONFIG_WHY_MAX];
 
@@ -316,6 +318,18 @@ static const struct {
 	{ "[broker]\nforeign = kill\n", 2, "ignore, list, reap" },
 	{ "[broker]\nforeign-dir = dev\n", 2, "absolute" },
 	{ "[broker]\nforeign-interval = 0\n", 2, "1ms" },
+	{ "[broker]\nhello-time = 0\n", 2, "1ms" },
+	{ "[broker]\nbytes-max = much\n", 2, "no size" },
+	{ "[broker]\nsegments-max = -1\n", 2, "whole number" },
+	{ "[broker]\nsegments-max = 1\nsegments-max = 2\n", 3, "line 2" },
+	{ "[user]\n", 1, "no section" },
+	{ "[user @staff]\n", 1, "one user" },
+	{ "[user a, b]\n", 1, "one user" },
+	{ "[user none]\n", 1, "one user" },
+	{ "[user bob]\n", 1, "no user 'bob'" },
+	{ "[user *]\nrequest-rate = 0\n", 2, "from 1" },
+	{ "[user *]\nconnections-max = 5000000000\n", 2, "whole number" },
+	{ "[user *]\nlinger = 1s\n", 2, "no setting" },
 	{ "[broker]\nstale-time = 1s\n", 2, "no setting" },
 	{ "[segment a]\nforeign = list\n", 2, "no setting" },
 	{ "[segment a]\n\nstale-time = 0\n", 3, "1ms" },
@@ -533,6 +547,51 @@ START_TEST(who_may_read_and_write)
 }
 END_TEST
 
+static void text_write(const char *directory, const char *file, const char *text)
+{
+	char path[256];
+	FILE *out;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, file);
+	out = fopen(path, "we");
+	ck_assert_ptr_nonnull(out);
+	fputs(text, out);
+	fclose(out);
+}
+
+/* The lowest limit on the way up counts, of either version of cgroups; "max" and what v1 says for it are none. */
+START_TEST(limits_of_cgroups)
+{
+	static const char *const directories[] = { "/a", "/a/b", "/unified", "/unified/c", "/memory", "/memory/d", "/memory/d/e" };
+	char top[64] = "/tmp/shmb-cgroup-XXXXXX";
+	char command[96];
+	char file[256];
+	char path[128];
+
+	ck_assert_ptr_nonnull(mkdtemp(top));
+	for (unsigned i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", top, directories[i]);
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+	}
+	text_write(top, "a/memory.max", "4096\n");
+	text_write(top, "a/b/memory.max", "8192\n");
+	text_write(top, "unified/c/memory.max", "max\n");
+	text_write(top, "memory/memory.limit_in_bytes", "9223372036854771712\n");
+	text_write(top, "memory/d/memory.limit_in_bytes", "65536\n");
+	text_write(top, "memory/d/e/memory.limit_in_bytes", "9223372036854771712\n");
+	ck_assert_uint_eq(capacity_cgroup("0::/a/b\n", top, file, sizeof(file)), 4096);
+	ck_assert_ptr_nonnull(strstr(file, "/a/memory.max"));
+	ck_assert_uint_eq(capacity_cgroup("0::/c\n", top, file, sizeof(file)), UINT64_MAX);
+	ck_assert_uint_eq(capacity_cgroup("3:cpu:/a\n2:memory:/d/e\n0::/c\n", top, file, sizeof(file)), 65536);
+	ck_assert_ptr_nonnull(strstr(file, "/d/memory.limit_in_bytes"));
+	ck_assert_uint_eq(capacity_cgroup("2:memory:/\n0::/\n", top, file, sizeof(file)), UINT64_MAX);
+	ck_assert_uint_eq(capacity_cgroup("", top, file, sizeof(file)), UINT64_MAX);
+	ck_assert_uint_eq(capacity_cgroup("rubbish\n\n", top, file, sizeof(file)), UINT64_MAX);
+	snprintf(command, sizeof(command), "rm -r %s", top);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("config");
@@ -551,5 +610,6 @@ int main(void)
 	unit_add(suite, random_texts, 20);
 	unit_add(suite, the_example_says_the_defaults, 5);
 	unit_add(suite, who_may_read_and_write, 5);
+	unit_add(suite, limits_of_cgroups, 10);
 	return unit_run(suite);
 }

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_DAEMON_ACCOUNT_H
+#define SHMB_DAEMON_ACCOUNT_H
+
+/*
+ * Who uses how much: memory, segments, connections and requests of each user and of all together, against what quota.h allows.
+ *
+ * Memory is charged to the user whose request had it made, which of a segment's first generation is its owner; a later one, made by another who may
+ * write, is charged to that one. It is charged from the request on that has it allocated, while it is the newest or a superseded generation,
+ * and after the removal until nobody has it open or mapped any more (gone.h).
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "quota.h"
+
+struct broker;
+struct loop_timer;
+struct peer;
+struct reply;
+struct segment;
+struct segment_spec;
+struct shmb_msg_head;
+
+struct account {
+	LIST_ENTRY(account) link;
+	struct broker *broker;
+	uint32_t uid;
+	uint32_t references; /* segments, memory on its way, connections: it stays while there is one */
+	uint32_t segments;
+	uint32_t connections;
+	uint64_t bytes;
+	uint64_t refused; /* requests and connections over a quota */
+	struct limits limits;
+
+	/* requests: a bucket of tokens, full with what a second allows */
+	uint64_t tokens_ns; /* what the bucket lacks is earned from here on */
+	uint64_t tokens;
+	bool is_full; /* a connection was refused, and that was told */
+	bool is_told; /* of its being slowed down, until its bucket is full again */
+	struct loop_timer *timer;
+};
+
+struct account_list {
+	LIST_HEAD(, account) list;
+	struct account total; /* uid is of no meaning */
+};
+
+int account_list_init(struct broker *broker);
+void account_list_deinit(struct broker *broker);
+/* The configuration has changed, or is there: limits are looked up again, and the total compared with what there is. */
+void account_limits_changed(struct broker *broker);
+
+/* The account of a user; a reference. NULL: no memory. */
+struct account *account_get(struct broker *broker, uint32_t uid);
+/* Takes and returns NULL. */
+struct account *account_put(struct account *account);
+
+/* A segment is there: its memory is charged to who had it made. */
+void account_charge(struct broker *broker, struct segment *segment);
+/* It is removed, its memory perhaps not gone: `segment->account` goes to the caller, who ends with account_uncharge(). */
+struct account *account_removed(struct segment *segment);
+void account_uncharge(struct account *account, uint64_t bytes);
+/* Memory on its way. */
+struct account *account_reserve(struct broker *broker, uint32_t uid, uint64_t bytes);
+
+/* May this client have the memory for this segment? Else -EDQUOT or -ENOSPC, naming what takes most. */
+bool account_check(struct peer *peer, const struct segment_spec *spec, const struct shmb_msg_head *head, struct reply *reply);
+/* The file system is full: -ENOSPC, naming what takes most. */
+void account_reply_full(struct peer *peer, const char *name, const char *why, const struct shmb_msg_head *head, struct reply *reply);
+/* May it connect? */
+bool account_check_connection(struct account *account);
+/* May a request of this connection be read now? If not, it is when its user's turn has come. */
+bool account_admit(struct peer *peer);
+
+#endif

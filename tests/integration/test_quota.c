@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* Quotas, each by its effect: memory, segments, connections and requests of a user and of all, and the time a connection may say nothing. */
+#include "../support/client.h"
+#include "../support/other.h"
+#include "../support/raw.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Eight slots of it: a little more than half a MiB. */
+enum { HALF_BYTES = 65536 };
+
+static const struct broker_options open_to_all = { .runtime_mode = 0755 };
+
+static void start(struct broker *b, const char *config)
+{
+	struct broker_options options = open_to_all;
+
+	options.config = config;
+	broker_start(b, &options);
+}
+
+static int child_bytes(struct broker *b)
+{
+	struct shmb *client = NULL;
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(ring_writer_try(client, "first", HALF_BYTES, 8) == 0);
+	CHILD_CHECK(ring_writer_try(client, "second", HALF_BYTES, 8) == -EDQUOT);
+	CHILD_CHECK(strstr(shmb_text(), "first") != NULL && strstr(shmb_text(), "bytes-max = 1048576") != NULL);
+	CHILD_CHECK(ring_writer_try(client, "small", 64, 8) == 0);
+	CHILD_CHECK(shmb_remove(client, "first") == 0);
+	CHILD_CHECK(ring_writer_try(client, "second", HALF_BYTES, 8) == 0);
+	shmb_disconnect(client);
+	return 0;
+}
+
+static int child_too_much(struct broker *b)
+{
+	struct shmb *client = NULL;
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(ring_writer_try(client, "third", HALF_BYTES, 8) == -EDQUOT);
+	CHILD_CHECK(strstr(shmb_text(), "second") != NULL && strstr(shmb_text(), "roots") == NULL);
+	shmb_disconnect(client);
+	return 0;
+}
+
+START_TEST(bytes_of_a_user)
+{
+	struct shmb *client;
+	struct broker b;
+
+	OTHER_SKIP();
+	start(&b, "[user 65534]\nbytes-max = 1M\n");
+	client = broker_connect(&b);
+	ASSERT_OK(ring_writer_try(client, "roots", 4 * HALF_BYTES, 8));
+	other_run(OTHER_UID, child_bytes, &b);
+	broker_wait_log(&b, "bytes-max = 1048576");
+	/* What is there counts after a restart as well. */
+	broker_kill(&b);
+	broker_restart(&b);
+	other_run(OTHER_UID, child_too_much, &b);
+	ASSERT_OK(ring_writer_try(client, "more", 4 * HALF_BYTES, 8));
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* Removed, but mapped by a reader: charged until that lets go of it, in an orderly way or by its end. */
+START_TEST(bytes_stay_charged_while_mapped)
+{
+	static const char *const configs[] = { "[broker]\nbytes-max = 1M\n", "[broker]\nbytes-max = 1M\n[segment *]\nbacking = sealed\n" };
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct program reader;
+		struct shmb *client;
+		struct broker b;
+
+		start(&b, configs[i / 2]);
+		client = broker_connect(&b);
+		ASSERT_OK(ring_writer_try(client, "first", HALF_BYTES, 8));
+		worker_start(&reader, &b, "reader", false);
+		worker_must(&reader, "reader name=first bytes=%d", HALF_BYTES);
+		ASSERT_OK(shmb_remove(client, "first"));
+		ck_assert_uint_eq(segments_count(client), 0);
+		for (unsigned j = 0; j < 3; j++)
+			ASSERT_ERROR(ring_writer_try(client, "second", HALF_BYTES, 8), ENOSPC);
+		if (i % 2 == 0)
+			worker_quit(&reader);
+		else
+			program_kill(&reader);
+		WAIT_UNTIL(ring_writer_try(client, "second", HALF_BYTES, 8) == 0);
+		shmb_disconnect(client);
+		broker_finish(&b);
+	}
+}
+END_TEST
+
+START_TEST(bytes_of_all)
+{
+	struct shmb *client;
+	struct broker b;
+
+	start(&b, "[broker]\nbytes-max = 1M\nsegments-max = 3\n");
+	client = broker_connect(&b);
+	ASSERT_OK(ring_writer_try(client, "first", HALF_BYTES, 8));
+	ASSERT_ERROR(ring_writer_try(client, "second", HALF_BYTES, 8), ENOSPC);
+	ck_assert_msg(strstr(shmb_text(), "largest: first") != NULL && strstr(shmb_text(), "bytes-max") != NULL, "unclear: %s",
+		      shmb_text());
+	/* Large ones are asked before their memory is had. */
+	ASSERT_ERROR(ring_writer_try(client, "second", 8 * HALF_BYTES, 8), ENOSPC);
+	ASSERT_OK(ring_writer_try(client, "a", 64, 8));
+	ASSERT_OK(ring_writer_try(client, "b", 64, 8));
+	ASSERT_ERROR(ring_writer_try(client, "c", 64, 8), ENOSPC);
+	ck_assert_ptr_nonnull(strstr(shmb_text(), "segments-max = 3"));
+	/* A configuration that says otherwise holds at once. */
+	broker_configure(&b, "[broker]\nbytes-max = 2M\n");
+	program_signal(&b.daemon, 1);
+	WAIT_UNTIL(ring_writer_try(client, "second", HALF_BYTES, 8) == 0);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+static int child_segments(struct broker *b)
+{
+	struct shmb *client = NULL;
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(ring_writer_try(client, "a", 64, 8) == 0);
+	CHILD_CHECK(ring_writer_try(client, "b", 64, 8) == 0);
+	CHILD_CHECK(ring_writer_try(client, "c", 64, 8) == -EDQUOT);
+	CHILD_CHECK(strstr(shmb_text(), "segments-max = 2") != NULL);
+	shmb_disconnect(client);
+	return 0;
+}
+
+/* What [user *] says is for everybody but root and those who have a section of their own, setting by setting. */
+START_TEST(segments_of_users)
+{
+	struct shmb *client;
+	struct broker b;
+
+	OTHER_SKIP();
+	start(&b, "[user *]\nsegments-max = 1\nbytes-max = 8M\n\n[user 65534]\nsegments-max = 2\n");
+	client = broker_connect(&b);
+	ASSERT_OK(ring_writer_try(client, "r1", 64, 8));
+	ASSERT_OK(ring_writer_try(client, "r2", 64, 8));
+	other_run(OTHER_UID, child_segments, &b);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+static int child_connections(struct broker *b)
+{
+	struct shmb *clients[3] = { NULL };
+
+	CHILD_CHECK(shmb_connect(&clients[0], b->socket) == 0);
+	CHILD_CHECK(shmb_connect(&clients[1], b->socket) == 0);
+	CHILD_CHECK(shmb_connect(&clients[2], b->socket) == -EUSERS);
+	CHILD_CHECK(strstr(shmb_text(), "connections-max") != NULL);
+	shmb_disconnect(clients[0]);
+	for (unsigned i = 0; i < 1000 && shmb_connect(&clients[2], b->socket) != 0; i++)
+		usleep(10000);
+	CHILD_CHECK(clients[2] != NULL);
+	shmb_disconnect(clients[1]);
+	shmb_disconnect(clients[2]);
+	return 0;
+}
+
+START_TEST(connections_of_a_user)
+{
+	struct shmb *clients[4];
+	struct broker b;
+
+	OTHER_SKIP();
+	start(&b, "[user *]\nconnections-max = 2\n");
+	other_run(OTHER_UID, child_connections, &b);
+	broker_wait_log(&b, "uid 65534 has 2 connections");
+	for (unsigned i = 0; i < 4; i++)
+		clients[i] = broker_connect(&b);
+	for (unsigned i = 0; i < 4; i++)
+		shmb_disconnect(clients[i]);
+	broker_finish(&b);
+}
+END_TEST
+
+static int child_asks_often(struct broker *b)
+{
+	struct shmb *client = NULL;
+	uint64_t begin = now_ns();
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	for (unsigned i = 0; i < 60; i++)
+		CHILD_CHECK(segments_count(client) == 0);
+	/* 62 requests at least, 40 of them at once: the others take a second and more, however fast the host is. */
+	CHILD_CHECK(now_ns() - begin >= 500000000);
+	shmb_disconnect(client);
+	return 0;
+}
+
+START_TEST(requests_of_a_user)
+{
+	struct shmb *client;
+	struct broker b;
+	pid_t pid;
+
+	OTHER_SKIP();
+	start(&b, "[user 65534]\nrequest-rate = 40\n");
+	client = broker_connect(&b);
+	pid = other_start(OTHER_UID, child_asks_often, &b);
+	broker_wait_log(&b, "request-rate = 40");
+	for (unsigned i = 0; i < 400; i++) /* would take ten seconds if it were its bucket */
+		ck_assert_uint_eq(segments_count(client), 0);
+	other_wait(pid);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* Whoever says nothing is sent away; who has introduced itself may be silent. */
+START_TEST(silent_connections_are_closed)
+{
+	static struct raw_answer answer;
+	struct raw silent = { 0 };
+	struct raw half = { 0 };
+	struct shmb *client;
+	struct broker b;
+
+	start(&b, "[broker]\nhello-time = 300ms\n");
+	client = broker_connect(&b);
+	ASSERT_OK(raw_connect(&silent, b.socket));
+	ASSERT_OK(raw_hello(&half, b.socket));
+	ck_assert_int_eq(raw_receive(&silent, &answer, SUITE_PATIENCE_MS), 0);
+	ck_assert_int_eq(raw_receive(&half, &answer, SUITE_PATIENCE_MS), 0);
+	ck_assert_uint_eq(clients_count(client), 1);
+	raw_close(&silent);
+	raw_close(&half);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* Promising more than there is, is said at the start and at a reload. */
+START_TEST(promises_are_looked_at)
+{
+	struct broker b;
+	char *log;
+
+	start(&b, "[broker]\nbytes-max = 900T\n");
+	broker_wait_log(&b, "but the file system of");
+	broker_configure(&b, "[broker]\nbytes-max = 800T\n");
+	program_signal(&b.daemon, 1);
+	broker_wait_log(&b, "segments may have 879609302220800 bytes");
+	broker_configure(&b, "[broker]\nbytes-max = 1M\n");
+	program_signal(&b.daemon, 1);
+	WAIT_UNTIL((log = broker_log(&b)) != NULL && (text_count(log, "the configuration is loaded") == 2 || (free(log), false)));
+	ck_assert_uint_eq(text_count(log, "but the file system of"), 2);
+	free(log);
+	broker_finish(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("quota");
+
+	suite_add(suite, bytes_of_a_user, 30);
+	suite_add(suite, bytes_stay_charged_while_mapped, 60);
+	suite_add(suite, bytes_of_all, 30);
+	suite_add(suite, segments_of_users, 30);
+	suite_add(suite, connections_of_a_user, 30);
+	suite_add(suite, requests_of_a_user, 60);
+	suite_add(suite, silent_connections_are_closed, 30);
+	suite_add(suite, promises_are_looked_at, 30);
+	return suite_run(suite);
+}
