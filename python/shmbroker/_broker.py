@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any
+from typing import Any, List  # a method is called list
 
 from . import _core
 from ._handles import (Block, FrameReader, FrameWriter, QueueConsumer, QueueProducer, RingReader, RingWriter, ValueReader, ValueWriter, WaitSet,
-                       writer_word)
+                       with_word)
 from ._errors import WrongKind
 from ._keys import CLOCKS
 from ._operator import Figures, Garbage, Policy, ReloadResult, as_garbage, as_policy, user_and_groups
@@ -160,7 +160,7 @@ class Broker(_core.Broker):
 
     # ---- asking
 
-    def list(self) -> list[SegmentInfo]:
+    def list(self) -> List[SegmentInfo]:
         """Every segment, in the order of their making."""
         return [_segment(entry) for entry in self._list()]
 
@@ -172,11 +172,12 @@ class Broker(_core.Broker):
     def status(self) -> BrokerStatus:
         """The daemon."""
         found = self._status()
-        return BrokerStatus(**{**found, "config_files": tuple(found["config_files"].splitlines())})
+        found["config_files"] = tuple(found["config_files"].splitlines())
+        return BrokerStatus(**found)
 
-    def figures(self, pattern: str | None = None) -> list[Figures]:
+    def figures(self, pattern: str | None = None) -> List[Figures]:
         """What changes all the time, of each segment whose name matches (* any bytes, ? one): one request for about 160 segments."""
-        return [Figures(**{**entry, "writer": writer_word(entry["writer"])}) for entry in self._figures(pattern)]
+        return [Figures(**with_word(entry)) for entry in self._figures(pattern)]
 
     # ---- for operators
 
@@ -189,7 +190,7 @@ class Broker(_core.Broker):
         """What holds for a name, there or not, and what a user (a number or a name; None: this one) may do with it."""
         return as_policy(self._policy(name, *user_and_groups(user))[0])
 
-    def gc(self, *, dry_run: bool = False, foreign: bool = False) -> list[Garbage]:
+    def gc(self, *, dry_run: bool = False, foreign: bool = False) -> List[Garbage]:
         """Removes what policy lets go, without waiting for the rest of its linger time; with `dry_run` tells what it would. With `foreign` not segments,
         but files of other programs with safe-shm's header."""
         return [as_garbage(entry) for entry in self._gc(dry_run, foreign)]
@@ -206,7 +207,7 @@ def _maybe(type: Any) -> Any:
 
 
 def _segment(entry: dict[str, Any], **more: Any) -> SegmentInfo:
-    return SegmentInfo(**{**entry, "writer": writer_word(entry["writer"])}, **more)
+    return SegmentInfo(**with_word(entry), **more)
 
 
 def connect(socket_path: str | os.PathLike[str] | None = None) -> Broker:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The part that is written in C. What is documented is part of the package; names with an underscore are between this and the package.
-from typing import Any, Callable
+from typing import Any, Callable, final
 
 from ._broker import Broker as _Broker
 from ._errors import Error
@@ -44,6 +44,7 @@ class Type:
     def hash(self) -> int: ...
     def fields(self) -> list[tuple[str, str, int, int, int, bool]]: ...
 
+@final
 class Sample:
     record: Any
     key: Any

@@ -15,6 +15,10 @@ from . import _core
 class Error(OSError):
     """Whatever goes wrong between this program, the broker and shared memory."""
 
+    handle: Any  #: of wait_any(): whose it is
+    index: int  #: of join(): which part's
+    reader: Any  #: of join(): whose it is
+
     def __str__(self) -> str:
         return self.strerror if isinstance(self.strerror, str) else super().__str__()
 

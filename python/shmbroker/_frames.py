@@ -111,7 +111,7 @@ class Frame(_core.Pin):
     def header(self) -> np.record:
         """A copy of the image's header: a record of stamp_ns, number, width, height, stride, format, data_bytes, encoding."""
         self._image()
-        return np.frombuffer(memoryview(self)[:_HEADER].tobytes(), _HEADER_DTYPE)[0]  # type: ignore[return-value]
+        return np.frombuffer(memoryview(self)[:_HEADER].tobytes(), _HEADER_DTYPE)[0]  # type: ignore[arg-type]
 
     @property
     def format(self) -> str:
@@ -120,7 +120,7 @@ class Frame(_core.Pin):
 
     def view(self, dtype: Any = np.uint8, offset: int = 0, count: int = -1) -> np.ndarray:
         """The payload, from byte `offset` on, as a flat array of any dtype: points of a cloud, say."""
-        return np.frombuffer(self, dtype, count, offset)
+        return np.frombuffer(self, dtype, count, offset)  # type: ignore[call-overload]
 
     def __repr__(self) -> str:
         return f"<Frame {self.number} of {self.reader.name}, {self.length} bytes{', released' if self.released else ''}>"
@@ -185,7 +185,7 @@ class Loan(_core.Loan):
 
     def view(self, dtype: Any = np.uint8, offset: int = 0, count: int = -1) -> np.ndarray:
         """The memory, from byte `offset` on, as a flat array of any dtype."""
-        return self._give(np.frombuffer(self, dtype, count, offset))
+        return self._give(np.frombuffer(self, dtype, count, offset))  # type: ignore[call-overload]
 
     def commit(self, length: int | None = None, key: Key | None = None) -> int:
         """Publishes it, all of it or its first `length` bytes, and returns its number. `key` is its key, where the writer was opened with

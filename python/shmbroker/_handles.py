@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from typing import Any, AsyncIterator, Iterator, NamedTuple, Sequence
+from typing import Any, AsyncIterator, Callable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
@@ -71,12 +71,17 @@ class Range(NamedTuple):
     """Numbers first, first + 1, ...; is_cut: there may have been older ones in the range."""
 
     first: int
-    count: int
+    count: int  # type: ignore[assignment]
     is_cut: bool
 
 
 def writer_word(number: int) -> str:
     return _WRITER[number] if number < len(_WRITER) else f"state {number}"
+
+
+def with_word(entry: dict[str, Any]) -> dict[str, Any]:
+    """What the core tells, with the writer's condition as a word."""
+    return {**entry, "writer": writer_word(entry["writer"])}
 
 
 class _Common:
@@ -108,9 +113,7 @@ class _Reader(_Common):
     @property
     def status(self) -> Status:
         """What is known of the segment and its writer."""
-        found = self._status()  # type: ignore[attr-defined]
-        found["writer"] = writer_word(found["writer"])
-        return Status(**found)
+        return Status(**with_word(self._status()))  # type: ignore[attr-defined]
 
     def _take(self) -> Any:
         raise NotImplementedError
@@ -202,11 +205,12 @@ class _Timed(_Reader):
     """Of rings and frames: their elements are found in time. What is found of a ring is a Sample, of frames a Frame, each with its `key`."""
 
     __slots__ = ()
+    _temporal: Callable[..., Any]
 
     @property
     def clock(self) -> str | None:
         """The clock of its keys: monotonic, realtime, sequence, or None."""
-        return CLOCK_NAMES[self._clock]
+        return CLOCK_NAMES[self._clock]  # type: ignore[attr-defined]
 
     def closest(self, time: Key, max_distance: int = ANY_DISTANCE) -> Any:
         """The element whose key is closest, at most `max_distance` away. Raises NoData, KeyRange, WrongClock."""
@@ -228,7 +232,7 @@ class _Timed(_Reader):
 
     def key(self, number: int) -> Key:
         """The key of one element. Raises NoData, Overwritten, WrongClock."""
-        return self._temporal(_KEY, self._clock, 0, number)
+        return self._temporal(_KEY, self._clock, 0, number)  # type: ignore[attr-defined]
 
     def seek_key(self, time: Key) -> None:
         """Sets the position to the first element that is not older."""
@@ -450,7 +454,7 @@ class Block(_Common, _core.Block):
     @property
     def array(self) -> np.ndarray:
         """The memory, writable: a 0-d record. It stays valid as long as it lives."""
-        return np.frombuffer(self, self.dtype, 1).reshape(())
+        return np.frombuffer(self, self.dtype, 1).reshape(())  # type: ignore[call-overload]
 
     @contextlib.contextmanager
     def locked(self, timeout: float | None = None) -> Iterator[bool]:

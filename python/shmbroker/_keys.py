@@ -62,19 +62,19 @@ class Key:
         return self._value == other._value if type(other) is type(self) else NotImplemented  # type: ignore[attr-defined]
 
     def __lt__(self: K, other: K) -> bool:
-        return self._value < other._value if type(other) is type(self) else NotImplemented
+        return self._value < other._value if type(other) is type(self) else NotImplemented  # type: ignore[return-value]
 
     def __le__(self: K, other: K) -> bool:
-        return self._value <= other._value if type(other) is type(self) else NotImplemented
+        return self._value <= other._value if type(other) is type(self) else NotImplemented  # type: ignore[return-value]
 
     def __gt__(self: K, other: K) -> bool:
-        return self._value > other._value if type(other) is type(self) else NotImplemented
+        return self._value > other._value if type(other) is type(self) else NotImplemented  # type: ignore[return-value]
 
     def __ge__(self: K, other: K) -> bool:
-        return self._value >= other._value if type(other) is type(self) else NotImplemented
+        return self._value >= other._value if type(other) is type(self) else NotImplemented  # type: ignore[return-value]
 
     def __sub__(self: K, other: K) -> int:
-        return self._value - other._value if type(other) is type(self) else NotImplemented
+        return self._value - other._value if type(other) is type(self) else NotImplemented  # type: ignore[return-value]
 
     def __hash__(self) -> int:
         return hash((self.clock, self._value))

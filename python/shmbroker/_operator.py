@@ -103,13 +103,15 @@ _OUTCOMES = ("stays", "would go", "removed", "not removed")
 
 
 def as_garbage(entry: dict[str, Any]) -> Garbage:
-    outcome = entry["outcome"]
-    return Garbage(**{**entry, "outcome": _OUTCOMES[outcome] if outcome < len(_OUTCOMES) else f"outcome {outcome}"})
+    number = entry["outcome"]
+    entry["outcome"] = _OUTCOMES[number] if number < len(_OUTCOMES) else f"outcome {number}"
+    return Garbage(**entry)
 
 
 def as_policy(entry: dict[str, Any]) -> Policy:
-    return Policy(**{**entry, "patterns": tuple(Pattern(*one) for one in entry["patterns"]),
-                     "settings": tuple(Setting(*one) for one in entry["settings"])})
+    entry["patterns"] = tuple(Pattern(*one) for one in entry["patterns"])
+    entry["settings"] = tuple(Setting(*one) for one in entry["settings"])
+    return Policy(**entry)
 
 
 def user_and_groups(user: int | str | None) -> tuple[int | None, list[int]]:

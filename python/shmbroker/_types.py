@@ -23,6 +23,7 @@ PRIMITIVES: dict[str, str] = {
     "int64": "i8", "uint64": "u8", "float32": "f4", "float64": "f8",
 }
 _NAME_OF = {np.dtype(code): name for name, code in PRIMITIVES.items() if name not in ("byte", "char")}
+T = typing.TypeVar("T", bound="Type")
 _builtin_type = type  # where `type` is a payload's
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*\Z")
 
@@ -156,7 +157,7 @@ class Type(_core.Type):
     source: Any
     dtype: np.dtype
 
-    def __new__(cls, spec: Any, name: str | None = None) -> "Type":
+    def __new__(cls: type[T], spec: Any, name: str | None = None) -> T:
         source: Any = None
         shapes: dict[str, tuple[int, ...]] = {}
         if isinstance(spec, Type):
@@ -251,7 +252,7 @@ def as_type(spec: Any) -> Type:
 def _field(type: Type) -> np.dtype | None:
     """The dtype of the only field, of a type that has one."""
     names = type.dtype.names
-    return type.dtype.fields[names[0]][0] if len(names) == 1 else None  # type: ignore[arg-type,index,return-value]
+    return type.dtype.fields[names[0]][0] if len(names) == 1 else None  # type: ignore[index, arg-type]
 
 
 def _fits_field(type: Type, dtype: np.dtype, shape: tuple[int, ...]) -> bool:
@@ -277,9 +278,9 @@ def _from_array(type: Type, array: np.ndarray) -> Any:
         raise TypeError(f"fields {array.dtype.names} are not those of {type.name}: {wanted.names}")
     result = np.zeros((), wanted)
     one = array.reshape(())
-    for name in wanted.names:  # type: ignore[union-attr]
+    for name in wanted.names:
         base, shape = _parts(wanted.fields[name][0])  # type: ignore[index]
-        have, have_shape = _parts(array.dtype.fields[name][0])  # type: ignore[index]
+        have, have_shape = _parts(array.dtype.fields[name][0])
         if have.newbyteorder("<") != base or int(np.prod(have_shape)) != int(np.prod(shape)):
             raise TypeError(f"field {name} is {have}{list(have_shape)}, {type.name} has {base}{list(shape)}")
         result[name] = np.asarray(one[name]).reshape(shape)
