@@ -188,8 +188,10 @@ struct shmb_segment_status {
  *
  * Writer: makes the segment if there is none, takes its lease, continues the numbering of the writer before it.
  *   -EINVAL name, type, capacity or key   -EBUSY another handle writes it (shmb_text() names the process)   -EEXIST, -EPROTOTYPE another handle
- *   writes it with another kind, capacity or stamping, or another type; when nobody does, the segment is made anew (generations: shmb_wait.h)
- *   -EPERM belongs to another user   -ENOSPC no memory for it
+ *   writes it with another kind, capacity or stamping, or another type: at once, also with a deadline; when nobody does, the segment is made anew
+ *   (generations: shmb_wait.h)   -EPERM belongs to another user, -EACCES not for this one by the operator's policy   -ENOSPC no memory for it
+ *   With a deadline it waits while another process has the lease and nothing else stands in the way. One that let go but lives, or that hangs where
+ *   the policy says on-hang = replace, is replaced and not waited for.
  * Reader: never makes anything. `type` NULL takes what is there (see *_type). Waits for the name until `deadline_ns`.
  *   -ENOENT no such segment (at once or at the deadline)   -EPROTOTYPE another type (shmb_text() shows both schemas)   -EMEDIUMTYPE another kind
  *   -EINVAL name or type
