@@ -11,6 +11,7 @@
 #include "attachment.h"
 #include "broker.h"
 #include "cleanup.h"
+#include "lineage.h"
 #include "parts.h"
 #include "peer.h"
 #include "policy.h"
@@ -85,7 +86,7 @@ static void fill(struct store *store, const struct segment *segment, struct shmb
 	out->order = segment->order;
 	out->segment_id = segment->segment_id;
 	out->generation = segment->geometry.generation;
-	out->bytes = segment->bytes;
+	out->bytes = lineage_bytes(segment);
 	out->payload_bytes = segment->geometry.payload_bytes;
 	out->next = figures.next;
 	out->heartbeat_ns = figures.heartbeat_ns;
@@ -101,7 +102,9 @@ static void fill(struct store *store, const struct segment *segment, struct shmb
 		shmb_text_set(out->writer_comm, sizeof(out->writer_comm), writer->process->comm);
 	shmb_text_set(out->type, sizeof(out->type), segment->type);
 	shmb_text_set(out->name, sizeof(out->name), segment->name);
-	add_readers(store, segment, out);
+	/* Those of earlier generations too: numbers go on, so they are behind by what lies between. */
+	for (const struct segment *one = segment; one != NULL; one = one->older)
+		add_readers(store, one, out);
 }
 
 void figures_list(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)

@@ -367,12 +367,20 @@ END_TEST
 
 /* ---- chains ---- */
 
+static int note_figure(const struct shmb_figure *figure, void *user)
+{
+	*(struct shmb_figure *)user = *figure;
+	return 0;
+}
+
 /* Several generations while a reader looks at the first: each is there until it has been read, in turn; then its files go. */
 START_TEST(each_generation_is_drained_in_turn)
 {
 	enum { GENERATIONS = 5 };
 	struct program reader, fast;
 	struct shmb_ring_writer *writer;
+	struct shmb_figure figure = { 0 };
+	struct listed listed = { 0 };
 	struct shmb *client;
 	struct broker b;
 	unsigned one;
@@ -393,6 +401,13 @@ START_TEST(each_generation_is_drained_in_turn)
 	one = files_of(&b, "chain,5");
 	ck_assert_uint_gt(one, 0);
 	ck_assert_uint_eq(draining(client, "chain"), GENERATIONS - 1);
+	/* All of them take memory, and who reads the first is behind by all there is. */
+	ASSERT_OK(shmb_figures(client, "chain", note_figure, &figure));
+	ck_assert(segment_listed(client, "chain", &listed));
+	ck_assert_uint_eq(figure.bytes, listed.bytes);
+	ck_assert_uint_eq(figure.readers, 2);
+	ck_assert_uint_eq(figure.lag, 3 * GENERATIONS);
+	ck_assert_int_eq(figure.lag_pid, reader.pid);
 	for (unsigned g = 0; g < GENERATIONS; g++) {
 		ck_assert_uint_eq(followed(&reader), g == 0 ? 0 : 1);
 		ck_assert_uint_eq(worker_must(&reader, "status").v[6], g + 1);
