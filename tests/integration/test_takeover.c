@@ -367,9 +367,9 @@ END_TEST
 
 /* ---- chains ---- */
 
-static int note_figure(const struct shmb_figure *figure, void *user)
+static int note_figure(const struct shmb_figures *figure, void *user)
 {
-	*(struct shmb_figure *)user = *figure;
+	*(struct shmb_figures *)user = *figure;
 	return 0;
 }
 
@@ -379,7 +379,7 @@ START_TEST(each_generation_is_drained_in_turn)
 	enum { GENERATIONS = 5 };
 	struct program reader, fast;
 	struct shmb_ring_writer *writer;
-	struct shmb_figure figure = { 0 };
+	struct shmb_figures figure = { 0 };
 	struct listed listed = { 0 };
 	struct shmb *client;
 	struct broker b;
