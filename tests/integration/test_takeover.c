@@ -367,7 +367,7 @@ END_TEST
 
 /* ---- chains ---- */
 
-static int note_figure(const struct shmb_figures *figure, void *user)
+static int note_figures(const struct shmb_figures *figure, void *user)
 {
 	*(struct shmb_figures *)user = *figure;
 	return 0;
@@ -402,7 +402,7 @@ START_TEST(each_generation_is_drained_in_turn)
 	ck_assert_uint_gt(one, 0);
 	ck_assert_uint_eq(draining(client, "chain"), GENERATIONS - 1);
 	/* All of them take memory, and who reads the first is behind by all there is. */
-	ASSERT_OK(shmb_figures(client, "chain", note_figure, &figure));
+	ASSERT_OK(shmb_figures(client, "chain", note_figures, &figure));
 	ck_assert(segment_listed(client, "chain", &listed));
 	ck_assert_uint_eq(figure.bytes, listed.bytes);
 	ck_assert_uint_eq(figure.readers, 2);
