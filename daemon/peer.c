@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "event.h"
 #include "liveness.h"
 #include "log.h"
 #include "proto/step.h"
@@ -231,6 +232,12 @@ struct peer *peer_close(struct peer *peer)
 
 /* ---- requests ---- */
 
+/* As an event: what anybody can do again and again is told of a bounded number of times (event.c). */
+#define misconduct_tell(peer, ...)                                                                                                         \
+	event_tell((peer)->broker,                                                                                                         \
+		   &(struct event){ .kind = EVENT_REFUSED, .pid = (peer)->holder.pid, .uid = (peer)->holder.uid, .reason = "misconduct" }, \
+		   __VA_ARGS__)
+
 /* Looks at what came with a message: the sender's credentials (wanted), descriptors (not wanted). Is the sender the peer? */
 static bool check_control(struct peer *peer, struct msghdr *message)
 {
@@ -252,8 +259,8 @@ static bool check_control(struct peer *peer, struct msghdr *message)
 			 */
 			is_peer = cred.pid == peer->holder.pid || (cred.pid == 0 && peer->state == PEER_CONNECTED);
 			if (!is_peer)
-				log_warning("process %d sent a message on the connection of process %d: closed", cred.pid,
-					    peer->holder.pid);
+				misconduct_tell(peer, "process %d sent a message on the connection of process %d: closed", cred.pid,
+						peer->holder.pid);
 		} else if (control->cmsg_type == SCM_RIGHTS) {
 			count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 			memcpy(fds, CMSG_DATA(control), count * sizeof(int));
@@ -282,11 +289,11 @@ static ssize_t receive(struct peer *peer)
 	if (!check_control(peer, &message))
 		return -EPERM;
 	if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-		log_warning("process %d sent a message longer than any can be: closed", peer->holder.pid);
+		misconduct_tell(peer, "process %d sent a message longer than any can be: closed", peer->holder.pid);
 		return -EMSGSIZE;
 	}
 	if (length == 0) {
-		log_warning("process %d sent an empty message: closed", peer->holder.pid);
+		misconduct_tell(peer, "process %d sent an empty message: closed", peer->holder.pid);
 		return -EBADMSG;
 	}
 	return length;
@@ -304,7 +311,7 @@ static void answer(struct peer *peer, size_t length, union shmb_msg_request *req
 	*decoded = shmb_request_decode(peer->broker->packet, length, request, &tail, &why);
 	if (*decoded == -EBADMSG) {
 		reply_error(reply, &request->head, *decoded, "%s: the connection is closed", why);
-		log_warning("process %d sent something that is no request (%s): closed", peer->holder.pid, why);
+		misconduct_tell(peer, "process %d sent something that is no request (%s): closed", peer->holder.pid, why);
 		reply->last = true;
 		return;
 	}

@@ -143,6 +143,17 @@ static void overwrite_oldest(struct watch_list *list)
 	}
 }
 
+/*
+ * Whose the segment is, or was: of one that is gone, its owner's who let it be removed. Who is refused something that is not there does not own it, and
+ * must not see by that event that it is not there.
+ */
+static uint32_t owner_of(const struct segment *segment, const struct event *event)
+{
+	if (segment != NULL)
+		return segment->owner_uid;
+	return event->kind == EVENT_REFUSED || event->kind == EVENT_QUOTA ? ACCESS_NO_OWNER : event->uid;
+}
+
 void watch_event(struct broker *broker, const struct event *event, unsigned level, const char *text)
 {
 	struct watch_list *list = &broker->watches;
@@ -158,7 +169,7 @@ void watch_event(struct broker *broker, const struct event *event, unsigned leve
 	if (sequence >= WATCH_RING_MAX)
 		overwrite_oldest(list);
 	list->ring->next++;
-	list->ring->owners[sequence % WATCH_RING_MAX] = segment != NULL ? segment->owner_uid : event->uid;
+	list->ring->owners[sequence % WATCH_RING_MAX] = owner_of(segment, event);
 	kept = event_at(list->ring, sequence);
 	*kept = (struct shmb_msg_event){
 		.time_ns = loop_realtime_ns(),

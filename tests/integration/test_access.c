@@ -5,6 +5,7 @@
  */
 #include "../support/client.h"
 #include "../support/raw.h"
+#include "shmb_watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -597,6 +598,61 @@ START_TEST(resuming_is_no_way_round_the_policy)
 }
 END_TEST
 
+static int watches_secrets(struct broker *b)
+{
+	struct shmb_event event;
+	struct shmb_watch *watch;
+	struct shmb *client;
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(shmb_watch_open(&watch, b->socket, "secret/*") == 0);
+	CHILD_CHECK(shmb_remove(client, "secret/a") == -EACCES && shmb_remove(client, "secret/b") == -EACCES);
+	CHILD_CHECK(shmb_watch_next(watch, &event, deadline_in(300)) == -ETIMEDOUT);
+	shmb_watch_close(watch);
+	shmb_disconnect(client);
+	return 0;
+}
+
+/* Nor do events: who is refused hears nothing of a hidden name, whether it is there or not. */
+START_TEST(events_do_not_tell_what_is_hidden)
+{
+	struct broker b;
+
+	if (geteuid() != 0)
+		TEST_SKIP("needs root to become other users");
+	start(&b);
+	as_user(STRANGER, 0, watches_secrets, &b);
+	broker_finish(&b);
+}
+END_TEST
+
+/* Who sends nonsense again and again does not fill the log. */
+START_TEST(nonsense_does_not_fill_the_log)
+{
+	struct raw_answer answer;
+	struct raw raw = { 0 };
+	unsigned lines = 0;
+	struct broker b;
+	char *log;
+
+	broker_start(&b, NULL);
+	for (unsigned i = 0; i < 100; i++) {
+		ck_assert_int_eq(raw_start(&raw, b.socket), 0);
+		ck_assert_int_eq(raw_send(&raw, "nonsense", 8), 0);
+		while (raw_receive(&raw, &answer, SUITE_PATIENCE_MS) > 0)
+			raw_answer_deinit(&answer);
+		raw_close(&raw);
+	}
+	log = broker_log(&b);
+	for (const char *at = log; (at = strstr(at, "no request")) != NULL; at++)
+		lines++;
+	ck_assert_uint_gt(lines, 0);
+	ck_assert_uint_le(lines, 40);
+	free(log);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("access");
@@ -604,6 +660,8 @@ int main(void)
 	suite_add(suite, lists_of_users_and_groups, 60);
 	suite_add(suite, rights_taken_away_while_it_is_open, 60);
 	suite_add(suite, policy_does_not_tell_what_it_hides, 30);
+	suite_add(suite, events_do_not_tell_what_is_hidden, 30);
+	suite_add(suite, nonsense_does_not_fill_the_log, 60);
 	suite_add(suite, resuming_is_no_way_round_the_policy, 30);
 	suite_add(suite, clients_in_containers, 60);
 	suite_add(suite, recipe_camera_rig, 30);
