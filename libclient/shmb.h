@@ -144,7 +144,7 @@ struct shmb_sample {
  * As capacity of a ring's options or history of a frame's: layout and keys as they are in the segment that is there, whoever made it; -ENOENT where there
  * is none. Who asks for another layout than that of a segment that nobody writes gives the name new, empty memory.
  */
-#define SHMB_AS_IT_IS UINT32_MAX
+#define SHMB_AS_IT_IS UINT32_C(0xffff0a51) /* none that comes about by mistake, as -1 does: that is refused */
 
 struct shmb_options {	      /* for a writer; {0} is the default */
 	uint32_t capacity;    /* ring: slots, a power of two, 2 to 2^20, default 16, serves capacity - 1; value: 4 (default) or 8 */
