@@ -159,3 +159,14 @@ bool access_check_size(struct peer *peer, const struct shmb_msg_open_writer *ope
 	}
 	return true;
 }
+
+bool access_seen(struct peer *peer, const char *name, const struct shmb_msg_head *head, struct reply *reply)
+{
+	if (peer->holder.pid > 0)
+		return true;
+	reply_error(reply, head, -EOPNOTSUPP,
+		    "%s: the broker cannot see this process, which is in a container with pids of its own, and so lets it only read: "
+		    "run both in one pid namespace",
+		    name);
+	return false;
+}

@@ -55,4 +55,10 @@ bool access_is_operator(const struct peer *peer);
 /* May a segment be made as large as this? Else -EFBIG, naming the rule. */
 bool access_check_size(struct peer *peer, const struct shmb_msg_open_writer *open, struct reply *reply);
 
+/*
+ * What a process leaves in shared memory when it ends, a lease or a cell, names it by pid and start time: for the broker that comes next, and
+ * for whoever asks. One that has no pid here gets neither, and reads: false, and the reply is -EOPNOTSUPP.
+ */
+bool access_seen(struct peer *peer, const char *name, const struct shmb_msg_head *head, struct reply *reply);
+
 #endif

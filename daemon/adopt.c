@@ -106,6 +106,8 @@ static void on_page(struct event_page *page, const struct holder *who, void *use
 	int r = process_watch(&broker->processes, who->pid, who->start_time, &process);
 
 	if (r < 0) {
+		if (who->pid == 0) /* of one that cannot be seen, and may live */
+			event_page_bump(page);
 		event_page_free(&broker->store, page, r == -ESRCH);
 		return;
 	}

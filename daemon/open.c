@@ -366,7 +366,7 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 		reply_repeated(peer, attachment, (enum shmb_role)open->role, open->name, &open->head, reply);
 		return;
 	}
-	if (!has_room(peer, &open->head, reply) || !check_schema(open, tail, reply))
+	if (!has_room(peer, &open->head, reply) || !check_schema(open, tail, reply) || !access_seen(peer, open->name, &open->head, reply))
 		return;
 	found = registry_find(&broker->registry, open->name);
 	if (!access_check(peer, ACCESS_WRITE, open->name, found, &open->head, reply))
@@ -556,7 +556,8 @@ void open_reader(struct peer *peer, const union shmb_msg_request *request, const
 		return;
 	if (!has_room(peer, &open->head, reply) || !check_readable(peer, segment, open, reply))
 		return;
-	if (open->role == SHMB_ROLE_CONSUMER && !check_consumer(peer, segment, open, reply))
+	if (open->role == SHMB_ROLE_CONSUMER &&
+	    (!access_seen(peer, open->name, &open->head, reply) || !check_consumer(peer, segment, open, reply)))
 		return;
 	attachment = attachment_new(segment, peer->process, &peer->holder, (enum shmb_role)open->role);
 	if (attachment == NULL) {
@@ -565,8 +566,8 @@ void open_reader(struct peer *peer, const union shmb_msg_request *request, const
 	}
 	if (role_has_cell(open->role))
 		r = take_cell(broker, attachment);
-	if (r == -EUSERS && open->role == SHMB_ROLE_READER)
-		r = 0; /* readers beyond the cells there are read all the same */
+	if ((r == -EUSERS || r == -EOPNOTSUPP) && open->role == SHMB_ROLE_READER)
+		r = 0; /* readers beyond the cells there are, and those that cannot be seen, read all the same */
 	if (r < 0) {
 		attachment_free(attachment);
 		reply_no_cell(peer, segment, open, r, reply);

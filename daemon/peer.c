@@ -104,18 +104,24 @@ static int identify(struct peer *peer)
 		       "this user has, or all together have, as many connections as their quota (connections-max) allows: close some");
 		return 0;
 	}
-	if (cred.pid <= 0) {
-		refuse(peer, -EOPNOTSUPP,
-		       "the broker cannot see this process, which is in a container with pids of its own: run both in one pid namespace");
-		return 0;
-	}
 	length = sizeof(pidfd);
 	if (getsockopt(peer->fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) < 0) {
 		if (errno == ESRCH)
 			return -ESRCH;
 		pidfd = -1;
 	}
-	r = process_watch_peer(&broker->processes, cred.pid, pidfd, &peer->process);
+	if (cred.pid > 0)
+		r = process_watch_peer(&broker->processes, cred.pid, pidfd, &peer->process);
+	else if (pidfd >= 0)
+		r = process_watch_unseen(&broker->processes, pidfd, &peer->process);
+	else
+		r = -EOPNOTSUPP;
+	if (r == -EOPNOTSUPP) {
+		refuse(peer, r,
+		       "the broker cannot see this process, which is in a container with pids of its own, and this kernel (before 6.9) "
+		       "does not help: run both in one pid namespace");
+		return 0;
+	}
 	if (r == -EACCES) {
 		refuse(peer, r,
 		       "the broker may not look at this process in /proc: mount /proc without hidepid for it, or run it as the same user");

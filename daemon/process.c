@@ -19,9 +19,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "log.h"
+
+#ifndef PID_FS_MAGIC
+#define PID_FS_MAGIC 0x50494446 /* linux/magic.h of Linux 6.9 */
+#endif
 
 static int compare(const void *left, const void *right)
 {
@@ -158,6 +164,35 @@ int process_watch_peer(struct process_table *table, int32_t pid, int pidfd, stru
 		return 0;
 	}
 	return process_new(table, pid, &stat, pidfd, out);
+}
+
+int process_watch_unseen(struct process_table *table, int pidfd, struct process **out)
+{
+	struct process_stat stat = { .comm = "?" };
+	struct process *known;
+	struct statfs system;
+	struct stat inode;
+	int r = 0;
+
+	if (fstatfs(pidfd, &system) < 0 || fstat(pidfd, &inode) < 0)
+		r = -errno;
+	else if (system.f_type != PID_FS_MAGIC)
+		r = -EOPNOTSUPP;
+	else if (pidfd_has_ended(pidfd))
+		r = -ESRCH;
+	if (r < 0) {
+		close(pidfd);
+		return r;
+	}
+	stat.start_time = inode.st_ino;
+	known = find(table, 0, stat.start_time);
+	if (known == NULL)
+		return process_new(table, 0, &stat, pidfd, out);
+	close(pidfd);
+	if (known->dead)
+		return -ESRCH;
+	*out = process_ref(known);
+	return 0;
 }
 
 int process_watch(struct process_table *table, int32_t pid, uint64_t start_time, struct process **out)
@@ -345,6 +380,8 @@ bool process_is_exiting(const struct process *process)
 
 	if (has_ended(process))
 		return true;
+	if (process->pid == 0)
+		return false;
 	r = process_stat_read(process->pid, &stat);
 	if (r < 0) /* where it cannot be looked at (no descriptor is left), its pidfd will tell */
 		return r == -ESRCH;

@@ -33,7 +33,7 @@ struct process_table {
 };
 
 struct process {
-	int32_t pid;
+	int32_t pid; /* 0: unseen */
 	uint64_t start_time;
 	int pidfd; /* -1: could not be had, asked through /proc when it matters */
 	bool dead;
@@ -57,6 +57,12 @@ void process_table_deinit(struct process_table *table);
 int process_watch(struct process_table *table, int32_t pid, uint64_t start_time, struct process **out);
 /* The same for the peer of a connection, of which pid and perhaps a pidfd (consumed; -1 none) are known. -EACCES: hidden in /proc. */
 int process_watch_peer(struct process_table *table, int32_t pid, int pidfd_consume, struct process **out);
+/*
+ * The same for the peer of a connection whose pid does not exist here, in a pid namespace that this one does not see into: by its pidfd alone
+ * (consumed). Its pid is 0, its start time the number of the pidfd's inode, which no other process of this boot has. -EOPNOTSUPP: this kernel
+ * (before 6.9) does not tell pidfds apart.
+ */
+int process_watch_unseen(struct process_table *table, int pidfd_consume, struct process **out);
 struct process *process_ref(struct process *process);
 struct process *process_unref(struct process *process);
 

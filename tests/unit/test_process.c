@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -213,6 +214,44 @@ START_TEST(death_is_found_when_asked)
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 	ck_assert_int_eq(process_watch_peer(&table, pid, -1, &process), -ESRCH);
 	process_unref(process);
+	tear_down();
+}
+END_TEST
+
+/* By pidfds alone: which is which, that each lives, and that it ended. */
+START_TEST(without_a_pid)
+{
+	pid_t pids[2] = { start_child(), start_child() };
+	struct process *first, *second, *again;
+	int plain = dup(2);
+	int r;
+
+	set_up();
+	r = process_watch_unseen(&table, pidfd_open(pids[0], 0), &first);
+	if (r == 0) {
+		ck_assert_int_eq(process_watch_unseen(&table, pidfd_open(pids[1], 0), &second), 0);
+		ck_assert_int_eq(process_watch_unseen(&table, pidfd_open(pids[0], 0), &again), 0);
+		ck_assert_ptr_eq(first, again);
+		ck_assert_ptr_ne(first, second);
+		ck_assert_int_eq(first->pid, 0);
+		ck_assert(!process_check(first) && !process_is_exiting(first) && !process_is_dumping(first));
+		kill(pids[1], SIGKILL);
+		loop_run(loop);
+		ck_assert_int_eq(deaths, 1);
+		ck_assert(second->dead && !first->dead);
+		ck_assert_int_eq(process_watch_unseen(&table, pidfd_open(pids[1], 0), &again), -ESRCH);
+		process_unref(first);
+		process_unref(first);
+		process_unref(second);
+	} else {
+		ck_assert_int_eq(r, -EOPNOTSUPP); /* this kernel does not tell them apart */
+		kill(pids[1], SIGKILL);
+	}
+	ck_assert_uint_eq(table.count, 0);
+	ck_assert_int_eq(process_watch_unseen(&table, plain, &first), -EOPNOTSUPP);
+	kill(pids[0], SIGKILL);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(waitpid(pids[i], NULL, 0), pids[i]);
 	tear_down();
 }
 END_TEST
@@ -429,6 +468,7 @@ int main(void)
 	unit_add(suite, death_is_told_by_the_loop, 10);
 	unit_add(suite, death_is_found_when_asked, 10);
 	unit_add(suite, a_stopped_process_lives, 10);
+	unit_add(suite, without_a_pid, 10);
 	unit_add(suite, a_process_without_its_first_thread_lives, 10);
 	unit_add(suite, conditions, 10);
 	unit_add(suite, dumping_core, 60);
