@@ -32,6 +32,7 @@
 enum {
 	SCM_FDS_MAX = 253,			/* SCM_MAX_FD of the kernel: what one message can carry */
 	PEER_SEND_BYTES = 2 * SHMB_MESSAGE_MAX, /* a full packet and the kernel's overhead */
+	QUEUE_RESIDUE = 64,			/* of packets being taken away; one of a single byte counts 768 */
 };
 
 static void on_readable(int events, void *user);
@@ -367,11 +368,15 @@ static int send_reply(struct peer *peer, struct reply *reply)
 	return sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/*
+ * The queue counts what packets take in memory, each far more than QUEUE_RESIDUE. A packet that is being taken away counts 1 until after the wake-up
+ * that tells so (sock_wfree() in the kernel), and no other wake-up follows: what is that little is empty.
+ */
 static bool has_unread_reply(const struct peer *peer)
 {
 	int bytes = 0;
 
-	return ioctl(peer->fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
+	return ioctl(peer->fd, SIOCOUTQ, &bytes) == 0 && bytes > QUEUE_RESIDUE;
 }
 
 static bool has_request(const struct peer *peer)
