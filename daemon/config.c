@@ -29,6 +29,9 @@ static const char *const broker_settings[BROKER_SETTINGS] = {
 	[BROKER_HELLO_TIME] = "hello-time",
 };
 
+/* Windows' editors begin a text with it. libinih passes over it, but headings are not left to libinih. */
+static const char byte_order_mark[] = { '\xef', '\xbb', '\xbf' };
+
 static const uint64_t foreign_interval_default = UINT64_C(60000000000);
 static const uint64_t hello_default = UINT64_C(30000000000);
 
@@ -400,6 +403,8 @@ int config_add(struct config *config, const char *file, const char *text, size_t
 		snprintf(why, CONFIG_WHY_MAX, "%s: no memory", file);
 		return -ENOMEM;
 	}
+	if (length >= sizeof(byte_order_mark) && memcmp(text, byte_order_mark, sizeof(byte_order_mark)) == 0)
+		parser.at = sizeof(byte_order_mark);
 	r = ini_parse_stream(line_give, &parser, on_setting, &parser);
 	if (!parser.failed && r != 0) {
 		parser.line = r > 0 ? (unsigned)r : parser.line;

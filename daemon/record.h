@@ -12,12 +12,12 @@
  *        6    2 oldest_reader  oldest version that understands this
  *        8    8 segment_id     as in the card
  *       16    8 generation
- *       24    4 owner_uid      who made the segment and is charged for it
+ *       24    4 owner_uid      who made the segment
  *       28    4 owner_gid
  *       32    4 policy_class   0: the built-in default
  *       36    4 step           of a change that needs more than the order of its stores: 0, none does yet
  *       40    8 committed      of a superseded generation: numbers below it were published
- *       48    4 writer_uid     who may write it
+ *       48    4 writer_uid     who may write it and is charged for it
  *       52    4 has_writer_uid 1; 0 (made before there was such a field): the owner
  *       56    8 reserved0
  *       64   16 lease_cookie   of the connection that holds the lease; counts only while the card's lease_pid is not 0

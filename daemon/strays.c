@@ -115,16 +115,16 @@ static const char *own_name(const char *name)
 	return strncmp(name, GONE_PREFIX, length) == 0 && name[length] != '\0' ? name + length : name;
 }
 
-static void give_name_back(int dir_fd, const char *gone, const char *name)
+static void give_name_back(struct broker *broker, int dir_fd, const char *gone, const char *name)
 {
 	/* Somebody made the name again meanwhile: then both files stay. */
 	if (renameat2(dir_fd, gone, dir_fd, name, RENAME_NOREPLACE) < 0)
-		event_tell(NULL, &(struct event){ .kind = EVENT_IGNORED, .reason = "foreign-renamed" },
+		event_tell(broker, &(struct event){ .kind = EVENT_IGNORED, .reason = "foreign-renamed" },
 			   "%s was swapped while it was looked at, and now lies there as %s: %s", name, gone, strerror(errno));
 }
 
 /* 0, or -ESTALE: the name belongs to another file by now. */
-static int stray_remove(struct stray *stray)
+static int stray_remove(struct broker *broker, struct stray *stray)
 {
 	const char *name = own_name(stray->name);
 	char gone[NAME_BYTES + sizeof(GONE_PREFIX)];
@@ -140,7 +140,7 @@ static int stray_remove(struct stray *stray)
 	if (fstatat(stray->dir_fd, gone, &there, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (there.st_ino != stray->st.st_ino || there.st_dev != stray->st.st_dev) {
-		give_name_back(stray->dir_fd, gone, name);
+		give_name_back(broker, stray->dir_fd, gone, name);
 		return -ESTALE;
 	}
 	return unlinkat(stray->dir_fd, gone, 0) < 0 ? -errno : 0;
@@ -148,7 +148,7 @@ static int stray_remove(struct stray *stray)
 
 static int stray_reap(struct broker *broker, struct stray *stray)
 {
-	int r = stray_remove(stray);
+	int r = stray_remove(broker, stray);
 
 	if (r == 0) {
 		broker->reaps++;
@@ -211,7 +211,7 @@ static void strays_look(struct broker *broker, stray_fn *fn, void *user)
 			continue;
 		judge(broker, &stray);
 		if (!stray.goes && own_name(stray.name) != stray.name)
-			give_name_back(dir_fd, stray.name, own_name(stray.name));
+			give_name_back(broker, dir_fd, stray.name, own_name(stray.name));
 		more = fn(broker, &stray, user);
 	}
 	closedir(dir);

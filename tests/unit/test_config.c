@@ -412,6 +412,18 @@ START_TEST(odd_texts)
 	ck_assert_ptr_nonnull(strstr(why, "x:2: a line has at most"));
 	config_free(config);
 
+	/* a byte-order mark, before a heading, before a mistake and alone */
+	config = empty();
+	add(config, "mark", "\xef\xbb\xbf[segment a]\r\nlinger = 7s\r\n");
+	add(config, "mark alone", "\xef\xbb\xbf");
+	config_finish(config);
+	ck_assert_uint_eq(found(config, "a")->linger_ns, 7000000000);
+	config_free(config);
+	config = empty();
+	ck_assert_int_eq(config_add(config, "x", "\xef\xbb\xbf[segmnt a]\n", 14, &names, why), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(why, "x:1: there is no section [segmnt a]"));
+	config_free(config);
+
 	config = empty();
 	add(config, "crlf", "[segment a]\r\nlinger = 7s\r\n");
 	config_finish(config);
