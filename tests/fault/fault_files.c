@@ -280,6 +280,39 @@ START_TEST(fault_15_killed_while_reaping_a_foreign_file)
 }
 END_TEST
 
+static int see_ignored(const struct shmb_metrics *metrics, void *user)
+{
+	for (uint32_t i = 0; i < metrics->event_count; i++) {
+		if (strcmp(metrics->events[i].name, "ignored") == 0)
+			*(uint64_t *)user = metrics->events[i].value;
+	}
+	return 0;
+}
+
+/* A file that a daemon before had taken the name from, which another has by now: both stay, and that is told and counted. */
+START_TEST(a_name_that_is_taken_is_not_given_back)
+{
+	uint64_t ignored = 0;
+	struct shmb *client;
+	struct broker b;
+	char *names;
+
+	dir_make();
+	foreign_file(".shmbroker-gone,precious", SHMB_DATA_MAGIC, getpid());
+	foreign_file("precious", SHMB_DATA_MAGIC, getpid());
+	start(&b, "reap", "10ms", false, NULL);
+	client = broker_connect(&b);
+	WAIT_UNTIL(shmb_metrics(client, see_ignored, &ignored) == 0 && ignored > 0);
+	names = dir_names(dir);
+	ck_assert_uint_eq(text_count(names, "\n"), 2);
+	ck_assert_ptr_nonnull(strstr(names, ".shmbroker-gone,precious\n"));
+	free(names);
+	shmb_disconnect(client);
+	broker_finish(&b);
+	dir_remove(dir);
+}
+END_TEST
+
 /* ---- segments ---- */
 
 static void move_part(struct broker *b, const char *from, const char *to)
@@ -384,6 +417,7 @@ int main(void)
 	suite_add(suite, fault_50_swap_between_check_and_unlink, 60);
 	suite_add(suite, fault_51_reaper_meets_a_name_made_again, 60);
 	suite_add(suite, fault_15_killed_while_reaping_a_foreign_file, 60);
+	suite_add(suite, a_name_that_is_taken_is_not_given_back, 60);
 	suite_add(suite, fault_51_reaper_meets_another_segment, 60);
 	suite_add(suite, reader_opens_while_linger_ends, 60);
 	return suite_run(suite);
