@@ -31,26 +31,15 @@
 #include "proto/step.h"
 #include "proto/validate.h"
 #include "repair.h"
+#include "scan_files.h"
 #include "sealed.h"
 #include "vault.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
-
-struct scan_file {
-	char *file;
-	struct part_name part;
-};
-
-struct scan_files {
-	struct scan_file *files;
-	size_t count;
-	size_t room;
-};
 
 /* Sets and event pages of a directory. */
 struct scan_work {
@@ -60,132 +49,6 @@ struct scan_work {
 	struct scan_files pages;
 	unsigned left_alone; /* sets: what they say belongs to them may be in the vault */
 };
-
-static void files_deinit(struct scan_files *files)
-{
-	for (size_t i = 0; i < files->count; i++)
-		free(files->files[i].file);
-	free(files->files);
-}
-
-static int files_add(struct scan_files *files, const char *file, const struct part_name *part)
-{
-	if (files->count == files->room) {
-		size_t room = files->room != 0 ? 2 * files->room : 64;
-		struct scan_file *grown = reallocarray(files->files, room, sizeof(*grown));
-
-		if (grown == NULL)
-			return -ENOMEM;
-		files->files = grown;
-		files->room = room;
-	}
-	files->files[files->count] = (struct scan_file){ .file = strdup(file) };
-	if (files->files[files->count].file == NULL)
-		return -ENOMEM;
-	if (part != NULL)
-		files->files[files->count].part = *part;
-	files->count++;
-	return 0;
-}
-
-static int name_compare(const struct scan_file *a, const struct scan_file *b)
-{
-	size_t common = a->part.name_length < b->part.name_length ? a->part.name_length : b->part.name_length;
-	int order = memcmp(a->file, b->file, common);
-
-	if (order != 0)
-		return order;
-	return (a->part.name_length > b->part.name_length) - (a->part.name_length < b->part.name_length);
-}
-
-/* By name, the newest generation first. */
-static int set_compare(const void *left, const void *right)
-{
-	const struct scan_file *a = left, *b = right;
-	int order = name_compare(a, b);
-
-	if (order != 0)
-		return order;
-	return (a->part.generation < b->part.generation) - (a->part.generation > b->part.generation);
-}
-
-/* ---- reading the directory ---- */
-
-/* NULL for a regular file. */
-static const char *not_regular(struct store *store, const struct dirent *entry)
-{
-	unsigned char type = entry->d_type;
-	struct stat st;
-
-	if (type == DT_UNKNOWN) {
-		if (fstatat(store->dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return "it cannot be looked at";
-		type = (unsigned char)IFTODT(st.st_mode);
-	}
-	switch (type) {
-	case DT_REG:
-		return NULL;
-	case DT_DIR:
-		return "it is a directory";
-	case DT_LNK:
-		return "it is a symbolic link";
-	case DT_FIFO:
-		return "it is a fifo";
-	case DT_SOCK:
-		return "it is a socket";
-	default:
-		return "it is a device";
-	}
-}
-
-static int entry_sort(struct scan_work *work, const struct dirent *entry)
-{
-	const char *file = entry->d_name;
-	const char *why;
-	char name[SHMB_NAME_MAX + 1];
-	struct part_name part;
-
-	if (strcmp(file, ".") == 0 || strcmp(file, "..") == 0 || strcmp(file, STORE_LOCK_FILE) == 0)
-		return 0;
-	why = not_regular(work->store, entry);
-	if (why == NULL && strncmp(file, EVENT_PAGE_PREFIX, strlen(EVENT_PAGE_PREFIX)) == 0)
-		return files_add(&work->pages, file, NULL);
-	if (why == NULL && (part_parse(file, &part) < 0 || shmb_name_decode(file, part.name_length, name) < 0))
-		why = "its name is none that this daemon gives";
-	if (why != NULL) {
-		event_tell(work->scan->broker, &(struct event){ .kind = EVENT_IGNORED, .reason = "foreign-file" },
-			   "%s: foreign file %s left alone: %s", work->store->path, file, why);
-		return 0;
-	}
-	return files_add(&work->parts, file, &part);
-}
-
-static int directory_read(struct scan_work *work)
-{
-	auto_close int fd = openat(work->store->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir;
-	int r = 0;
-
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (dir == NULL)
-		return -errno;
-	cleanup_steal(&fd);
-	while (r == 0) {
-		const struct dirent *entry;
-
-		errno = 0;
-		entry = readdir(dir);
-		if (entry == NULL) {
-			r = -errno;
-			break;
-		}
-		r = entry_sort(work, entry);
-	}
-	closedir(dir);
-	return r;
-}
 
 /* What the system said, where it was the system that said no. */
 static const char *detail(int error)
@@ -666,14 +529,12 @@ static int sets_judge(struct scan_work *work)
 	size_t begin = 0;
 	int r = 0;
 
-	if (work->parts.count > 0)
-		qsort(work->parts.files, work->parts.count, sizeof(*files), set_compare);
 	while (r == 0 && begin < work->parts.count) {
 		size_t end = begin + 1;
 
-		while (end < work->parts.count && set_compare(&files[begin], &files[end]) == 0)
+		while (end < work->parts.count && scan_set_compare(&files[begin], &files[end]) == 0)
 			end++;
-		if (begin > 0 && name_compare(&files[begin - 1], &files[begin]) != 0)
+		if (begin > 0 && scan_name_compare(&files[begin - 1], &files[begin]) != 0)
 			follower = (struct follower){ 0 };
 		r = set_judge(work, &files[begin], end - begin, &follower);
 		begin = end;
@@ -703,15 +564,15 @@ static void page_judge(struct scan_work *work, const char *file)
 int store_scan(struct store *store, const struct store_scan *scan)
 {
 	struct scan_work work = { .store = store, .scan = scan };
-	int r = directory_read(&work);
+	int r = scan_files_read(store, scan->broker, &work.parts, &work.pages);
 
 	if (r == 0)
 		r = sets_judge(&work);
 	/* After the segments: who wakes through its page finds them settled. */
 	for (size_t i = 0; r == 0 && i < work.pages.count; i++)
 		page_judge(&work, work.pages.files[i].file);
-	files_deinit(&work.parts);
-	files_deinit(&work.pages);
+	scan_files_deinit(&work.parts);
+	scan_files_deinit(&work.pages);
 	/* What belongs to no card may belong to one that was left alone, for another version of this daemon. */
 	store->vault = vault_free(store->vault, store, r == 0 && work.left_alone == 0);
 	return r;
