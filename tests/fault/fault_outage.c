@@ -372,6 +372,7 @@ START_TEST(fault_23_two_daemons)
 	ck_assert_uint_eq(segments_count(client), 2);
 	shmb_ring_writer_close(writer);
 	shmb_disconnect(client);
+	broker_settle(&b); /* a daemon killed before it has heard of that leaves the client's event page to the next one */
 	broker_kill(&b);
 	for (unsigned i = 0; i < 4; i++) {
 		raced += race((const char *[]){ b.runtime, b.runtime }, (const char *[]){ b.shm, b.shm });
