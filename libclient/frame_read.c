@@ -379,6 +379,16 @@ int shmb_frame_load_number(struct shmb_frame_reader *handle, uint64_t number, vo
 	return buffer != NULL ? find_number((struct frame_reader *)handle, number, frame, buffer, size) : -EINVAL;
 }
 
+/* The writer may have the slot again. */
+static void pin_clear(_Atomic uint64_t *pins, uint32_t pin)
+{
+	/* ORDER frame.reuse (release). Partner: pins_visit().
+	 * Orders:  the last look at the payload -> pin = 0.
+	 * Without: a reader that has not released yet sees bytes of the next frame.
+	 * Model:   tests/model/src/frame.rs */
+	atomic_store_explicit(&pins[pin], 0, memory_order_release);
+}
+
 /* A frame of an earlier generation. */
 static __attribute__((noinline, cold)) int release_kept(const struct frame_reader *reader, struct shmb_frame *frame)
 {
@@ -408,8 +418,7 @@ static __attribute__((noinline, cold)) int release_kept(const struct frame_reade
 	pins = atomic_load_explicit(&kept->pins, memory_order_relaxed);
 	if (pins == NULL)
 		return -ESTALE;
-	/* Release as for frame.reuse, for a writer that does not know yet that it was replaced. */
-	atomic_store_explicit(&pins[pin], 0, memory_order_release);
+	pin_clear(pins, pin); /* for a writer that does not know yet that it was replaced */
 	return id == shmb_id_done(held->number) ? 0 : -ESTALE;
 }
 
@@ -436,10 +445,6 @@ __attribute__((hot)) int shmb_frame_release(struct shmb_frame_reader *handle, st
 	pins = atomic_load_explicit(&reader->pins, memory_order_relaxed);
 	if (unlikely(pins == NULL))
 		return -ESTALE;
-	/* ORDER frame.reuse (release). Partner: pins_visit().
-	 * Orders:  the last look at the payload -> pin = 0.
-	 * Without: a reader that has not released yet sees bytes of the next frame.
-	 * Model:   tests/model/src/frame.rs */
-	atomic_store_explicit(&pins[pin], 0, memory_order_release);
+	pin_clear(pins, pin);
 	return likely(id == shmb_id_done(held->number)) ? 0 : -ESTALE;
 }

@@ -90,7 +90,7 @@ static void pins_visit(const struct frame_writer *writer, void (*visit)(void *us
 			const struct shmb_shm_cell *cell = &entries->areas[area]->cells[at];
 
 			for (unsigned i = 0; i < writer->pins; i++) {
-				/* ORDER frame.reuse (acquire). Partner: shmb_frame_release().
+				/* ORDER frame.reuse (acquire). Partner: pin_clear().
 				 * Orders:  the reader's last look at the payload -> pin = 0.
 				 * Without: a reader that has not released yet sees bytes of the next frame.
 				 * Model:   tests/model/src/frame.rs */
