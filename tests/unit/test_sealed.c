@@ -28,7 +28,7 @@ static void drop(const char *name)
 			continue;
 		close(kept.fd[i]);
 		kept.count--;
-		strcpy(kept.name[i], kept.name[kept.count]);
+		memmove(kept.name[i], kept.name[kept.count], sizeof(kept.name[i])); /* the last one may be this */
 		kept.fd[i] = kept.fd[kept.count];
 		return;
 	}
