@@ -200,7 +200,7 @@ static int measure_all(const struct settings *settings, struct shmb *broker, FIL
 int main(int argc, char **argv)
 {
 	struct settings settings = { .rounds = 21 };
-	struct bench_result(*results)[BENCH_IMPLS_MAX] = calloc(bench_case_count, sizeof(*results));
+	struct bench_result(*results)[BENCH_IMPLS_MAX];
 	struct shmb *broker;
 	FILE *json = NULL;
 	unsigned missed = 0;
@@ -209,15 +209,10 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "--second") == 0)
 		return channel_second(argc, argv);
 	r = parse(argc, argv, &settings);
-
 	if (r != 0) {
 		if (r < 0)
 			fprintf(stderr, "Try 'bench --help'.\n");
 		return r < 0 ? 2 : 0;
-	}
-	if (results == NULL) {
-		fprintf(stderr, "bench: %s\n", strerror(ENOMEM));
-		return 2;
 	}
 	if (settings.json_path != NULL) {
 		json = fopen(settings.json_path, "we");
@@ -225,6 +220,13 @@ int main(int argc, char **argv)
 			fprintf(stderr, "bench: %s: %s\n", settings.json_path, strerror(errno));
 			return 2;
 		}
+	}
+	results = calloc(bench_case_count, sizeof(*results));
+	if (results == NULL) {
+		fprintf(stderr, "bench: %s\n", strerror(ENOMEM));
+		if (json != NULL)
+			fclose(json);
+		return 2;
 	}
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);

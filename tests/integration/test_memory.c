@@ -9,14 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED false
-#endif
-
 enum { RESIDENT_KIB_MAX = 4096, OWN_KIB_MAX = 512, SEGMENTS = 10000 };
 
 /* Of /proc/PID/smaps_rollup; -1 where there is none. */
@@ -38,7 +30,7 @@ static long memory_kib(pid_t pid, const char *what)
 
 static const char *no_measure(pid_t pid)
 {
-	if (SANITIZED)
+	if (SUITE_SANITIZED)
 		return "a sanitizer's memory is no measure";
 	if (getenv("SHMB_TEST_WRAPPER") != NULL)
 		return "the memory is the wrapper's";

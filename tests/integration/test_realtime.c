@@ -48,20 +48,12 @@ static long first_faults(struct shmb *client, const char *name, unsigned flags)
 	return between;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED false
-#endif
-
 START_TEST(prefault_takes_the_faults_to_the_open)
 {
 	struct shmb *client;
 	struct broker b;
 
-	if (SANITIZED)
+	if (SUITE_SANITIZED)
 		TEST_SKIP("a sanitizer's shadow memory has faults of its own");
 	broker_start(&b, NULL);
 	client = broker_connect(&b);
@@ -102,7 +94,7 @@ START_TEST(lock_locks_or_says_why_not)
 
 	if (geteuid() != 0)
 		TEST_SKIP("needs root, to lock and to give that up");
-	if (SANITIZED)
+	if (SUITE_SANITIZED)
 		TEST_SKIP("a sanitizer makes mlock do nothing");
 	broker_start(&b, &(struct broker_options){ .runtime_mode = 0755 });
 	client = broker_connect(&b);

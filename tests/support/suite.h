@@ -19,6 +19,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Built with the address sanitizer, whose memory is no measure, and which makes mlock() do nothing? */
+#if defined(__SANITIZE_ADDRESS__)
+#define SUITE_SANITIZED true
+#elif defined(__has_feature)
+#define SUITE_SANITIZED __has_feature(address_sanitizer)
+#else
+#define SUITE_SANITIZED false
+#endif
+
 /* How long a wait for something that must happen lasts at most: 50 times and more of what it takes. Milliseconds. */
 enum { SUITE_PATIENCE_MS = 15000 };
 
