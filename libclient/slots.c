@@ -379,7 +379,9 @@ int slots_bounds(struct slots_reader *reader, uint64_t *oldest, uint64_t *next)
 	number = next_before_cut(reader);
 	if (number >= SHMB_NUMBER_MAX)
 		return -EBADMSG;
-	if (slot_holds(slot_of(reader, number), number) && !is_cut(reader, number))
+	if (number < reader->base) /* a cut before the first number leaves nothing */
+		number = reader->base;
+	else if (slot_holds(slot_of(reader, number), number) && !is_cut(reader, number))
 		number++;
 	reader->seen = number;
 	*oldest = oldest_number(reader, number);
