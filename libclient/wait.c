@@ -168,9 +168,13 @@ static int follow(struct shmb_waitable *waitable, uint64_t deadline_ns)
 	case 0:
 		waitable->follow_after_ns = 0;
 		return text_fail(-EREMCHG, "the segment has a new generation; this handle has followed");
+	case -ETIMEDOUT:
+		/* Its own time is up: the next wait tries at once, or waits that are shorter than the pause below would never follow. */
+		if (clock_now_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+		/* fallthrough */
 	case -EAGAIN:
 	case -EBUSY:
-	case -ETIMEDOUT:
 	case -ECONNREFUSED:
 	case -ECONNRESET:
 	case -EMFILE:

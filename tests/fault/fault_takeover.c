@@ -86,7 +86,7 @@ static void reads_on(struct program *reader, unsigned kind, uint64_t next)
 			ck_assert(answer.result == -EREMCHG || answer.result == -EHOSTDOWN || answer.result == -EPIPE);
 		}
 		ck_assert_uint_eq(changes, 1);
-		answer = worker_must(reader, kinds[kind].read);
+		answer = worker_must(reader, "%s", kinds[kind].read);
 		ck_assert_uint_eq(answer.v[0], next);
 		ck_assert_uint_eq(answer.v[1], 1); /* the number that might have been under way */
 		ck_assert(answer.v[3] == 2 && answer.v[4] == 0);

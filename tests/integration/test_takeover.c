@@ -637,6 +637,38 @@ START_TEST(lost_reader_areas_come_with_the_next_writer)
 }
 END_TEST
 
+/* Waits of 100 ms, as those are who look after something else in between: one is cut short by a daemon that is stopped, the next follow. */
+START_TEST(short_waits_follow)
+{
+	enum { SLICE_MS = 100, SLICES = 30 };
+	struct shmb_ring_writer *writer;
+	struct shmb_ring_reader *reader;
+	struct shmb *client;
+	struct broker b;
+	int r = -ETIMEDOUT;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	writer = ring_writer(client, "ring", 64, 8);
+	reader = ring_reader(client, "ring");
+	shmb_ring_writer_close(writer);
+	ck_assert_int_eq(shmb_ring_wait(reader, deadline_in(SUITE_PATIENCE_MS)), -EPIPE);
+	writer = ring_writer(client, "ring", 64, 16);
+	ring_write(writer, 64, 1, 1);
+	ck_assert_int_eq(kill(b.daemon.pid, SIGSTOP), 0);
+	ck_assert_int_eq(shmb_ring_wait(reader, deadline_in(SLICE_MS)), -ETIMEDOUT);
+	ck_assert_int_eq(kill(b.daemon.pid, SIGCONT), 0);
+	for (unsigned i = 0; i < SLICES && r == -ETIMEDOUT; i++)
+		r = shmb_ring_wait(reader, deadline_in(SLICE_MS));
+	ck_assert_int_eq(r, -EREMCHG);
+	ring_next(reader, 0, 0);
+	shmb_ring_reader_close(reader);
+	shmb_ring_writer_close(writer);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("takeover");
@@ -649,6 +681,7 @@ int main(void)
 	suite_add(suite, each_generation_is_drained_in_turn, 60);
 	suite_add(suite, holders_end_in_any_order, 60);
 	suite_add(suite, resumed_in_its_own_generation, 60);
+	suite_add(suite, short_waits_follow, 60);
 	suite_add(suite, asking_again_makes_no_generation_more, 60);
 	suite_add(suite, lost_reader_areas_come_with_the_next_writer, 60);
 	return suite_run(suite);
