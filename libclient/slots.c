@@ -166,6 +166,7 @@ static void attach(struct slots_reader *reader, const struct slots_memory *memor
 	reader->slot_shift = geometry->slot_shift;
 	reader->payload_shift = geometry->pool_shift;
 	reader->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
+	reader->is_short = !reader->stamped && geometry->payload_bytes <= SHMB_COPY_SHORT;
 	reader->keys = NULL;
 	reader->key_shift = 0;
 	reader->key_type = 0;

@@ -37,6 +37,11 @@ static void load_shape(size_t shape)
 	struct bench bench;
 
 	bench_setup(&bench, 4, shapes[shape].bytes, shapes[shape].flags);
+	/* The quick way is taken by both sides, and in the next generation too. */
+	ck_assert_int_eq(bench.writer.is_short, shapes[shape].bytes <= 64 && shapes[shape].flags == 0);
+	ck_assert_int_eq(bench.reader.is_short, bench.writer.is_short);
+	slots_reader_follow(&bench.reader, &bench.memory, NULL);
+	ck_assert_int_eq(bench.reader.is_short, bench.writer.is_short);
 	ck_assert_int_eq(latest_result(&bench), -ENODATA);
 	for (uint64_t n = 0; n < 300; n++) {
 		publish(&bench, 1);
