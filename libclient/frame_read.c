@@ -118,6 +118,7 @@ static inline int copy_take(struct frame_reader *reader, const struct shmb_shm_s
 static inline __attribute__((always_inline)) int take(struct frame_reader *reader, const struct shmb_shm_slot *at, uint64_t number,
 						      struct shmb_frame *frame, void *buffer, size_t size)
 {
+	SHMB_STEP("read.found");
 	return buffer != NULL ? copy_take(reader, at, number, frame, buffer, size) : pin_take(reader, at, number, frame);
 }
 
@@ -191,13 +192,13 @@ static __attribute__((noinline, cold)) int take_newest_left(struct frame_reader 
 static __attribute__((noinline, cold)) int take_newest_again(struct frame_reader *reader, struct shmb_frame *frame, void *buffer,
 							     size_t size)
 {
-	for (int i = 1; i < SHMB_READ_TRIES; i++) {
-		int r = take_newest(reader, frame, buffer, size);
+	int r = -EAGAIN;
 
-		if (r != -EAGAIN && r != -EBADMSG)
-			return r;
-	}
-	return is_superseded(&reader->entries) ? take_newest_left(reader, frame, buffer, size) : -EAGAIN;
+	for (int i = 1; r == -EAGAIN && i < SHMB_READ_TRIES; i++)
+		r = take_newest(reader, frame, buffer, size);
+	if ((r == -EAGAIN || r == -EBADMSG) && is_superseded(&reader->entries))
+		return take_newest_left(reader, frame, buffer, size);
+	return r;
 }
 
 static inline __attribute__((always_inline)) int find_newest(struct frame_reader *reader, struct shmb_frame *frame, void *buffer,
@@ -208,7 +209,7 @@ static inline __attribute__((always_inline)) int find_newest(struct frame_reader
 	if (!is_ours(reader->entries.guard))
 		return text_forked();
 	r = take_newest(reader, frame, buffer, size);
-	return likely(r != -EAGAIN) ? r : take_newest_again(reader, frame, buffer, size);
+	return likely(r != -EAGAIN && r != -EBADMSG) ? r : take_newest_again(reader, frame, buffer, size);
 }
 
 static inline __attribute__((always_inline)) int find_next(struct frame_reader *reader, struct shmb_frame *frame, void *buffer, size_t size)

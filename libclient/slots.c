@@ -302,7 +302,8 @@ __attribute__((hot)) int slots_latest(struct slots_reader *reader, void *payload
 	if (likely(reader->is_short) && is_ours(reader->guard)) {
 		int r = latest(reader, payload, sample, true);
 
-		if (likely(r != -EAGAIN))
+		/* Neither is the last word where the generation has come to its end. */
+		if (likely(r != -EAGAIN && r != -EBADMSG))
 			return r;
 	}
 	return latest_any(reader, payload, sample);

@@ -510,12 +510,11 @@ static int answer_check(uint16_t opcode, void *out, const char *tail)
 	case SHMB_OP_CLOSE:
 	case SHMB_OP_REMOVE:
 	case SHMB_OP_WATCH:
-		answer_terminate(out);
-		return ((struct shmb_msg_answer *)out)->head.tail_bytes == 0;
-	case SHMB_OP_COUNT:
+	case SHMB_OP_COUNT: /* not here: it has no size */
 		break;
 	}
-	return 0;
+	answer_terminate(out);
+	return ((struct shmb_msg_answer *)out)->head.tail_bytes == 0;
 }
 
 int shmb_answer_decode(const void *packet, size_t length, uint16_t opcode, uint32_t serial, void *out, struct shmb_msg_answer *error,

@@ -21,8 +21,13 @@
 #define SHMB_MESSAGE_MAGIC UINT32_C(0x50424d53) /* "SMBP" */
 
 enum {
+#ifdef SHMB_TEST_PROTOCOL_VERSION /* as in layout.h */
+	SHMB_PROTOCOL_VERSION = SHMB_TEST_PROTOCOL_VERSION,
+	SHMB_PROTOCOL_OLDEST = SHMB_TEST_PROTOCOL_VERSION,
+#else
 	SHMB_PROTOCOL_VERSION = 1,
 	SHMB_PROTOCOL_OLDEST = 1,
+#endif
 	SHMB_MESSAGE_MAX = 64 * 1024,	   /* bytes of one packet */
 	SHMB_TEXT_MAX = 240,		   /* explanation in an answer, with its NUL */
 	SHMB_FDS_MAX = 2 + SHMB_AREAS_MAX, /* card, data, areas */

@@ -384,6 +384,62 @@ START_TEST(clients_in_answers)
 }
 END_TEST
 
+/* A policy's patterns and settings, and what a clean-up took: every string ends inside its field. */
+START_TEST(policies_in_answers)
+{
+	enum { PATTERN = sizeof(struct shmb_msg_policy_pattern), SETTING = sizeof(struct shmb_msg_policy_setting) };
+	static const struct {
+		size_t at, size;
+	} strings[] = {
+		{ PATTERN + offsetof(struct shmb_msg_policy_pattern, pattern), sizeof(((struct shmb_msg_policy_pattern *)0)->pattern) },
+		{ PATTERN + offsetof(struct shmb_msg_policy_pattern, source), SHMB_SOURCE_MAX },
+		{ 2 * PATTERN + SETTING + offsetof(struct shmb_msg_policy_setting, name),
+		  sizeof(((struct shmb_msg_policy_setting *)0)->name) },
+		{ 2 * PATTERN + SETTING + offsetof(struct shmb_msg_policy_setting, value), SHMB_VALUE_MAX },
+		{ 2 * PATTERN + SETTING + offsetof(struct shmb_msg_policy_setting, source), SHMB_SOURCE_MAX },
+	};
+	char *tail = sent.bytes + sizeof(sent.policy);
+
+	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
+		answer_make(SHMB_OP_POLICY, 2 * PATTERN + 2 * SETTING);
+		sent.policy.pattern_count = sent.policy.setting_count = 2;
+		memset(sent.policy.read_why, 'x', sizeof(sent.policy.read_why));
+		memset(tail + strings[i].at, 'x', strings[i].size - 1);
+		ck_assert_int_eq(answer_decode(), 0);
+		ck_assert_uint_eq(strlen(got.policy.read_why), sizeof(got.policy.read_why) - 1);
+		tail[strings[i].at + strings[i].size - 1] = 'x';
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+	}
+	answer_make(SHMB_OP_POLICY, 2 * PATTERN + 2 * SETTING);
+	sent.policy.pattern_count = 2;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+	sent.policy.setting_count = UINT32_MAX;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+}
+END_TEST
+
+START_TEST(clean_ups_in_answers)
+{
+	enum { ITEM = sizeof(struct shmb_msg_gc_item) };
+	static const size_t ends[] = { offsetof(struct shmb_msg_gc_item, name) + sizeof(((struct shmb_msg_gc_item *)0)->name),
+				       offsetof(struct shmb_msg_gc_item, reason) + sizeof(((struct shmb_msg_gc_item *)0)->reason) };
+	static const size_t begins[] = { offsetof(struct shmb_msg_gc_item, name), offsetof(struct shmb_msg_gc_item, reason) };
+	char *tail = sent.bytes + sizeof(sent.gc);
+
+	for (int i = 0; i < 2; i++) {
+		answer_make(SHMB_OP_GC, 2 * ITEM);
+		sent.gc.count = 2;
+		memset(tail + ITEM + begins[i], 'x', ends[i] - begins[i] - 1);
+		ck_assert_int_eq(answer_decode(), 0);
+		tail[ITEM + ends[i] - 1] = 'x';
+		ck_assert_int_eq(answer_decode(), -EBADMSG);
+	}
+	answer_make(SHMB_OP_GC, 2 * ITEM);
+	sent.gc.count = 1;
+	ck_assert_int_eq(answer_decode(), -EBADMSG);
+}
+END_TEST
+
 START_TEST(random_answers)
 {
 	uint64_t random = 9;
@@ -439,6 +495,8 @@ int main(void)
 	unit_add(suite, events_in_answers, 5);
 	unit_add(suite, metrics_in_answers, 5);
 	unit_add(suite, clients_in_answers, 5);
+	unit_add(suite, policies_in_answers, 5);
+	unit_add(suite, clean_ups_in_answers, 5);
 	unit_add(suite, random_answers, 20);
 	return unit_run(suite);
 }

@@ -8,6 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Which call from now on fails; 0: none. Linked in the place of realloc(). */
+static int failing_realloc;
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+	if (failing_realloc > 0 && --failing_realloc == 0)
+		return NULL;
+	return __real_realloc(memory, size);
+}
+
 static int parse(const char *text, struct shmb_schema *schema)
 {
 	return shmb_schema_parse(text, strlen(text), schema, NULL, NULL);
@@ -252,6 +264,31 @@ START_TEST(limits)
 }
 END_TEST
 
+/* No memory, at the first field or when there is no more room: refused, and nothing of it is left. */
+START_TEST(no_memory)
+{
+	struct shmb_schema schema = { .size = 77 };
+	char text[1024];
+	const char *why = NULL;
+	size_t length = 0;
+	unsigned line = 0;
+
+	for (int i = 0; i < 40; i++)
+		length += (size_t)sprintf(text + length, "uint16 f%d\n", i);
+	for (int allocation = 1; allocation <= 3; allocation++) {
+		failing_realloc = allocation;
+		ck_assert_int_eq(shmb_schema_parse(text, length, &schema, &line, &why), -ENOMEM);
+		ck_assert_str_eq(why, "out of memory");
+		ck_assert_uint_eq(line, allocation == 1 ? 1 : allocation == 2 ? 17 : 33);
+		ck_assert_uint_eq(schema.size, 77);
+	}
+	failing_realloc = 4;
+	ck_assert_int_eq(shmb_schema_parse(text, length, &schema, &line, &why), 0);
+	ck_assert_uint_eq(schema.field_count, 40);
+	shmb_schema_deinit(&schema);
+}
+END_TEST
+
 /* Other implementations must come to the same number: XXH3-64, seed 0, of every byte. The values are those of libxxhash 0.8.1. */
 START_TEST(hash_is_xxh3)
 {
@@ -369,6 +406,7 @@ int main(void)
 	unit_add(suite, mistakes, 5);
 	unit_add(suite, a_nul_is_refused, 5);
 	unit_add(suite, limits, 5);
+	unit_add(suite, no_memory, 5);
 	unit_add(suite, hash_is_xxh3, 5);
 	unit_add(suite, text_ends_where_its_length_says, 5);
 	unit_add(suite, random_texts, 20);

@@ -407,6 +407,7 @@ START_TEST(each_field_of_the_geometry)
 	REFUSED_BOTH(history, 1, -EBADMSG);
 	REFUSED_BOTH(area_count, SHMB_AREAS_MAX + 1, -EBADMSG);
 	REFUSED_BOTH(area_count, UINT32_MAX, -EBADMSG);
+	REFUSED_BOTH(pins, 1, -EBADMSG); /* only a frame has them */
 	REFUSED_BOTH(payload_align, 0, -EBADMSG);
 	REFUSED_BOTH(payload_align, 3, -EBADMSG);
 	REFUSED_BOTH(payload_align, 128, -EBADMSG);
@@ -465,6 +466,12 @@ START_TEST(fields_of_kinds)
 	good = queue_card();
 	ck_assert_int_eq(check(&good, good.data_bytes), 0);
 
+	good = frame_card();
+	good.key_field = SHMB_KEY_IS_GIVEN; /* with each commit */
+	ck_assert_int_eq(check(&good, good.data_bytes), 0);
+	good.pins = 0; /* as many as there are in a cell */
+	ck_assert_int_eq(check(&good, good.data_bytes), 0);
+
 	REFUSED(frame_card, history, 0, -EBADMSG);
 	REFUSED(frame_card, history, 8, -EBADMSG); /* as many as there are slots */
 	REFUSED(frame_card, history, UINT32_MAX, -EBADMSG);
@@ -484,6 +491,8 @@ START_TEST(fields_of_kinds)
 	REFUSED(frame_card, entry_shift, 255, -EBADMSG);
 	REFUSED(frame_card, key_type, SHMB_KEY_SEQUENCE + 1, -EOPNOTSUPP);
 	REFUSED(frame_card, key_type, SHMB_KEY_NONE, -EBADMSG);
+	REFUSED(frame_card, pins, SHMB_PINS_PER_CELL + 1, -EBADMSG);
+	REFUSED(frame_card, pins, UINT8_MAX, -EBADMSG);
 	REFUSED(frame_card, key_field, 5000, -EBADMSG);
 	REFUSED(frame_card, key_field, SHMB_KEY_IS_STAMP, -EBADMSG);
 	REFUSED(frame_card, key_offset, 0, -EBADMSG);
