@@ -6,7 +6,8 @@
  *   SHMB_STEP_DO=kill       SIGKILL       stop  SIGSTOP       exit  _exit(77)
  *                wait:FILE  makes FILE.reached and goes on when FILE exists
  *
- * The environment is read at each hook: a test program may set it for itself just before.
+ * The environment is read at each hook: a test program may set it for itself just before. In a build that counts coverage a process that
+ * ends here writes its counts first; nobody else would.
  */
 #include "proto/step.h"
 
@@ -19,8 +20,25 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef SHMB_COVERAGE
+void __gcov_dump(void);
+void __gcov_reset(void);
+
+static void write_counts(void)
+{
+	__gcov_dump();
+	__gcov_reset();
+}
+#else
+static void write_counts(void)
+{
+}
+#endif
+
 static void act(const char *action)
 {
+	if (strncmp(action, "wait:", 5) != 0)
+		write_counts();
 	if (strcmp(action, "kill") == 0)
 		kill(getpid(), SIGKILL);
 	if (strcmp(action, "stop") == 0)
