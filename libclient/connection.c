@@ -9,6 +9,7 @@
 #include "connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,15 @@ void connection_fail_reset(const struct shmb *broker)
 	text_fail(0, "shmbrokerd at %s closed the connection: it has ended, or its log says why", broker->path);
 }
 
+/* Waits by itself for as long as an answer may take (control.c). Where that cannot be had, recvmsg(2) does not wait, and ppoll(2) does. */
+static void socket_block(int fd)
+{
+	struct timeval limit = { .tv_sec = SHMB_ANSWER_TIMEOUT_NS / UINT64_C(1000000000) };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0)
+		fcntl(fd, F_SETFL, 0);
+}
+
 static int socket_connect(struct shmb *broker, uint64_t deadline_ns)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -95,6 +105,7 @@ static int socket_connect(struct shmb *broker, uint64_t deadline_ns)
 			return text_fail(-ECONNREFUSED, "%s is no socket of shmbrokerd", broker->path);
 		return text_fail(r, "%s: %s", broker->path, strerrordesc_np(-r));
 	}
+	socket_block(fd);
 	broker->fd = fd;
 	broker->stage = CONNECTION_CONNECTED;
 	broker->pending = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests and answers on the socket, which does not block: waiting is poll(2) with a deadline.
+ * Requests and answers on the socket. Waiting is recvmsg(2) where as long as it waits by itself, SHMB_ANSWER_TIMEOUT_NS, is left, else ppoll(2)
+ * with what is.
  *
  * A request whose answer did not come in time stays unanswered: the socket stays open (closing it would give up every lease), and its
  * late answer is recognised by its serial and dropped, with the descriptors it brings.
@@ -20,8 +21,23 @@
 /* A broker that goes away again while we ask: how often we come back to it within one request. */
 enum { ATTEMPTS = 3, AGAIN_NS = 5000000 };
 
+/* How much longer than its deadline a request may wait, where the time for making and sending it has passed already. */
+enum { PROMPT_NS = 1000000 };
+
+static bool fds_follow(const struct answer *answer)
+{
+	for (unsigned i = 1; i < answer->fd_count; i++) {
+		if (answer->fds[i] != answer->fds[i - 1] + 1)
+			return false;
+	}
+	return answer->fd_count > 1;
+}
+
 void answer_close_fds(struct answer *answer)
 {
+	/* All between first and last are its own. */
+	if (fds_follow(answer) && close_range((unsigned)answer->fds[0], (unsigned)answer->fds[answer->fd_count - 1], 0) == 0)
+		answer->fd_count = 0;
 	for (unsigned i = 0; i < answer->fd_count; i++)
 		close(answer->fds[i]);
 	answer->fd_count = 0;
@@ -54,7 +70,7 @@ int control_send(struct shmb *broker, struct shmb_msg_head *request, const void 
 	request->serial = broker->serial;
 	request->tail_bytes = (uint32_t)tail_bytes;
 	for (;;) {
-		if (sendmsg(broker->fd, &message, MSG_NOSIGNAL) >= 0)
+		if (sendmsg(broker->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			return 0;
 		if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)
 			return -ECONNRESET;
@@ -96,11 +112,12 @@ static ssize_t receive_packet(struct shmb *broker, struct answer *answer, uint64
 	} control;
 	struct iovec part = { .iov_base = broker->packet, .iov_len = sizeof(broker->packet) };
 
-	for (;;) {
+	for (bool is_first = true;; is_first = false) {
 		/* First wait: the answer to what was just sent is not there yet. */
-		bool is_late = wait_ready(broker->fd, POLLIN, deadline_ns) < 0;
+		bool blocks = is_first && clock_now_ns() + SHMB_ANSWER_TIMEOUT_NS <= deadline_ns + PROMPT_NS;
+		bool is_late = !blocks && wait_ready(broker->fd, POLLIN, deadline_ns) < 0;
 		struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-		ssize_t length = recvmsg(broker->fd, &message, MSG_CMSG_CLOEXEC);
+		ssize_t length = recvmsg(broker->fd, &message, MSG_CMSG_CLOEXEC | (blocks ? 0 : MSG_DONTWAIT));
 		int r;
 
 		if (length == 0)

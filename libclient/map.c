@@ -5,6 +5,8 @@
  * The card's page is copied once and checked as a copy; what it says about places and sizes is kept in struct shmb_geometry and not read
  * from shared memory again. Where huge pages are wished for, the data part lies at a multiple of their size. Descriptors are closed as soon as they are mapped. Mappings are not inherited by forked children and not part
  * of core dumps.
+ *
+ * The kernel puts one mapping beside the other where it can, and what lies side by side is advised of and unmapped with one call (struct run).
  */
 #include "map.h"
 
@@ -20,7 +22,12 @@
 #include "text.h"
 #include "type.h"
 
-enum { HUGE_PAGE = 2 << 20 }; /* x86-64, and arm64 with pages of 4 KiB */
+enum {
+	HUGE_PAGE = 2 << 20, /* x86-64, and arm64 with pages of 4 KiB */
+	AT_ONCE_MAX =
+		64
+		<< 10, /* what the kernel maps at the first touch (fault_around_bytes): for so little mmap may as well do it, without a fault */
+};
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* linux/mman.h of Linux 6.1 */
@@ -54,33 +61,81 @@ static void *map_at_multiple(int fd, uint64_t bytes, int protection, uint64_t al
 /* `align`: 0 as it comes. */
 static int map_part(int fd, uint64_t bytes, int protection, uint64_t align, void **out, const char *what)
 {
-	void *memory = align > 0 ? map_at_multiple(fd, bytes, protection, align) : mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
+	int flags = MAP_SHARED | (bytes <= AT_ONCE_MAX ? MAP_POPULATE : 0);
+	void *memory = align > 0 ? map_at_multiple(fd, bytes, protection, align) : mmap(NULL, bytes, protection, flags, fd, 0);
 	int r;
 
 	if (memory == MAP_FAILED) {
 		r = -errno;
 		return text_fail(r, "mapping the %s (%llu bytes): %s", what, (unsigned long long)bytes, strerrordesc_np(-r));
 	}
-	if (madvise(memory, bytes, MADV_DONTFORK) < 0) {
-		r = -errno;
-		munmap(memory, bytes);
-		return text_fail(r, "madvise(MADV_DONTFORK): %s", strerrordesc_np(-r));
-	}
-	madvise(memory, bytes, MADV_DONTDUMP);
 	*out = memory;
+	return 0;
+}
+
+/* ---- what lies side by side ---- */
+
+struct run {
+	int (*call)(void *memory, uint64_t bytes); /* 0 or a negative errno, with which the run ends */
+	char *begin;
+	uint64_t bytes;
+};
+
+static int run_end(struct run *run)
+{
+	int r = run->bytes > 0 ? run->call(run->begin, run->bytes) : 0;
+
+	run->bytes = 0;
+	return r;
+}
+
+static int run_add(struct run *run, const void *part, uint64_t bytes)
+{
+	char *begin = (char *)(uintptr_t)part;
+	int r = 0;
+
+	if (part == NULL)
+		return 0;
+	if (run->bytes > 0 && begin + bytes == run->begin) {
+		run->begin = begin;
+	} else if (run->bytes == 0 || run->begin + run->bytes != begin) {
+		r = run_end(run);
+		run->begin = begin;
+	}
+	run->bytes += bytes;
+	return r;
+}
+
+/* Calls for all that is mapped. */
+static int mappings_each(const struct mappings *mappings, int (*call)(void *memory, uint64_t bytes))
+{
+	struct run run = { .call = call };
+	int r = run_add(&run, mappings->card, mappings->card_bytes);
+
+	if (r == 0)
+		r = run_add(&run, mappings->data, mappings->geometry.data_bytes);
+	for (uint32_t i = 0; r == 0 && i < mappings->area_count; i++)
+		r = run_add(&run, mappings->areas[i], SHMB_PAGE);
+	return r < 0 ? r : run_end(&run);
+}
+
+static int memory_keep_private(void *memory, uint64_t bytes)
+{
+	if (madvise(memory, bytes, MADV_DONTFORK) < 0)
+		return text_fail(-errno, "madvise(MADV_DONTFORK): %s", strerrordesc_np(errno));
+	madvise(memory, bytes, MADV_DONTDUMP);
+	return 0;
+}
+
+static int memory_unmap(void *memory, uint64_t bytes)
+{
+	munmap(memory, bytes);
 	return 0;
 }
 
 void segment_unmap(struct mappings *mappings)
 {
-	if (mappings->card != NULL)
-		munmap((void *)(uintptr_t)mappings->card, mappings->card_bytes);
-	if (mappings->data != NULL)
-		munmap(mappings->data, mappings->geometry.data_bytes);
-	for (uint32_t i = 0; i < mappings->area_count; i++) {
-		if (mappings->areas[i] != NULL)
-			munmap(mappings->areas[i], SHMB_PAGE);
-	}
+	mappings_each(mappings, memory_unmap);
 	memset(mappings, 0, sizeof(*mappings));
 }
 
@@ -124,7 +179,7 @@ static int areas_map(struct mappings *out, const struct expected *expected, cons
 {
 	for (unsigned i = 2; i < answer->fd_count; i++) {
 		uint64_t bytes = 0;
-		void *memory;
+		void *memory = NULL;
 		int r = file_size(answer->fds[i], &bytes);
 
 		if (r == 0 && bytes != SHMB_PAGE)
@@ -180,7 +235,7 @@ int segment_map(struct mappings *out, const struct expected *expected, const str
 	bool writes = expected->role == SHMB_ROLE_WRITER || expected->role == SHMB_ROLE_SHARER;
 	int data_protection = writes ? PROT_READ | PROT_WRITE : PROT_READ;
 	uint64_t align = 0;
-	void *memory;
+	void *memory = NULL;
 	int r;
 
 	memset(out, 0, sizeof(*out));
@@ -196,6 +251,8 @@ int segment_map(struct mappings *out, const struct expected *expected, const str
 		out->data = memory;
 		r = areas_map(out, expected, answer);
 	}
+	if (r == 0)
+		r = mappings_each(out, memory_keep_private);
 	answer_close_fds(answer);
 	if (r < 0)
 		segment_unmap(out);

@@ -426,6 +426,64 @@ START_TEST(exec_during_the_outage)
 }
 END_TEST
 
+/* Mappings of segments, event pages among them, as this process has them; all of them must be marked. */
+static unsigned marked_mappings(void)
+{
+	FILE *in = fopen("/proc/self/smaps", "re");
+	char line[1024], name[1024] = "";
+	unsigned count = 0;
+
+	ck_assert_ptr_nonnull(in);
+	while (fgets(line, sizeof(line), in) != NULL) {
+		if (strchr(line, '-') != NULL && strchr(line, '-') < line + 20)
+			strcpy(name, strstr(line, "/dev/shm/") != NULL || strstr(line, "memfd:shmbroker") != NULL ? line : "");
+		if (name[0] == '\0' || strncmp(line, "VmFlags:", 8) != 0)
+			continue;
+		ck_assert_msg(strstr(line, " dc") != NULL, "a child has %s", name); /* MADV_DONTFORK */
+		ck_assert_msg(strstr(line, " dd") != NULL, "a core dump holds %s", name);
+		count++;
+	}
+	fclose(in);
+	return count;
+}
+
+/* One mapping beside the other, and where they found no such place: what is marked and unmapped together is all of them and nothing else. */
+START_TEST(no_part_is_inherited_or_dumped)
+{
+	struct shmb_ring_reader *readers[24];
+	char *holes[48];
+	struct family f;
+	unsigned before, with_family;
+
+	NEEDS_FORK_RULES();
+	family_start(&f);
+	with_family = marked_mappings();
+	ck_assert_uint_ge(with_family,
+			  1 + 2 * 2 + 2 * 3); /* the event page; of each segment a writer's two parts, of each a reader's three */
+	for (unsigned i = 0; i < 48; i++)
+		holes[i] = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (unsigned i = 0; i < 48; i++) {
+		ck_assert(holes[i] != MAP_FAILED);
+		*holes[i] = (char)i;
+		if (i % 2 == 1)
+			munmap(holes[i], 4096);
+	}
+	before = marked_mappings();
+	for (unsigned i = 0; i < 24; i++) {
+		readers[i] = ring_reader(f.client, "family/ring");
+		ck_assert_uint_ge(marked_mappings(), before + 2 * (i + 1));
+	}
+	for (unsigned i = 0; i < 24; i++)
+		readers[i] = shmb_ring_reader_close(readers[i]);
+	ck_assert_uint_eq(marked_mappings(), before);
+	for (unsigned i = 0; i < 48; i += 2) {
+		ck_assert_int_eq(*holes[i], (char)i);
+		munmap(holes[i], 4096);
+	}
+	family_end(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("fork");
@@ -434,6 +492,7 @@ int main(void)
 	suite_add(suite, defect_S6_exit_of_a_child_removes_nothing, 60);
 	suite_add(suite, orphan_does_not_keep_the_lease, 60);
 	suite_add(suite, child_connects_anew, 30);
+	suite_add(suite, no_part_is_inherited_or_dumped, 30);
 	suite_add(suite, exec_gives_the_lease_up, 60);
 	suite_add(suite, given_up_lease_survives_a_restart, 60);
 	suite_add(suite, lost_connection_stops_the_writer_until_it_is_back, 60);
