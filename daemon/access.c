@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "broker.h"
 #include "log.h"
@@ -32,36 +31,45 @@ static void rule_text(const struct policy *policy, enum policy_setting setting, 
 		 policy_origin_text(&policy->at[setting], source));
 }
 
-bool access_judge(const struct policy *policy, enum access_right right, uint32_t owner_uid, const struct access_who *who, char *why)
+/* Why `setting` and its owner decide as they do; `may` is what came of it. */
+static void why_text(const struct policy *policy, enum access_right right, uint32_t owner_uid, const struct access_who *who, bool may,
+		     char *why)
 {
-	bool in_writers = policy_who_has(&policy->writers, who->uid, who->gids, who->gid_count);
-	bool in_readers = policy_who_has(&policy->readers, who->uid, who->gids, who->gid_count);
-	bool is_owner = owner_uid != ACCESS_NO_OWNER && owner_uid == who->uid;
-	enum policy_setting setting = right == ACCESS_WRITE ? SETTING_WRITERS : SETTING_READERS;
-	bool may;
+	bool is_owner = owner_uid == who->uid;
 
-	if (is_all_powerful(who)) {
+	if (is_all_powerful(who))
 		snprintf(why, SHMB_TEXT_MAX, "uid %u is root or the daemon's own", who->uid);
-		return true;
-	}
-	if (right == ACCESS_WRITE && !policy->writers.is_set) {
-		may = is_owner || owner_uid == ACCESS_NO_OWNER;
-		if (owner_uid == ACCESS_NO_OWNER)
-			snprintf(why, SHMB_TEXT_MAX, "it is not there yet: who makes it owns it");
-		else if (may)
-			snprintf(why, SHMB_TEXT_MAX, "it belongs to uid %u", owner_uid);
-		else
-			snprintf(why, SHMB_TEXT_MAX, "it belongs to uid %u, this process has uid %u: only its owner and root write it",
-				 owner_uid, who->uid);
-		return may;
-	}
-	may = right == ACCESS_WRITE ? in_writers : in_writers || in_readers || is_owner || !policy->readers.is_set;
-	if (right == ACCESS_READ && is_owner)
-		snprintf(why, SHMB_TEXT_MAX, "it belongs to uid %u", who->uid);
-	else if (right == ACCESS_READ && !policy->readers.is_set)
+	else if (right == ACCESS_WRITE && policy->writers.is_set)
+		rule_text(policy, SETTING_WRITERS, why, SHMB_TEXT_MAX);
+	else if (right == ACCESS_WRITE && owner_uid == ACCESS_NO_OWNER)
+		snprintf(why, SHMB_TEXT_MAX, "it is not there yet: who makes it owns it");
+	else if (right == ACCESS_WRITE && !may)
+		snprintf(why, SHMB_TEXT_MAX, "it belongs to uid %u, this process has uid %u: only its owner and root write it", owner_uid,
+			 who->uid);
+	else if (right == ACCESS_WRITE || is_owner)
+		snprintf(why, SHMB_TEXT_MAX, "it belongs to uid %u", owner_uid);
+	else if (!policy->readers.is_set)
 		snprintf(why, SHMB_TEXT_MAX, "who may connect may read it");
 	else
-		rule_text(policy, right == ACCESS_READ && in_writers ? SETTING_WRITERS : setting, why, SHMB_TEXT_MAX);
+		rule_text(policy, policy_who_has(&policy->writers, who->uid, who->gids, who->gid_count) ? SETTING_WRITERS : SETTING_READERS,
+			  why, SHMB_TEXT_MAX);
+}
+
+bool access_judge(const struct policy *policy, enum access_right right, uint32_t owner_uid, const struct access_who *who, char *why)
+{
+	bool is_owner = owner_uid != ACCESS_NO_OWNER && owner_uid == who->uid;
+	bool may;
+
+	if (is_all_powerful(who))
+		may = true;
+	else if (right == ACCESS_WRITE && !policy->writers.is_set)
+		may = is_owner || owner_uid == ACCESS_NO_OWNER;
+	else
+		may = policy_who_has(&policy->writers, who->uid, who->gids, who->gid_count) ||
+		      (right == ACCESS_READ &&
+		       (is_owner || !policy->readers.is_set || policy_who_has(&policy->readers, who->uid, who->gids, who->gid_count)));
+	if (why != NULL)
+		why_text(policy, right, owner_uid, who, may, why);
 	return may;
 }
 
@@ -91,7 +99,7 @@ void access_who_of(struct peer *peer, struct access_who *who)
 	if (!peer->groups_known)
 		groups_get(peer);
 	*who = (struct access_who){
-		.uid = peer->holder.uid, .gids = peer->groups, .gid_count = peer->group_count, .daemon_uid = geteuid()
+		.uid = peer->holder.uid, .gids = peer->groups, .gid_count = peer->group_count, .daemon_uid = peer->broker->store.uid
 	};
 }
 
@@ -112,8 +120,10 @@ bool access_check(struct peer *peer, enum access_right right, const char *name, 
 {
 	char why[SHMB_TEXT_MAX];
 
-	if (judge(peer, right, name, segment, why))
+	/* Most may: the sentence is made for who may not. */
+	if (judge(peer, right, name, segment, NULL))
 		return true;
+	judge(peer, right, name, segment, why);
 	if (right == ACCESS_WRITE && segment != NULL && !segment->policy->writers.is_set)
 		reply_error(reply, head, -EPERM, "%s: %s", name, why);
 	else
@@ -124,14 +134,12 @@ bool access_check(struct peer *peer, enum access_right right, const char *name, 
 
 bool access_sees(struct peer *peer, const struct segment *segment)
 {
-	char why[SHMB_TEXT_MAX];
-
-	return judge(peer, ACCESS_READ, segment->name, segment, why);
+	return judge(peer, ACCESS_READ, segment->name, segment, NULL);
 }
 
 bool access_is_operator(const struct peer *peer)
 {
-	return peer->holder.uid == 0 || peer->holder.uid == geteuid();
+	return peer->holder.uid == 0 || peer->holder.uid == peer->broker->store.uid;
 }
 
 bool access_check_size(struct peer *peer, const struct shmb_msg_open_writer *open, struct reply *reply)

@@ -36,7 +36,7 @@ struct access_who {
 
 #define ACCESS_NO_OWNER UINT32_MAX
 
-/* Pure. `why` (SHMB_TEXT_MAX bytes) gets the reason for either answer, naming the rule and where it stands. */
+/* Pure. `why` (SHMB_TEXT_MAX bytes, NULL: not asked) gets the reason for either answer, naming the rule and where it stands. */
 bool access_judge(const struct policy *policy, enum access_right right, uint32_t owner_uid, const struct access_who *who, char *why);
 
 /* Of a connection; looked up once. The groups belong to the peer. */

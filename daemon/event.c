@@ -130,28 +130,35 @@ static void log_event(const struct event *event, const char *text)
 	log_entry(kinds[event->kind].level, fields, count, text);
 }
 
+/* Does anybody watch? */
+static bool has_watchers(const struct broker *broker)
+{
+	return broker != NULL && broker->on_event != NULL && broker->watches.count > 0;
+}
+
 void event_tell(struct broker *broker, const struct event *event, const char *format, ...)
 {
 	bool is_wanted = log_is_wanted(kinds[event->kind].level);
 	bool is_users = is_of_user(event);
 	char text[512];
 	int error = errno;
-	bool is_admitted;
+	bool is_admitted = (is_wanted || is_users) && admit(event);
+	bool is_logged = is_wanted && is_admitted;
+	/* Those who watch keep a bounded number of events, which a refused user must not use up. */
+	bool is_watched = has_watchers(broker) && (is_admitted || !is_users);
 	va_list args;
 
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	is_admitted = (is_wanted || is_users) && admit(event);
-
-	if (is_wanted && is_admitted)
-		log_event(event, text);
-	if (broker != NULL) {
+	if (broker != NULL)
 		broker->events[event->kind]++;
-		/* Those who watch keep a bounded number of events, which a refused user must not use up. */
-		if (broker->on_event != NULL && (is_admitted || !is_users))
-			broker->on_event(broker, event, kinds[event->kind].level, text);
+	if (is_logged || is_watched) {
+		va_start(args, format);
+		vsnprintf(text, sizeof(text), format, args);
+		va_end(args);
 	}
+	if (is_logged)
+		log_event(event, text);
+	if (is_watched)
+		broker->on_event(broker, event, kinds[event->kind].level, text);
 	errno = error;
 }
 

@@ -35,11 +35,10 @@ static struct shmb_msg_event *event_at(struct watch_ring *ring, uint64_t sequenc
 /* Of a segment that may be gone by now, so by its name: who may read it hears what happens to it. */
 static bool may_see(struct peer *peer, const char *segment, uint32_t owner)
 {
-	char why[SHMB_TEXT_MAX];
 	struct access_who who;
 
 	access_who_of(peer, &who);
-	return access_judge(policy_find(peer->broker->policies, segment), ACCESS_READ, owner, &who, why);
+	return access_judge(policy_find(peer->broker->policies, segment), ACCESS_READ, owner, &who, NULL);
 }
 
 /* Is this event for this watcher? */
