@@ -42,6 +42,8 @@ void attachment_set_peer(struct attachment *attachment, struct peer *peer, uint3
 	attachment_orphan(attachment);
 	attachment->peer = peer;
 	attachment->handle = handle;
+	if (handle > peer->handle_highest)
+		peer->handle_highest = handle;
 	LIST_INSERT_HEAD(&peer->attachments, attachment, peer_link);
 	peer->attachment_count++;
 }
@@ -96,6 +98,8 @@ struct attachment *attachment_by_handle(const struct peer *peer, uint32_t handle
 {
 	struct attachment *attachment;
 
+	if (handle > peer->handle_highest)
+		return NULL;
 	LIST_FOREACH (attachment, &peer->attachments, peer_link) {
 		if (attachment->handle == handle)
 			return attachment;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "event.h"
+#include "kept.h"
 #include "log.h"
 #include "stale.h"
 
@@ -56,6 +57,16 @@ static void tell_death(struct broker *broker, const struct attachment *attachmen
 	tell_repair(broker, event, repaired);
 }
 
+/* Frees it. A segment that nobody has open costs no descriptor. */
+static void attachment_end(struct broker *broker, struct attachment *attachment)
+{
+	struct segment *segment = attachment->segment;
+
+	attachment_free(attachment);
+	if (LIST_EMPTY(&segment->attachments))
+		kept_close(&broker->store, segment);
+}
+
 /* Ends a lease as `verdict` says and frees its attachment. */
 static int lease_end(struct broker *broker, struct attachment *attachment, enum shmb_writer_state verdict)
 {
@@ -73,7 +84,7 @@ static int lease_end(struct broker *broker, struct attachment *attachment, enum 
 
 		event_tell(broker, &event, "%s: writer %d (%s) closed it", event.segment, event.pid, event.comm);
 	}
-	attachment_free(attachment);
+	attachment_end(broker, attachment);
 	lease_is_free(broker, segment);
 	return r;
 }
@@ -109,7 +120,7 @@ static int cell_end(struct broker *broker, struct attachment *attachment, const 
 		event = attachment_event(attachment, EVENT_READER_LEFT, why);
 		event_tell(broker, &event, "%s: %s %d (%s) %s", event.segment, role_name(attachment->role), event.pid, event.comm, why);
 	}
-	attachment_free(attachment);
+	attachment_end(broker, attachment);
 	if (was_consumer)
 		interest_tell(&broker->interests, segment->name);
 	reaper_look(&broker->reaper, segment);

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "access.h"
 #include "broker.h"
@@ -63,7 +62,8 @@ static int reply_open(struct broker *broker, const struct attachment *attachment
 	struct segment *segment = attachment->segment;
 	struct shmb_msg_open_answer *answer = reply_begin(reply, head, sizeof(*answer));
 	bool is_writer = attachment->role == SHMB_ROLE_WRITER;
-	int r = segment_open_fds(&broker->store, segment, attachment->role, attachment->area, reply->fds, &reply->fd_count);
+	int r = segment_open_fds(&broker->store, segment, attachment->role, attachment->area, reply->fds, &reply->fd_count,
+				 &reply->are_lent);
 
 	if (r < 0) {
 		reply->fd_count = 0;
@@ -100,7 +100,7 @@ static bool may_have_area(const struct broker *broker, const struct segment *seg
 {
 	if (segment->areas_lost)
 		return false;
-	return segment->area_backing == SHMB_BACKING_SEALED || broker->listener.is_private || who->uid == geteuid();
+	return segment->area_backing == SHMB_BACKING_SEALED || broker->listener.is_private || who->uid == broker->store.uid;
 }
 
 static int take_cell(struct broker *broker, struct attachment *attachment)
@@ -576,9 +576,10 @@ void open_reader(struct peer *peer, const union shmb_msg_request *request, const
 	attachment_set_peer(attachment, peer, open->handle);
 	if (role_has_cell(open->role))
 		tell_joined(broker, attachment);
+	reaper_look(&broker->reaper, segment);
+	/* Last of all: what is lent for it is good as long as nothing else is done. */
 	if (reply_open(broker, attachment, &open->head, reply) < 0)
 		liveness_close(broker, attachment);
-	reaper_look(&broker->reaper, segment);
 }
 
 void open_close(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)

@@ -19,6 +19,7 @@
 
 #include "broker.h"
 #include "event.h"
+#include "kept.h"
 #include "liveness.h"
 #include "log.h"
 #include "proto/step.h"
@@ -444,7 +445,9 @@ static void serve(struct peer *peer, size_t length)
 
 	peer->told = false;
 	reply_init(reply);
+	kept_request(peer->broker->store.kept, true);
 	answer(peer, length, &request, &decoded, reply);
+	kept_request(peer->broker->store.kept, false);
 	if (reply->deferred) {
 		loop_fd_set(peer->watch, 0);
 		return;

@@ -59,6 +59,7 @@ struct peer {
 	struct event_page *page; /* after HELLO */
 	LIST_HEAD(, attachment) attachments;
 	uint32_t attachment_count;
+	uint32_t handle_highest; /* of all that were ever attached: clients count up */
 	LIST_HEAD(, interest) interests;
 	uint32_t interest_count;
 	struct making *making;	    /* the request that waits for memory (making.h); nothing is read until it is answered */

@@ -13,15 +13,17 @@ void reply_init(struct reply *reply)
 {
 	reply->length = 0;
 	reply->fd_count = 0;
+	reply->are_lent = false;
 	reply->last = false;
 	reply->deferred = false;
 }
 
 void reply_deinit(struct reply *reply)
 {
-	for (uint32_t i = 0; i < reply->fd_count; i++)
+	for (uint32_t i = 0; i < reply->fd_count && !reply->are_lent; i++)
 		close(reply->fds[i]);
 	reply->fd_count = 0;
+	reply->are_lent = false;
 }
 
 void *reply_begin(struct reply *reply, const struct shmb_msg_head *request, size_t size)

@@ -4,7 +4,7 @@
 
 /*
  * The answer to one request while it is made: one packet and the descriptors that go with it. Pure memory but for the descriptors, which
- * the reply owns until it is sent.
+ * the reply owns until it is sent, or has been lent (kept.h).
  */
 
 #include <stdbool.h>
@@ -19,12 +19,13 @@ struct reply {
 	size_t length; /* 0: not made yet */
 	int fds[SHMB_FDS_MAX];
 	uint32_t fd_count;
+	bool are_lent; /* the descriptors */
 	bool last;     /* the connection is closed behind it */
 	bool deferred; /* there is none yet (making.h) */
 };
 
 void reply_init(struct reply *reply);
-/* Closes the descriptors. */
+/* Closes the descriptors that are its own. */
 void reply_deinit(struct reply *reply);
 
 /* Begins an answer of `size` bytes to `request`, all zero but for its head. Whatever was made before is given up. */

@@ -2,7 +2,7 @@
 /*
  * Sealed parts (sealed.h).
  *
- * The descriptor we keep is read-write; who gets one gets it opened anew through /proc/self/fd, with a mode and a file position of its own. The
+ * The descriptor we keep is read-write; what is handed out is opened anew through /proc/self/fd, with a mode of its own (readers share it: kept.h). The
  * memfd's mode is 0600 (it is made with 0777): otherwise anybody could open a read-only descriptor again as a writable one.
  */
 #include "sealed.h"

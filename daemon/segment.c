@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "generation.h"
 #include "huge.h"
+#include "kept.h"
 #include "log.h"
 #include "parts.h"
 #include "policy.h"
@@ -408,36 +409,58 @@ int segment_replace(struct store *store, struct segment *old, const struct segme
 
 /* ---- use ---- */
 
-int segment_open_fds(struct store *store, struct segment *segment, enum shmb_role role, uint32_t area, int out_fds[SHMB_FDS_MAX],
-		     uint32_t *count)
+/* Those of a role that writes: one process at a time, seldom. */
+static int fds_open(struct store *store, const struct segment *segment, uint32_t first, uint32_t end, int out_fds[SHMB_FDS_MAX],
+		    uint32_t *count)
 {
-	bool is_writer = role == SHMB_ROLE_WRITER; /* it wakes readers in every area */
-	uint32_t first = is_writer ? 0 : area;
-	uint32_t end = is_writer ? segment->geometry.area_count : area == UINT32_MAX ? area : area + 1;
-	uint32_t n = 0;
-	int fd;
+	int fd = part_open(store, segment, PART_CARD, 0, O_RDONLY);
 
-	assert(is_writer || area == UINT32_MAX || area < segment->geometry.area_count);
-	fd = part_open(store, segment, PART_CARD, 0, O_RDONLY);
 	if (fd >= 0) {
-		out_fds[n++] = fd;
-		fd = part_open(store, segment, PART_DATA, 0, is_writer || role == SHMB_ROLE_SHARER ? O_RDWR : O_RDONLY);
+		out_fds[(*count)++] = fd;
+		fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
 	}
 	if (fd >= 0)
-		out_fds[n++] = fd;
+		out_fds[(*count)++] = fd;
 	for (uint32_t i = first; fd >= 0 && i < end; i++) {
 		fd = part_open(store, segment, PART_AREA, i, O_RDWR);
 		if (fd >= 0)
-			out_fds[n++] = fd;
+			out_fds[(*count)++] = fd;
 	}
-	if (fd < 0) {
-		while (n > 0)
-			close(out_fds[--n]);
-		*count = 0;
-		return fd;
+	if (fd >= 0)
+		return 0;
+	while (*count > 0)
+		close(out_fds[--*count]);
+	return fd;
+}
+
+/* Those of a role that reads. */
+static int fds_lend(struct store *store, const struct segment *segment, uint32_t area, int out_fds[SHMB_FDS_MAX], uint32_t *count)
+{
+	const enum part parts[] = { PART_CARD, PART_DATA, PART_AREA };
+	uint32_t wanted = area == UINT32_MAX ? 2 : 3;
+
+	for (uint32_t i = 0; i < wanted; i++) {
+		out_fds[i] = kept_open(store, segment, parts[i], parts[i] == PART_AREA ? area : 0);
+		if (out_fds[i] < 0)
+			return out_fds[i];
 	}
-	*count = n;
+	*count = wanted;
 	return 0;
+}
+
+int segment_open_fds(struct store *store, struct segment *segment, enum shmb_role role, uint32_t area, int out_fds[SHMB_FDS_MAX],
+		     uint32_t *count, bool *are_lent)
+{
+	bool is_writer = role == SHMB_ROLE_WRITER; /* it wakes readers in every area */
+
+	assert(is_writer || area == UINT32_MAX || area < segment->geometry.area_count);
+	*count = 0;
+	*are_lent = !is_writer && role != SHMB_ROLE_SHARER;
+	if (*are_lent)
+		return fds_lend(store, segment, area, out_fds, count);
+	if (is_writer)
+		return fds_open(store, segment, 0, segment->geometry.area_count, out_fds, count);
+	return fds_open(store, segment, area, area == UINT32_MAX ? area : area + 1, out_fds, count);
 }
 
 int segment_read_schema(struct store *store, struct segment *segment, char *out)
@@ -485,6 +508,7 @@ static int card_mark_removed(void *arg)
 /* The data part, whose memory may take long to free, or be held by readers for long. */
 static void let_go(struct store *store, struct segment *segment, int fd_consume)
 {
+	kept_forget(store, segment->name, segment->geometry.generation);
 	if (store->gone != NULL)
 		store->gone(store->gone_user, segment, fd_consume);
 	else if (fd_consume >= 0)

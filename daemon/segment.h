@@ -7,8 +7,8 @@
  *
  * This side of the daemon is passive: it knows files and memory, not connections, processes or time. Who holds what is told to it as
  * struct holder and written down so that a broker killed between any two instructions finds, after its restart, either the state before or
- * the state after (segment.c argues the order for each change). Nothing is kept open between calls, and mapped only of the few segments
- * used last (kept.h): an idle segment costs no descriptor, except that sealed parts cost
+ * the state after (segment.c argues the order for each change). Between calls something is kept mapped only of the few segments
+ * used last, and open only of those among them that somebody has open (kept.h): an idle segment costs no descriptor, except that sealed parts cost
  * one each (sealed.h).
  *
  * Decisions rest on this struct, which was filled from our own request or, at adoption, from the card and record: never on the data part.
@@ -204,9 +204,12 @@ int segment_cell_free(struct store *store, struct segment *segment, uint32_t cel
 /* Is this cell `who`'s, with this incarnation? For RESUME. */
 bool segment_cell_is(struct store *store, struct segment *segment, uint32_t cell, uint32_t incarnation, const struct holder *who);
 
-/* Opens the descriptors an open answer carries (message.h): card ro, data, areas. Given to the caller. `area` UINT32_MAX none. */
+/*
+ * Opens the descriptors an open answer carries (message.h): card ro, data, areas. `area` UINT32_MAX none. Given to the caller, or where *are_lent says so
+ * only lent, to be handed out at once (kept.h).
+ */
 int segment_open_fds(struct store *store, struct segment *segment, enum shmb_role role, uint32_t area, int out_fds[SHMB_FDS_MAX],
-		     uint32_t *count);
+		     uint32_t *count, bool *are_lent);
 
 /* Reads the schema text; `out` holds SHMB_SCHEMA_MAX bytes. */
 int segment_read_schema(struct store *store, struct segment *segment, char *out);

@@ -156,7 +156,10 @@ static int probe(struct store *store, char why[WHY_MAX])
 	r = store_unlink(store, PROBE_FILE);
 	if (r < 0)
 		return r;
-	if (fstatfs(store->dir_fd, &fs) == 0 && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC)
+	if (fstatfs(store->dir_fd, &fs) < 0)
+		return 0;
+	store->is_tmpfs = fs.f_type == TMPFS_MAGIC;
+	if (!store->is_tmpfs && fs.f_type != RAMFS_MAGIC)
 		log_warning("%s is not on a tmpfs: segments will be written to a disk", store->path);
 	return 0;
 }

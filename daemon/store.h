@@ -34,6 +34,7 @@ struct store {
 	int lock_fd;
 	uint32_t area_count; /* reader areas given to a new segment */
 	uid_t uid;	     /* whose files these are: ours */
+	bool is_tmpfs;	     /* its directory lies on one */
 	bool seals_areas;    /* as memfds: where other uids can connect, who could make a named file shorter */
 	uint32_t sealed_max; /* descriptors of sealed parts (sealed.h) that we may keep */
 	uint32_t sealed_count;
@@ -41,7 +42,7 @@ struct store {
 	const struct store_keeper *keeper; /* NULL: nobody keeps them for the daemon after this one */
 	uint8_t boot_id[SHMB_BOOT_ID_BYTES];
 	char path[256];
-	struct kept_list *kept; /* mappings (kept.h) */
+	struct kept_list *kept; /* mappings and descriptors (kept.h) */
 
 	/* Takes the data part of a removed segment, -1 where there is none: it may take long to free, or be held by others. NULL: it is closed. */
 	void (*gone)(void *user, struct segment *segment, int fd_consume);

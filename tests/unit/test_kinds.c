@@ -313,21 +313,21 @@ START_TEST(descriptors_of_sharers)
 	struct segment *segment;
 	uint32_t count;
 	int fds[SHMB_FDS_MAX];
+	bool are_lent;
 
 	fixture_open(&fixture);
 	segment = fixture_segment_of(&fixture, "x", &fixture_block);
-	ck_assert_int_eq(segment_open_fds(&fixture.store, segment, SHMB_ROLE_SHARER, 2, fds, &count), 0);
+	ck_assert_int_eq(segment_open_fds(&fixture.store, segment, SHMB_ROLE_SHARER, 2, fds, &count, &are_lent), 0);
 	ck_assert_uint_eq(count, 3);
 	ck_assert_int_eq(fcntl(fds[0], F_GETFL) & O_ACCMODE, O_RDONLY);
 	ck_assert_int_eq(fcntl(fds[1], F_GETFL) & O_ACCMODE, O_RDWR);
 	ck_assert_int_eq(fcntl(fds[2], F_GETFL) & O_ACCMODE, O_RDWR);
 	for (uint32_t i = 0; i < count; i++)
 		close(fds[i]);
-	ck_assert_int_eq(segment_open_fds(&fixture.store, segment, SHMB_ROLE_CONSUMER, 0, fds, &count), 0);
+	ck_assert_int_eq(segment_open_fds(&fixture.store, segment, SHMB_ROLE_CONSUMER, 0, fds, &count, &are_lent), 0);
 	ck_assert_uint_eq(count, 3);
 	ck_assert_int_eq(fcntl(fds[1], F_GETFL) & O_ACCMODE, O_RDONLY);
-	for (uint32_t i = 0; i < count; i++)
-		close(fds[i]);
+	ck_assert(are_lent);
 	ck_assert_int_eq(segment_remove(&fixture.store, segment), 0);
 	fixture_close(&fixture);
 }

@@ -158,6 +158,7 @@ START_TEST(areas)
 	struct segment *segment;
 	int fds[SHMB_FDS_MAX];
 	uint32_t count;
+	bool are_lent;
 
 	open_sealing(&fixture);
 	segment = make(&fixture, "a", NULL);
@@ -169,11 +170,10 @@ START_TEST(areas)
 	ck_assert_uint_eq(found_count, 1);
 	ck_assert(!found->areas_lost && found->area_backing == SHMB_BACKING_SEALED && found->backing == SHMB_BACKING_NAMED);
 	ck_assert_uint_eq(kept.count, 4);
-	ck_assert_int_eq(segment_open_fds(&fixture.store, found, SHMB_ROLE_READER, 2, fds, &count), 0);
+	ck_assert_int_eq(segment_open_fds(&fixture.store, found, SHMB_ROLE_READER, 2, fds, &count, &are_lent), 0);
 	ck_assert_uint_eq(count, 3);
 	ck_assert((fcntl(fds[1], F_GETFL) & O_ACCMODE) == O_RDONLY && (fcntl(fds[2], F_GETFL) & O_ACCMODE) == O_RDWR);
-	while (count > 0)
-		close(fds[--count]);
+	ck_assert(are_lent);
 	ck_assert_int_eq(segment_remove(&fixture.store, found), 0);
 	ck_assert_uint_eq(kept.count, 0);
 	ck_assert_uint_eq(fixture.store.sealed_count, 0);
@@ -188,6 +188,7 @@ START_TEST(data)
 	struct segment *segment;
 	int fds[SHMB_FDS_MAX];
 	uint32_t count;
+	bool are_lent;
 
 	open_sealing(&fixture);
 	segment = make(&fixture, "d", &sealed_policy);
@@ -198,7 +199,7 @@ START_TEST(data)
 	scan(&fixture, true);
 	ck_assert_uint_eq(found_count, 1);
 	ck_assert_int_eq(found->backing, SHMB_BACKING_SEALED);
-	ck_assert_int_eq(segment_open_fds(&fixture.store, found, SHMB_ROLE_READER, UINT32_MAX, fds, &count), 0);
+	ck_assert_int_eq(segment_open_fds(&fixture.store, found, SHMB_ROLE_READER, UINT32_MAX, fds, &count, &are_lent), 0);
 	ck_assert_uint_eq(count, 2);
 	ck_assert_int_eq(fcntl(fds[1], F_GETFL) & O_ACCMODE, O_RDONLY);
 	ck_assert_ptr_eq(mmap(NULL, SHMB_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0), MAP_FAILED);
@@ -208,8 +209,7 @@ START_TEST(data)
 		ck_assert_int_eq(pread(fds[1], &head, sizeof(head), 0), sizeof(head));
 		ck_assert_uint_eq(head.counter, 1);
 	}
-	while (count > 0)
-		close(fds[--count]);
+	ck_assert(are_lent);
 	ck_assert_int_eq(segment_remove(&fixture.store, found), 0);
 	ck_assert_uint_eq(kept.count, 0);
 	end(&fixture);

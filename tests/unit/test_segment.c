@@ -487,6 +487,7 @@ START_TEST(no_areas)
 	struct holder who = fixture_holder(101, 1000);
 	uint32_t cell, incarnation, area, count;
 	int fds[SHMB_FDS_MAX];
+	bool are_lent;
 
 	fixture_open(&fixture);
 	fixture.store.area_count = 0;
@@ -495,7 +496,7 @@ START_TEST(no_areas)
 	ck_assert_int_eq(segment_cell_take(&fixture.store, segment, &who, SHMB_ROLE_READER, &cell, &incarnation, &area), 0);
 	ck_assert_uint_eq(cell, 0);
 	ck_assert_uint_eq(area, UINT32_MAX);
-	ck_assert_int_eq(segment_open_fds(&fixture.store, segment, SHMB_ROLE_WRITER, UINT32_MAX, fds, &count), 0);
+	ck_assert_int_eq(segment_open_fds(&fixture.store, segment, SHMB_ROLE_WRITER, UINT32_MAX, fds, &count, &are_lent), 0);
 	ck_assert_uint_eq(count, 2);
 	close(fds[0]);
 	close(fds[1]);
@@ -531,21 +532,24 @@ START_TEST(descriptors)
 	struct segment *segment;
 	int fds[SHMB_FDS_MAX];
 	uint32_t count;
+	bool are_lent;
 
 	fixture_open(&fixture);
 	segment = fixture_segment(&fixture, "x");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		ck_assert_int_eq(segment_open_fds(&fixture.store, segment, rows[i].role, rows[i].area, fds, &count), 0);
+		ck_assert_int_eq(segment_open_fds(&fixture.store, segment, rows[i].role, rows[i].area, fds, &count, &are_lent), 0);
 		ck_assert_uint_eq(count, rows[i].count);
+		ck_assert_int_eq(are_lent, rows[i].role != SHMB_ROLE_WRITER);
 		for (uint32_t j = 0; j < count; j++) {
 			ck_assert_int_ne(fcntl(fds[j], F_GETFD) & FD_CLOEXEC, 0);
 			ck_assert_int_eq(maps_writable(fds[j]), rows[i].writable[j] == 'y');
-			close(fds[j]);
+			if (!are_lent)
+				close(fds[j]);
 		}
 	}
 	/* All or none. */
 	ck_assert_int_eq(store_unlink(&fixture.store, "x,1,area3"), 0);
-	ck_assert_int_eq(segment_open_fds(&fixture.store, segment, SHMB_ROLE_WRITER, UINT32_MAX, fds, &count), -ENOENT);
+	ck_assert_int_eq(segment_open_fds(&fixture.store, segment, SHMB_ROLE_WRITER, UINT32_MAX, fds, &count, &are_lent), -ENOENT);
 	ck_assert_uint_eq(count, 0);
 	ck_assert_int_eq(segment_remove(&fixture.store, segment), 0);
 	fixture_close(&fixture);
