@@ -136,6 +136,7 @@ int block_lock(struct block *block, struct shmb *broker, uint64_t deadline_ns)
 			return -ETIMEDOUT;
 		if (broker != NULL && wait_broker(broker, event, &until))
 			continue;
+		SHMB_STEP("block.busy");
 		if (!mark_waiter(block, word))
 			continue;
 		SHMB_STEP("block.sleeping");

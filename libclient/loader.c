@@ -18,6 +18,7 @@
 
 #include "clock.h"
 #include "futex.h"
+#include "proto/step.h"
 #include "segment.h"
 #include "text.h"
 #include "wait.h"
@@ -301,6 +302,7 @@ int shmb_loader_wait(struct shmb_loader *loader, uint64_t deadline_ns)
 			return -ETIMEDOUT;
 		atomic_store_explicit(&loader->sleeper, 1, memory_order_relaxed);
 		shmb_fence_seq_cst();
+		SHMB_STEP("loader.flagged");
 		r = look(loader);
 		if (r == -EAGAIN)
 			futex_sleep(&loader->news, news, deadline_ns);

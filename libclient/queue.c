@@ -493,6 +493,7 @@ static __attribute__((noinline, cold)) int item_absent(const struct queue_consum
 {
 	uint64_t id;
 
+	SHMB_STEP("queue.absent");
 	/* Of a superseded queue: nothing of its producer's is waited for or complained of any more. */
 	if (consumer_is_drained(consumer, number))
 		return -EREMCHG;

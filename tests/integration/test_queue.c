@@ -289,6 +289,7 @@ START_TEST(every_step_of_a_queue_is_known)
 			known += strncmp(name, producer_steps[i].name, strlen(producer_steps[i].name)) == 0;
 		for (unsigned i = 0; i < CONSUMER_STEPS; i++)
 			known += strncmp(name, consumer_steps[i].name, strlen(consumer_steps[i].name)) == 0;
+		known += strncmp(name, "queue.absent\"", 13) == 0; /* of a look alone: tests/unit/test_steps_queue.c */
 		ck_assert_msg(known >= 1, "an unknown step: %.20s", name);
 		found++;
 	}

@@ -35,7 +35,7 @@ static inline void *pages(size_t bytes)
 }
 
 /* A reader as if it were opened now. */
-static inline void reader_open(struct bench *bench, struct slots_reader *reader)
+static inline void bench_reader(struct bench *bench, struct slots_reader *reader)
 {
 	struct slots_memory memory = bench->memory;
 
@@ -73,7 +73,7 @@ static inline void bench_setup_at(struct bench *bench, uint32_t capacity, uint64
 		.guard = &guard,
 	};
 	ck_assert_int_eq(slots_writer_init(&bench->writer, &bench->memory, granted), 0);
-	reader_open(bench, &bench->reader);
+	bench_reader(bench, &bench->reader);
 }
 
 static inline void bench_setup(struct bench *bench, uint32_t capacity, uint64_t bytes, uint32_t flags)

@@ -362,6 +362,29 @@ START_TEST(bad_arguments)
 }
 END_TEST
 
+/* The payload is read at the key's place at each publish: a segment with another key, or none, is not taken. */
+START_TEST(another_key_than_was_asked_for)
+{
+	static const struct shmb_options asked[] = { { .capacity = 8, .key_clock = SHMB_CLOCK_SEQUENCE, .key_field = "a" },
+						     { .capacity = 8, .key_clock = SHMB_CLOCK_MONOTONIC, .stamped = 1 } };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct shmb_ring_writer *writer;
+		struct shmb *broker;
+		struct fake fake;
+
+		fake_start(&fake, 0, FAULT_NONE);
+		ck_assert_int_eq(shmb_connect(&broker, fake.path), 0);
+		ck_assert_int_eq(shmb_ring_writer_open(&writer, broker, "seg", &pair_type, &asked[i]), -EBADMSG);
+		text_has("another key");
+		ck_assert_ptr_null(writer);
+		ck_assert_uint_eq(fake.closes, 1);
+		shmb_disconnect(broker);
+		fake_stop(&fake);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("client_decode");
@@ -377,5 +400,6 @@ int main(void)
 	unit_add(suite, unusable_answers, 30);
 	unit_add(suite, broker_away_while_opening, 30);
 	unit_add(suite, bad_arguments, 10);
+	unit_add(suite, another_key_than_was_asked_for, 10);
 	return unit_run(suite);
 }

@@ -97,7 +97,7 @@ START_TEST(opened_on_full_ring)
 
 	bench_setup(&bench, 8, 8, 0);
 	publish(&bench, 20);
-	reader_open(&bench, &bench.reader);
+	bench_reader(&bench, &bench.reader);
 	publish(&bench, 2);
 	next_is(&bench, 19, 0);
 	next_is(&bench, 20, 0);
@@ -169,7 +169,7 @@ START_TEST(counter_lags)
 	latest_is(&bench, 5, 0);
 	ck_assert_int_eq(slots_bounds(&bench.reader, &oldest, &next), 0);
 	ck_assert_uint_eq(next, 6);
-	reader_open(&bench, &bench.reader);
+	bench_reader(&bench, &bench.reader);
 	next_is(&bench, 5, 0);
 	ck_assert_int_eq(next_result(&bench), -ENODATA);
 	ck_assert_int_eq(read_result(&bench, 5), 0);
@@ -245,7 +245,7 @@ START_TEST(rubbish_in_the_data)
 			bench.data->counter = words[counter];
 			for (uint64_t n = 0; n < 4; n++)
 				*id_of(&bench, n) = words[id];
-			reader_open(&bench, &bench.reader);
+			bench_reader(&bench, &bench.reader);
 			for (int i = 0; i < 3; i++) {
 				slots_latest(&bench.reader, payload, NULL);
 				slots_read_next(&bench.reader, payload, NULL);
@@ -260,7 +260,7 @@ START_TEST(rubbish_in_the_data)
 		}
 	}
 	bench.data->counter = SHMB_NUMBER_MAX;
-	reader_open(&bench, &bench.reader);
+	bench_reader(&bench, &bench.reader);
 	ck_assert_int_eq(latest_result(&bench), -EBADMSG);
 	ck_assert_int_eq(next_result(&bench), -EBADMSG);
 	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -EBADMSG);

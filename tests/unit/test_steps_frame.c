@@ -6,6 +6,16 @@
 #include "frame_fixture.h"
 #include "at_step.h"
 
+/* Linked in the place of calloc(). */
+static bool no_memory;
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return no_memory ? NULL : __real_calloc(count, size);
+}
+
 static unsigned char buffer[BYTES];
 static struct shmb_frame frame;
 
@@ -156,6 +166,13 @@ START_TEST(by_number)
 	frame_writer_deinit(&bench.writer);
 	ck_assert_int_eq(frame_writer_init(&bench.writer, &bench.memory, granted), -EOVERFLOW);
 	ck_assert_ptr_null(bench.writer.pinned);
+	bench.data->counter = 103;
+	no_memory = true;
+	ck_assert_int_eq(frame_writer_init(&bench.writer, &bench.memory, granted), -ENOMEM);
+	frame_writer_deinit(&bench.writer);
+	no_memory = false;
+	ck_assert_int_eq(frame_writer_init(&bench.writer, &bench.memory, granted), 0);
+	publish(&bench, 1);
 	bench_teardown(&bench);
 }
 END_TEST

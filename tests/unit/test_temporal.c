@@ -281,6 +281,44 @@ START_TEST(ranges_are_read_by_number)
 	ck_assert_uint_eq(lost, 5);
 	ck_assert_int_eq(shmb_ring_read_range(bench->ring, 20, 5, elements, NULL, &read, NULL), -ENODATA);
 	ck_assert_int_eq(shmb_ring_read_range(bench->ring, UINT64_MAX - 1, 5, elements, NULL, &read, NULL), -ENODATA);
+	ck_assert_int_eq(shmb_ring_read_range(bench->ring, 14, 0, elements, NULL, &read, NULL), -ENODATA);
+	/* One that is spoilt in a generation that has ended: passed over, and counted. */
+	bench->card->cut = 20;
+	bench->card->next = 2;
+	atomic_store((_Atomic uint64_t *)((char *)bench->data + bench->geometry.slot_offset + (16 % 8 << bench->geometry.slot_shift)), 0);
+	ck_assert_int_eq(shmb_ring_read_range(bench->ring, 15, 4, elements, samples, &read, &lost), 0);
+	ck_assert_uint_eq(read, 3);
+	ck_assert_uint_eq(lost, 1);
+	ck_assert_uint_eq(elements[1].number, 17);
+	ck_assert_uint_eq(samples[1].missed, 1);
+	bench_free(bench);
+}
+END_TEST
+
+/* A counter that cannot be, and a number whose slot is not done although it is counted. */
+START_TEST(what_cannot_be_is_refused)
+{
+	struct bench *bench = bench_keyed(8, 100);
+	struct shmb_key_monotonic key;
+	struct element element;
+	uint64_t lost;
+	size_t read;
+
+	for (uint64_t i = 0; i < 4; i++)
+		must_insert(bench, i * 10);
+	ck_assert_int_eq(shmb_ring_key_monotonic(bench->ring, 103, &key), 0);
+	ck_assert_uint_eq(shmb_key_value(key), 30);
+	ck_assert_int_eq(shmb_ring_key_monotonic(bench->ring, 104, &key), -ENODATA);
+	ck_assert_int_eq(shmb_ring_key_monotonic(bench->ring, 99, &key), -ESTALE);
+	atomic_store((_Atomic uint64_t *)((char *)bench->data + bench->geometry.slot_offset + (102 % 8 << bench->geometry.slot_shift)), 0);
+	ck_assert_int_eq(shmb_ring_key_monotonic(bench->ring, 102, &key), -EAGAIN);
+	ck_assert_int_eq(shmb_ring_closest(bench->ring, key_of(20), 0, &element, NULL), -EAGAIN);
+	bench->data->counter = SHMB_NUMBER_MAX;
+	ck_assert_int_eq(shmb_ring_key_monotonic(bench->ring, 103, &key), -EBADMSG);
+	ck_assert_int_eq(shmb_ring_since(bench->ring, key_of(10)), -EBADMSG);
+	ck_assert_int_eq(shmb_ring_seek_oldest(bench->ring), -EBADMSG);
+	ck_assert_int_eq(shmb_ring_read_range(bench->ring, 99, 2, &element, NULL, &read, &lost), -EBADMSG);
+	ck_assert_uint_eq(read, 0);
 	bench_free(bench);
 }
 END_TEST
@@ -418,6 +456,7 @@ int main(void)
 	unit_add(suite, without_keys_stamps_are_searched_or_nothing, 5);
 	unit_add(suite, every_integer_can_be_a_key, 5);
 	unit_add(suite, no_query_crosses_a_restart, 5);
+	unit_add(suite, what_cannot_be_is_refused, 5);
 	unit_add(suite, ranges_are_read_by_number, 5);
 	unit_add(suite, late_joiner_and_lag, 5);
 	unit_add(suite, join_says_which_ring_has_none, 5);
