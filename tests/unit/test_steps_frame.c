@@ -148,7 +148,8 @@ START_TEST(by_number)
 
 	bench_setup(&bench, 2, 2, 0);
 	frame_writer_deinit(&bench.writer);
-	bench.geometry.base = bench.data->counter = 100;
+	bench.geometry.base = 100;
+	bench.data->counter = 100;
 	ck_assert_int_eq(frame_writer_init(&bench.writer, &bench.memory, granted), 0);
 	bench.reader_count = 0;
 	reader_open(&bench);
