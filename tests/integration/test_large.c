@@ -222,6 +222,7 @@ START_TEST(daemon_stops_meanwhile)
 	ASSERT_OK(child.result);
 	WAIT_UNTIL(gate_reached(gate));
 	program_signal(&b.daemon, SIGTERM);
+	broker_wait_log(&b, "SIGTERM: ending");
 	gate_open(gate);
 	ck_assert_int_eq(program_wait(&b.daemon), 0);
 	ck_assert_uint_lt(shm_used(&b), LARGE_BYTES);
