@@ -24,6 +24,7 @@ enum {
 };
 
 static const uint64_t second_ns = 1000000000;
+static const uint64_t turn_ns = 1000000; /* a request takes some 10 us to 100 us; and there are few users */
 
 static bool is_operator(uint32_t uid)
 {
@@ -300,6 +301,35 @@ bool account_check_connection(struct account *account)
 	struct account *total = &account->broker->accounts.total;
 
 	return account->connections < account->limits.max[LIMIT_CONNECTIONS] && total->connections < total->limits.max[LIMIT_CONNECTIONS];
+}
+
+bool account_turn(struct peer *peer)
+{
+	struct account *account = peer->account;
+	uint64_t round = loop_round(peer->broker->loop);
+
+	if (account == NULL)
+		return true;
+	if (account->round != round) {
+		account->round = round;
+		account->spent_ns = 0;
+		account->lap += !account->lap_goes_on;
+		account->lap_goes_on = false;
+	}
+	if (peer->lap == account->lap)
+		return false;
+	if (account->spent_ns >= turn_ns) {
+		account->lap_goes_on = true;
+		return false;
+	}
+	peer->lap = account->lap;
+	return true;
+}
+
+void account_spend(struct account *account, uint64_t ns)
+{
+	if (account != NULL)
+		account->spent_ns += ns;
 }
 
 /* Takes a token. */

@@ -35,6 +35,12 @@ struct account {
 	uint64_t refused; /* requests and connections over a quota */
 	struct limits limits;
 
+	/* its turn in this round of the loop */
+	uint64_t round;
+	uint64_t spent_ns;
+	uint64_t lap; /* grows when all its connections that had something to say have been served */
+	bool lap_goes_on;
+
 	/* requests: a bucket of tokens, full with what a second allows */
 	uint64_t tokens_ns; /* what the bucket lacks is earned from here on */
 	uint64_t tokens;
@@ -72,6 +78,13 @@ bool account_check(struct peer *peer, const struct segment_spec *spec, const str
 void account_reply_full(struct peer *peer, const char *name, const char *why, const struct shmb_msg_head *head, struct reply *reply);
 /* May it connect? */
 bool account_check_connection(struct account *account);
+/*
+ * Is it this connection's turn? In each round of the loop a user's connections are served for a millisecond, and none of them again before all others of that
+ * user: so who has hundreds of them, each with a request, delays himself.
+ */
+bool account_turn(struct peer *peer);
+/* What was spent of it; NULL account: nothing. */
+void account_spend(struct account *account, uint64_t ns);
 /* May a request of this connection be read now? If not, it is when its user's turn has come. */
 bool account_admit(struct peer *peer);
 

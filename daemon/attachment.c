@@ -30,6 +30,7 @@ struct attachment *attachment_free(struct attachment *attachment)
 	if (attachment == NULL)
 		return NULL;
 	attachment_orphan(attachment);
+	attachment_stay(attachment);
 	LIST_REMOVE(attachment, segment_link);
 	LIST_REMOVE(attachment, process_link);
 	process_unref(attachment->process);
@@ -40,6 +41,7 @@ struct attachment *attachment_free(struct attachment *attachment)
 void attachment_set_peer(struct attachment *attachment, struct peer *peer, uint32_t handle)
 {
 	attachment_orphan(attachment);
+	attachment_stay(attachment);
 	attachment->peer = peer;
 	attachment->handle = handle;
 	if (handle > peer->handle_highest)
@@ -56,6 +58,23 @@ void attachment_orphan(struct attachment *attachment)
 	attachment->peer->attachment_count--;
 	attachment->peer = NULL;
 	attachment->handle = 0;
+}
+
+void attachment_leave(struct attachment *attachment, struct attachment_list *leaving, bool closes)
+{
+	if (attachment->leaving != NULL)
+		return;
+	attachment->leaving = leaving;
+	attachment->closes = closes;
+	TAILQ_INSERT_TAIL(leaving, attachment, leaving_link);
+}
+
+void attachment_stay(struct attachment *attachment)
+{
+	if (attachment->leaving == NULL)
+		return;
+	TAILQ_REMOVE(attachment->leaving, attachment, leaving_link);
+	attachment->leaving = NULL;
 }
 
 static struct attachment *attachment_by_role(const struct segment *segment, enum shmb_role role)

@@ -9,6 +9,8 @@
  *   orphaned   peer NULL, given_up false      its connection is gone, it is not: adopted after a restart, its process is about to end, or it is a
  *                                             cell and its process lives on with the memory mapped;
  *                                             RESUME brings it back, READY without RESUME and the death of the process end it
+ *   leaving    peer NULL, leaving set         its connection is gone, or its client has said that it closed it: given up, freed or closed in its turn
+ *                                             (liveness.h), or before if somebody asks for what it has; RESUME may still bring it back
  *   given up   peer NULL, given_up true       a writer's only: its connection closed while the process lives on; RESUME or the next
  *                                             OPEN_WRITER of the same client bring it back, the death of the process ends it
  *
@@ -25,10 +27,13 @@
 struct peer;
 struct process;
 
+TAILQ_HEAD(attachment_list, attachment);
+
 struct attachment {
 	LIST_ENTRY(attachment) segment_link;
 	LIST_ENTRY(attachment) process_link;
-	LIST_ENTRY(attachment) peer_link; /* only while peer is set */
+	LIST_ENTRY(attachment) peer_link;     /* only while peer is set */
+	TAILQ_ENTRY(attachment) leaving_link; /* only while leaving is set */
 	struct segment *segment;
 	struct process *process; /* referenced */
 	struct peer *peer;
@@ -36,7 +41,9 @@ struct attachment {
 	enum shmb_role role;
 	uint32_t handle; /* 0 while there is no peer */
 	bool given_up;
-	uint32_t cell; /* UINT32_MAX none */
+	bool closes;			 /* leaving: by its client's word */
+	struct attachment_list *leaving; /* NULL: it is not */
+	uint32_t cell;			 /* UINT32_MAX none */
 	uint32_t incarnation;
 	uint32_t area; /* as handed out with the cell */
 };
@@ -48,6 +55,9 @@ struct attachment *attachment_free(struct attachment *attachment);
 
 void attachment_set_peer(struct attachment *attachment, struct peer *peer, uint32_t handle);
 void attachment_orphan(struct attachment *attachment);
+/* Puts one that has no peer at the end of those that leave. Not twice. */
+void attachment_leave(struct attachment *attachment, struct attachment_list *leaving, bool closes);
+void attachment_stay(struct attachment *attachment);
 
 /* The one that holds the segment's lease, NULL none. */
 struct attachment *attachment_writer(const struct segment *segment);

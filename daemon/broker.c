@@ -112,6 +112,7 @@ static int init(struct broker *broker, const struct options *options)
 	TAILQ_INIT(&broker->makings);
 	TAILQ_INIT(&broker->gone.list);
 	TAILQ_INIT(&broker->hellos.peers);
+	TAILQ_INIT(&broker->leaving);
 	LIST_INIT(&broker->watches.watches);
 	broker->on_event = watch_event;
 	registry_init(&broker->registry);
@@ -127,6 +128,8 @@ static int init(struct broker *broker, const struct options *options)
 	r = worker_new(&broker->worker);
 	if (r == 0)
 		r = loop_fd_new(broker->loop, worker_fd(broker->worker), LOOP_READ, on_worker, broker, &broker->worker_watch);
+	if (r == 0)
+		r = chores_init(&broker->chores, broker->loop);
 	if (r == 0)
 		r = gone_init(broker);
 	if (r == 0)
@@ -245,6 +248,7 @@ void broker_stop(struct broker *broker)
 		segment_free(segment);
 	}
 	registry_deinit(&broker->registry);
+	chores_deinit(&broker->chores);
 	process_table_deinit(&broker->processes);
 	broker->worker_watch = loop_fd_free(broker->worker_watch);
 	broker->worker = worker_free(broker->worker);
@@ -257,7 +261,7 @@ void broker_stop(struct broker *broker)
 		store_close(&broker->store);
 	event_flush();
 	notify_deinit();
-	strays_deinit(&broker->strays);
+	strays_deinit(broker);
 	broker->config = config_free(broker->config);
 	broker->policies = NULL;
 	broker->loop = loop_free(broker->loop);

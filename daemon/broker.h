@@ -11,6 +11,8 @@
 #include <sys/queue.h>
 
 #include "account.h"
+#include "attachment.h"
+#include "chores.h"
 #include "closer.h"
 #include "event.h"
 #include "gone.h"
@@ -56,6 +58,9 @@ struct broker {
 	struct gone_list gone;
 	struct account_list accounts;
 	struct hello_list hellos;
+	struct chores chores;
+	struct attachment_list leaving; /* liveness.h */
+	struct chore leave;
 	bool is_adopting; /* at the start, while the directory is read */
 
 	LIST_HEAD(, old_page) old_pages; /* liveness.h */

@@ -10,11 +10,14 @@
 #include "access.h"
 #include "attachment.h"
 #include "broker.h"
+#include "chores.h"
 #include "cleanup.h"
+#include "later.h"
 #include "lineage.h"
 #include "parts.h"
+#include "pattern.h"
 #include "peer.h"
-#include "policy.h"
+#include "proto/step.h"
 
 /* Part of a part. False where it cannot be had: the file is gone, or its writer made it shorter. */
 static bool read_part(struct store *store, const struct segment *segment, enum part part, uint32_t area, size_t offset, void *out,
@@ -107,19 +110,38 @@ static void fill(struct store *store, const struct segment *segment, struct shmb
 		add_readers(store, one, out);
 }
 
+static bool meets(const char *pattern, const char *text)
+{
+	struct pattern_name name;
+
+	if (pattern[0] == '\0')
+		return true;
+	pattern_name_init(&name, text);
+	return pattern_meets(pattern, &name);
+}
+
 void figures_list(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)
 {
 	struct broker *broker = peer->broker;
 	const struct shmb_msg_figures *figures = &request->figures;
 	struct shmb_msg_figures_answer *answer = reply_begin(reply, &figures->head, sizeof(*answer));
 	struct segment *segment = registry_after(&broker->registry, figures->after);
+	struct shmb_msg_figures rest = *figures;
 
 	(void)tail;
 	answer->now_ns = loop_now_ns();
 	for (; segment != NULL; segment = TAILQ_NEXT(segment, order_link)) {
 		struct shmb_msg_figure *record;
 
-		if (figures->pattern[0] != '\0' && !policy_match(figures->pattern, segment->name))
+		SHMB_STEP("turn.figures");
+		if (chores_turn_is_over(answer->now_ns)) {
+			/* What there is is an answer; nothing would be the end. */
+			if (answer->count == 0)
+				later_defer(peer, &rest, sizeof(rest), reply);
+			break;
+		}
+		rest.after = segment->order;
+		if (!meets(figures->pattern, segment->name))
 			continue;
 		if (!access_sees(peer, segment))
 			continue;

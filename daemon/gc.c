@@ -8,8 +8,10 @@
 
 #include "access.h"
 #include "broker.h"
+#include "chores.h"
 #include "peer.h"
 #include "policy.h"
+#include "proto/step.h"
 #include "reaper.h"
 #include "setting.h"
 #include "strays.h"
@@ -47,13 +49,20 @@ static void gc_segments(struct peer *peer, const struct shmb_msg_gc *gc, struct 
 {
 	struct broker *broker = peer->broker;
 	struct segment *segment = registry_after(&broker->registry, gc->after);
-	uint64_t last = 0;
+	uint64_t begun_ns = loop_now_ns();
+	uint64_t last = gc->after;
 
 	while (segment != NULL) {
 		struct segment *next = TAILQ_NEXT(segment, order_link);
 		struct shmb_msg_gc_item *item;
 		struct reaper_fate fate;
+		uint64_t order = segment->order;
 
+		SHMB_STEP("turn.gc");
+		if (chores_turn_is_over(begun_ns)) {
+			answer->next = last;
+			return;
+		}
 		reaper_judge(&broker->reaper, segment, &fate);
 		if (fate.goes && access_sees(peer, segment)) {
 			item = reply_tail(reply, sizeof(*item));
@@ -63,10 +72,10 @@ static void gc_segments(struct peer *peer, const struct shmb_msg_gc *gc, struct 
 			}
 			fill_segment(segment, &fate, item);
 			answer->count++;
-			last = segment->order;
 			if ((gc->flags & SHMB_GC_DRY_RUN) == 0)
 				remove_one(broker, segment, item);
 		}
+		last = order;
 		segment = next;
 	}
 }
@@ -85,7 +94,7 @@ void gc_request(struct peer *peer, const union shmb_msg_request *request, const 
 	}
 	answer = reply_begin(reply, &gc->head, sizeof(*answer));
 	if ((gc->flags & SHMB_GC_FOREIGN) != 0)
-		strays_answer(peer->broker, (gc->flags & SHMB_GC_DRY_RUN) != 0, reply, answer);
+		strays_answer(peer->broker, gc, reply, answer);
 	else
 		gc_segments(peer, gc, reply, answer);
 }

@@ -21,9 +21,12 @@ void liveness_tell_readers(const struct segment *segment)
 {
 	const struct attachment *attachment;
 
+	const struct peer *last = NULL; /* its handles lie together: once is enough */
+
 	LIST_FOREACH (attachment, &segment->attachments, segment_link) {
-		if (attachment->peer != NULL && attachment->peer->page != NULL)
+		if (attachment->peer != NULL && attachment->peer != last && attachment->peer->page != NULL)
 			event_page_bump(attachment->peer->page);
+		last = attachment->peer;
 	}
 }
 
@@ -141,7 +144,8 @@ void liveness_ended(struct broker *broker, struct attachment *attachment)
 		cell_end(broker, attachment, "died");
 }
 
-void liveness_give_up(struct broker *broker, struct attachment *attachment)
+/* The client lives but let go of it: a lease is GIVEN_UP, a cell stays taken; both end with the process. */
+static void give_up(struct broker *broker, struct attachment *attachment)
 {
 	struct segment *segment = attachment->segment;
 	struct event event;
@@ -150,7 +154,6 @@ void liveness_give_up(struct broker *broker, struct attachment *attachment)
 		cell_end(broker, attachment, "let go");
 		return;
 	}
-	attachment_orphan(attachment);
 	/*
 	 * A cell stays its process's: that lives, has the memory mapped and does not know yet, and would store its pins, its position and its lock
 	 * into the cell of the next owner. It ends with the process, or when the client comes back and does not list it.
@@ -167,6 +170,36 @@ void liveness_give_up(struct broker *broker, struct attachment *attachment)
 	interest_tell(&broker->interests, segment->name); /* who waits for the lease can have that */
 }
 
+static void leave(struct broker *broker, struct attachment *attachment)
+{
+	attachment_stay(attachment);
+	if (attachment->process->dead)
+		liveness_ended(broker, attachment);
+	else if (attachment->closes)
+		liveness_close(broker, attachment);
+	else
+		give_up(broker, attachment);
+}
+
+static bool leave_next(void *user)
+{
+	struct broker *broker = user;
+
+	if (!TAILQ_EMPTY(&broker->leaving))
+		leave(broker, TAILQ_FIRST(&broker->leaving));
+	if (!TAILQ_EMPTY(&broker->leaving))
+		return true;
+	gone_look(broker);
+	return false;
+}
+
+void liveness_close_later(struct broker *broker, struct attachment *attachment)
+{
+	attachment_stay(attachment);
+	attachment_leave(attachment, &broker->leaving, true);
+	chores_add(&broker->chores, &broker->leave, leave_next, broker);
+}
+
 void liveness_peer_closed(struct broker *broker, struct peer *peer)
 {
 	bool exiting = !LIST_EMPTY(&peer->attachments) && process_is_exiting(peer->process);
@@ -174,32 +207,70 @@ void liveness_peer_closed(struct broker *broker, struct peer *peer)
 	while (!LIST_EMPTY(&peer->attachments)) {
 		struct attachment *attachment = LIST_FIRST(&peer->attachments);
 
-		if (exiting && attachment->role != SHMB_ROLE_OBSERVER)
-			attachment_orphan(attachment);
-		else
-			liveness_give_up(broker, attachment);
+		attachment_orphan(attachment);
+		if (!exiting || attachment->role == SHMB_ROLE_OBSERVER)
+			attachment_leave(attachment, &broker->leaving, false);
 	}
+	if (!TAILQ_EMPTY(&broker->leaving))
+		chores_add(&broker->chores, &broker->leave, leave_next, broker);
+}
+
+/* What it read first: then "so many readers keep the last value" is right where it both read and wrote. */
+static void readers_first(struct process *process)
+{
+	struct attachment *attachment = LIST_FIRST(&process->attachments);
+
+	while (attachment != NULL) {
+		struct attachment *next = LIST_NEXT(attachment, process_link);
+
+		if (attachment->role != SHMB_ROLE_WRITER) {
+			LIST_REMOVE(attachment, process_link);
+			LIST_INSERT_HEAD(&process->attachments, attachment, process_link);
+		}
+		attachment = next;
+	}
+}
+
+/* A piece of what a dead process leaves. */
+static bool end_next(void *user)
+{
+	struct process *process = user;
+	struct broker *broker = process->table->user;
+
+	if (!LIST_EMPTY(&process->peers)) {
+		peer_close(LIST_FIRST(&process->peers));
+	} else if (!LIST_EMPTY(&process->attachments)) {
+		liveness_ended(broker, LIST_FIRST(&process->attachments));
+	} else {
+		old_pages_drop(broker, process, NULL, true);
+		process_unref(process);
+		gone_look(broker);
+		return false;
+	}
+	return true;
 }
 
 void liveness_process_died(struct process *process, void *user)
 {
 	struct broker *broker = user;
-	struct attachment *attachment = LIST_FIRST(&process->attachments);
 
-	/* What it read first: then "so many readers keep the last value" is right where it both read and wrote. */
+	readers_first(process);
+	process_ref(process);
+	chores_add(&broker->chores, &process->ending, end_next, process);
+}
+
+void liveness_settle(struct broker *broker, struct segment *segment)
+{
+	struct attachment *attachment = LIST_FIRST(&segment->attachments);
+
 	while (attachment != NULL) {
-		struct attachment *next = LIST_NEXT(attachment, process_link);
+		struct attachment *next = LIST_NEXT(attachment, segment_link);
 
-		if (attachment->role != SHMB_ROLE_WRITER)
-			liveness_ended(broker, attachment);
+		if ((attachment->role == SHMB_ROLE_WRITER || attachment->cell != UINT32_MAX) &&
+		    (attachment->leaving != NULL || attachment->process->dead))
+			leave(broker, attachment);
 		attachment = next;
 	}
-	while (!LIST_EMPTY(&process->attachments))
-		liveness_ended(broker, LIST_FIRST(&process->attachments));
-	while (!LIST_EMPTY(&process->peers))
-		peer_close(LIST_FIRST(&process->peers));
-	old_pages_drop(broker, process, NULL, true);
-	gone_look(broker);
 }
 
 struct attachment *liveness_find_holder(struct broker *broker, struct segment *segment)
@@ -244,6 +315,7 @@ static struct attachment *holder_check(struct broker *broker, struct attachment 
 		return attachment;
 	process = process_ref(attachment->process);
 	if (process_check(process)) {
+		liveness_ended(broker, attachment);
 		attachment = NULL;
 	} else if (process_is_dumping(process)) {
 		struct event event = attachment_event(attachment, EVENT_WRITER_DUMPING, "dumping");
@@ -263,8 +335,10 @@ static struct attachment *holder_check(struct broker *broker, struct attachment 
 
 struct attachment *liveness_lease_holder(struct broker *broker, struct segment *segment, const struct process *except)
 {
-	struct attachment *attachment = attachment_writer(segment);
+	struct attachment *attachment;
 
+	liveness_settle(broker, segment);
+	attachment = attachment_writer(segment);
 	if (segment->state != SHMB_STATE_HELD && segment->state != SHMB_STATE_GIVEN_UP)
 		return NULL;
 	return attachment == NULL ? liveness_find_holder(broker, segment) : holder_check(broker, attachment, except);
@@ -272,8 +346,10 @@ struct attachment *liveness_lease_holder(struct broker *broker, struct segment *
 
 struct attachment *liveness_consumer(struct broker *broker, struct segment *segment, const struct process *except)
 {
-	struct attachment *attachment = attachment_consumer(segment);
+	struct attachment *attachment;
 
+	liveness_settle(broker, segment);
+	attachment = attachment_consumer(segment);
 	return attachment == NULL ? NULL : holder_check(broker, attachment, except);
 }
 
@@ -281,6 +357,7 @@ struct attachment *liveness_sharer(struct broker *broker, struct segment *segmen
 {
 	struct attachment *attachment = NULL;
 
+	liveness_settle(broker, segment);
 	while (attachment == NULL) { /* each time round the dead one has gone from the list */
 		attachment = attachment_sharer(segment);
 		if (attachment == NULL)

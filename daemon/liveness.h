@@ -5,6 +5,9 @@
 /*
  * What follows when somebody ends: a handle, a connection, a process. Each changes the segment (segment.h), lets the attachment go, tells
  * those who read the segment or wait for it, and has the reaper look.
+ *
+ * A connection can have hundreds of handles, a process thousands, and each costs some 100 us: they are seen to in pieces (chores.h). Until its turn has come
+ * what has ended is still there, so whoever decides about a segment asks the functions below who has it: they see to it first.
  */
 
 #include "attachment.h"
@@ -13,10 +16,12 @@
 
 /* An orderly end of a handle. Frees the attachment in any case; an error says that the segment's files are damaged. */
 int liveness_close(struct broker *broker, struct attachment *attachment);
-/* The client lives but let go of it: a lease is GIVEN_UP a cell stays taken; both end with the process. */
-void liveness_give_up(struct broker *broker, struct attachment *attachment);
+/* The client has it no longer, by its own word: the same in its turn. */
+void liveness_close_later(struct broker *broker, struct attachment *attachment);
 /* The process ended: frees the attachment. */
 void liveness_ended(struct broker *broker, struct attachment *attachment);
+/* Those of the segment that have a lease or a cell and have ended are seen to now. */
+void liveness_settle(struct broker *broker, struct segment *segment);
 /* The connection closed: sees to everything held through it. */
 void liveness_peer_closed(struct broker *broker, struct peer *peer);
 /* The callback of process.h: `user` is the broker. */

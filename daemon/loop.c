@@ -138,6 +138,11 @@ void loop_stop(struct loop *loop)
 	ev_break(loop->ev, EVBREAK_ALL);
 }
 
+uint64_t loop_round(struct loop *loop)
+{
+	return ev_iteration(loop->ev);
+}
+
 static int events_to_ev(int events)
 {
 	return ((events & LOOP_READ) != 0 ? EV_READ : 0) | ((events & LOOP_WRITE) != 0 ? EV_WRITE : 0);
@@ -236,6 +241,11 @@ int loop_timer_new(struct loop *loop, loop_timer_fn *fn, void *user, struct loop
 	ev_init(&timer->ev, on_timer);
 	*out = timer;
 	return 0;
+}
+
+void loop_timer_last(struct loop_timer *timer)
+{
+	ev_set_priority(&timer->ev, EV_MINPRI);
 }
 
 void loop_timer_set(struct loop_timer *timer, uint64_t delay_ns)

@@ -21,6 +21,8 @@ struct loop *loop_free(struct loop *loop);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+/* Another number in each round: between two looks at what is ready. */
+uint64_t loop_round(struct loop *loop);
 
 /* Watches `fd` (borrowed; free the watch before closing it). `events` may be 0: nothing is watched until loop_fd_set(). */
 typedef void loop_fd_fn(int events, void *user);
@@ -40,6 +42,8 @@ struct loop_drain *loop_drain_free(struct loop_drain *drain);
 /* A timer that is not running until set; when it fires it is over. */
 typedef void loop_timer_fn(void *user);
 int loop_timer_new(struct loop *loop, loop_timer_fn *fn, void *user, struct loop_timer **out);
+/* From here on it fires after everything else that is ready in the same round. While it is not running. */
+void loop_timer_last(struct loop_timer *timer);
 void loop_timer_set(struct loop_timer *timer, uint64_t delay_ns);
 void loop_timer_stop(struct loop_timer *timer);
 struct loop_timer *loop_timer_free(struct loop_timer *timer);

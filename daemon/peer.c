@@ -20,6 +20,7 @@
 #include "broker.h"
 #include "event.h"
 #include "kept.h"
+#include "later.h"
 #include "liveness.h"
 #include "log.h"
 #include "proto/step.h"
@@ -196,6 +197,7 @@ static struct peer *end(struct peer *peer, bool unlink_page)
 		broker->is_full = false;
 	interest_drop_peer(peer);
 	making_drop(peer);
+	later_drop(peer);
 	hello_end(peer);
 	count(peer, -1);
 	peer->account = account_put(peer->account);
@@ -387,6 +389,12 @@ static bool has_request(const struct peer *peer)
 	return poll(&poll_fd, 1, 0) == 1;
 }
 
+/* Its answer comes first. */
+static bool is_put_off(const struct peer *peer)
+{
+	return peer->making != NULL || peer->later != NULL;
+}
+
 /* Sends what happened. Nothing is read until it has been taken; the drain tells when. */
 static int send_events(struct peer *peer)
 {
@@ -409,7 +417,7 @@ static void on_drained(void *user)
 
 	if (has_unread_reply(peer))
 		return;
-	if (peer->making != NULL) { /* its answer comes first */
+	if (is_put_off(peer)) {
 		peer->drain = loop_drain_free(peer->drain);
 		return;
 	}
@@ -424,7 +432,7 @@ static void on_drained(void *user)
 
 void peer_read_on(struct peer *peer)
 {
-	if (peer->drain == NULL && peer->making == NULL && peer->slowed_by == NULL)
+	if (peer->drain == NULL && !is_put_off(peer) && peer->slowed_by == NULL)
 		loop_fd_set(peer->watch, LOOP_READ);
 }
 
@@ -452,8 +460,9 @@ static void serve(struct peer *peer, size_t length)
 		loop_fd_set(peer->watch, 0);
 		return;
 	}
-	if (peer->making != NULL) {
+	if (is_put_off(peer)) {
 		peer->making = NULL;
+		later_drop(peer);
 		peer_read_on(peer);
 	}
 	SHMB_STEP("reply.sending");
@@ -482,14 +491,16 @@ void peer_again(struct peer *peer, const void *packet, size_t length)
 	serve(peer, length);
 }
 
-/* One request for each round of the loop: nobody is served twice before another is served once. */
-static void on_readable(int events, void *user)
+/* Reads a request and answers it, or ends the connection. */
+static void read_one(struct peer *peer)
 {
-	struct peer *peer = user;
 	ssize_t length;
 	int r;
 
-	(void)events;
+	if (peer->process != NULL && peer->process->dead) { /* liveness.c closes it */
+		loop_fd_set(peer->watch, 0);
+		return;
+	}
 	if (has_unread_reply(peer)) {
 		r = peer->drain != NULL ? 0 : loop_drain_new(peer->broker->loop, peer->fd, on_drained, peer, &peer->drain);
 		if (r == 0)
@@ -511,4 +522,19 @@ static void on_readable(int events, void *user)
 	}
 	peer->received_ns = loop_now_ns();
 	serve(peer, (size_t)length);
+}
+
+/* One request for each round of the loop, as long as its user's turn lasts: what is not read now is reported again in the next round. */
+static void on_readable(int events, void *user)
+{
+	struct peer *peer = user;
+	struct account *account = peer->account;
+	uint64_t begun_ns;
+
+	(void)events;
+	if (!account_turn(peer))
+		return;
+	begun_ns = loop_now_ns();
+	read_one(peer);
+	account_spend(account, loop_now_ns() - begun_ns);
 }

@@ -29,6 +29,7 @@ enum {
 
 struct broker;
 struct interest;
+struct later;
 struct making;
 struct watch;
 
@@ -44,6 +45,7 @@ struct peer {
 	int fd;
 	struct account *account;   /* its user's; referenced */
 	struct account *slowed_by; /* its next request is read when this account's turn comes; NULL none */
+	uint64_t lap;		   /* of its account, in which it was served last */
 	TAILQ_ENTRY(peer) hello_link;
 	uint64_t accepted_ns;
 	bool says_hello; /* has not introduced itself yet (hello.h) */
@@ -63,6 +65,7 @@ struct peer {
 	LIST_HEAD(, interest) interests;
 	uint32_t interest_count;
 	struct making *making;	    /* the request that waits for memory (making.h); nothing is read until it is answered */
+	struct later *later;	    /* the request that goes on in another turn (later.h); likewise */
 	struct watch *watch_events; /* what it wants to be told of (watch.h); NULL nothing */
 	bool told;		    /* events were sent since its last request */
 	int refusal;		    /* negative errno: HELLO is answered with it */

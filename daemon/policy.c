@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pattern.h"
 #include "setting.h"
 
 enum { AREAS_DEFAULT = 4, MASK_WORDS = POLICY_SECTIONS_MAX / 64 }; /* so many different users can sleep on a segment */
@@ -159,37 +160,18 @@ void policy_set_finish(struct policy_set *set)
 	set->cache->policy = set->builtin;
 }
 
-bool policy_match(const char *pattern, const char *name)
-{
-	const char *star = NULL; /* the last one; what it stands for ends at `tried` */
-	const char *tried = NULL;
-
-	while (*name != '\0') {
-		if (*pattern == '*') {
-			star = pattern++;
-			tried = name;
-		} else if (*pattern == '?' || *pattern == *name) {
-			pattern++;
-			name++;
-		} else if (star != NULL) {
-			pattern = star + 1;
-			name = ++tried;
-		} else {
-			return false;
-		}
-	}
-	while (*pattern == '*')
-		pattern++;
-	return *pattern == '\0';
-}
-
 /* ---- what holds for a name ---- */
 
-static void mask_of(const struct policy_set *set, const char *name, struct mask *mask)
+static void mask_of(const struct policy_set *set, const char *text, struct mask *mask)
 {
+	struct pattern_name name;
+
 	memset(mask, 0, sizeof(*mask));
+	if (set->count == 0)
+		return;
+	pattern_name_init(&name, text);
 	for (size_t i = 0; i < set->count; i++) {
-		if (policy_match(set->sections[i].pattern, name))
+		if (pattern_meets(set->sections[i].pattern, &name))
 			mask->words[i / 64] |= UINT64_C(1) << i % 64;
 	}
 }

@@ -10,7 +10,7 @@
  * way is kept in the set, one for each combination of sections that ever matched, so that a segment points to its policy.
  *
  * Of two patterns the more specific is the one with more bytes before its first wildcard; then the one with fewer wildcards; then the longer
- * one; then the one that stands later. '*' matches any bytes, '/' among them, '?' one byte.
+ * one; then the one that stands later. pattern.h says what they match.
  *
  * A segment's policy is looked up when it is made or adopted and again after a reload; it is a pointer into the set of the broker, which
  * lives until the next set has been put in its place.
@@ -139,8 +139,6 @@ const struct policy *policy_find(const struct policy_set *set, const char *name)
 size_t policy_explain(const struct policy_set *set, const char *name, struct policy *out,
 		      const struct policy_section *matching[POLICY_SECTIONS_MAX]);
 
-/* Does the name match? In time of at most the product of both lengths. */
-bool policy_match(const char *pattern, const char *name);
 /* "FILE:LINE", "the command line", "built in". Returns `out`. */
 const char *policy_origin_text(const struct policy_origin *origin, char out[POLICY_SOURCE_MAX]);
 

@@ -7,6 +7,8 @@
  * each, shared by its connections and by everything it holds.
  *
  *   ALIVE --pidfd readable--> dead (the callback runs once) --last unref--> freed
+ *
+ * What it held is seen to after its death piece by piece (liveness.h).
  */
 
 #include <stdbool.h>
@@ -14,6 +16,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "chores.h"
 #include "loop.h"
 #include "proto/message.h"
 
@@ -44,6 +47,7 @@ struct process {
 	LIST_HEAD(, old_page) old_pages; /* event pages of its connections to the broker before */
 	struct process_table *table;
 	struct loop_fd *watch;
+	struct chore ending; /* liveness.c: what is left of it when it is dead */
 };
 
 void process_table_init(struct process_table *table, struct loop *loop, process_death_fn *on_death, void *user);
@@ -67,8 +71,7 @@ struct process *process_ref(struct process *process);
 struct process *process_unref(struct process *process);
 
 /*
- * Runs the death callback at once when the process has ended but the loop has not told so yet. Returns whether it is dead. The caller holds
- * a reference, and attachments of the process may be gone afterwards.
+ * Runs the death callback at once when the process has ended but the loop has not told so yet. Returns whether it is dead. What it held is still there.
  */
 bool process_check(struct process *process);
 /* On its way out: its descriptors are being closed because it ends, not because it wants to. */

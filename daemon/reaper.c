@@ -29,6 +29,7 @@ struct reap {
 	struct reaper *reaper;
 	struct segment *segment;
 	struct loop_timer *timer;
+	struct chore chore; /* many may be due at once */
 };
 
 /* ---- what becomes of it ---- */
@@ -83,8 +84,10 @@ void reaper_judge(struct reaper *reaper, struct segment *segment, struct reaper_
 
 void reaper_forget(struct segment *segment)
 {
-	if (segment->reap != NULL)
+	if (segment->reap != NULL) {
+		chores_drop(&segment->reap->reaper->broker->chores, &segment->reap->chore);
 		loop_timer_free(segment->reap->timer);
+	}
 	free(segment->reap);
 	segment->reap = NULL;
 	segment->idle_since_ns = 0;
@@ -100,13 +103,22 @@ uint64_t reaper_due_in(const struct segment *segment)
 	return segment->idle_since_ns + linger > now ? segment->idle_since_ns + linger - now : 0;
 }
 
+static bool reap_due(void *user)
+{
+	struct reap *reap = user;
+	struct reaper *reaper = reap->reaper;
+	struct segment *segment = reap->segment;
+
+	if (reaper_due_in(segment) > 0 || reaper_reap(reaper, segment) == -EBUSY)
+		reaper_look(reaper, segment);
+	return false;
+}
+
 static void on_timer(void *user)
 {
 	struct reap *reap = user;
-	struct segment *segment = reap->segment;
 
-	if (reaper_due_in(segment) > 0 || reaper_reap(reap->reaper, segment) == -EBUSY)
-		reaper_look(reap->reaper, segment);
+	chores_add(&reap->reaper->broker->chores, &reap->chore, reap_due, reap);
 }
 
 static int reap_new(struct reaper *reaper, struct segment *segment)

@@ -21,7 +21,7 @@ struct reply {
 	uint32_t fd_count;
 	bool are_lent; /* the descriptors */
 	bool last;     /* the connection is closed behind it */
-	bool deferred; /* there is none yet (making.h) */
+	bool deferred; /* there is none yet (making.h, later.h) */
 };
 
 void reply_init(struct reply *reply);

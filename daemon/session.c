@@ -181,7 +181,7 @@ void session_ready(struct peer *peer, const union shmb_msg_request *request, con
 		 * name is free for others; nothing of it is mapped in the client.
 		 */
 		if (attachment->peer == NULL && holder_is_same(&attachment->holder, &peer->holder))
-			liveness_close(broker, attachment);
+			liveness_close_later(broker, attachment);
 		attachment = next;
 	}
 	old_pages_drop(broker, peer->process, peer->holder.cookie, true);

@@ -20,6 +20,7 @@
 #include "liveness.h"
 #include "log.h"
 #include "policy.h"
+#include "proto/step.h"
 
 #define STALE_MIN_NS UINT64_C(1000000)	      /* looked at no more often than this, whatever the policy says */
 #define STALE_NEVER_NS (UINT64_MAX / 4)	      /* from here on nothing can be added to a time any more */
@@ -30,6 +31,7 @@ struct stale {
 	struct broker *broker;
 	struct segment *segment;
 	struct loop_timer *timer;
+	struct chore look; /* all with the same stale time are due together */
 	uint64_t epoch;
 	uint64_t stale_ns;
 	struct stale_state state;
@@ -159,6 +161,7 @@ static void judge(struct stale *stale, enum shmb_writer_state verdict, const str
 	if (r < 0)
 		log_error("%s: its readers cannot be told what became of its writer: %s", segment->name, strerror(-r));
 	tell(stale, verdict, attachment, tracer);
+	SHMB_STEP("turn.stale");
 	liveness_tell_readers(segment);
 	interest_tell(&broker->interests, segment->name); /* a hung writer's lease may be taken, if the policy says so */
 	reaper_look(&broker->reaper, segment);
@@ -178,7 +181,7 @@ static enum shmb_writer_state verdict_of(const struct process *process, int32_t 
 	}
 }
 
-static void on_timer(void *user)
+static bool look(void *user)
 {
 	struct stale *stale = user;
 	struct attachment *attachment = attachment_writer(stale->segment);
@@ -194,18 +197,26 @@ static void on_timer(void *user)
 	if (finding == STALE_BEATS)
 		judge(stale, SHMB_WRITER_ALIVE, attachment, 0);
 	if (finding != STALE_OVER)
-		return;
+		return false;
 	if (attachment == NULL) {
 		judge(stale, SHMB_WRITER_HUNG, NULL, 0);
-		return;
+		return false;
 	}
 	process = process_ref(attachment->process);
-	if (!process_check(process)) { /* else it has died, and everything was seen to */
+	if (!process_check(process)) { /* else it has died, and that is seen to */
 		enum shmb_writer_state verdict = verdict_of(process, &tracer);
 
 		judge(stale, verdict, attachment, tracer);
 	}
 	process_unref(process);
+	return false;
+}
+
+static void on_timer(void *user)
+{
+	struct stale *stale = user;
+
+	chores_add(&stale->broker->chores, &stale->look, look, stale);
 }
 
 /* ---- which segments ---- */
@@ -222,6 +233,7 @@ void stale_end(struct segment *segment)
 {
 	if (segment->stale == NULL)
 		return;
+	chores_drop(&segment->stale->broker->chores, &segment->stale->look);
 	loop_timer_free(segment->stale->timer);
 	free(segment->stale);
 	segment->stale = NULL;

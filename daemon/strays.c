@@ -6,6 +6,8 @@
  * following links, and everything is decided about the open file. To remove it, it is renamed to a name of our own, and only when that
  * names the file that was decided about is it unlinked; anything else is renamed back. A daemon killed in between leaves ".shmbroker-gone,NAME",
  * which the next look treats as NAME: removed if it may go, else given its name back.
+ *
+ * Anybody can put many files there: a look lasts one turn (chores.h) and the next one goes on from its place in the directory.
  */
 #include "strays.h"
 
@@ -23,6 +25,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "chores.h"
 #include "cleanup.h"
 #include "config.h"
 #include "event.h"
@@ -31,10 +34,7 @@
 
 #define GONE_PREFIX ".shmbroker-gone,"
 
-enum {
-	STRAYS_MAX = 4096, /* entries looked at */
-	NAME_BYTES = 256,
-};
+enum { NAME_BYTES = 256 };
 
 /* The first 32 bytes of safe-shm's segments and of our data parts. */
 struct stray_header {
@@ -189,32 +189,48 @@ static bool stray_open(int dir_fd, const char *name, struct stray *stray, int *o
 	return true;
 }
 
-static void strays_look(struct broker *broker, stray_fn *fn, void *user)
+/* Looks at one entry. False: enough. */
+static bool look_at(struct broker *broker, int dir_fd, const char *name, stray_fn *fn, void *user)
+{
+	auto_close int fd = -1;
+	struct stray stray;
+
+	if (!stray_open(dir_fd, name, &stray, &fd))
+		return true;
+	SHMB_STEP("stray.look");
+	judge(broker, &stray);
+	if (!stray.goes && own_name(stray.name) != stray.name)
+		give_name_back(broker, dir_fd, stray.name, own_name(stray.name));
+	return fn(broker, &stray, user);
+}
+
+/* From this place in the directory on, 0 its beginning. Where the next look goes on; 0: all has been looked at. */
+static uint64_t strays_look(struct broker *broker, uint64_t from, stray_fn *fn, void *user)
 {
 	int dir_fd = open(broker->config->foreign_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = dir_fd >= 0 ? fdopendir(dir_fd) : NULL;
+	uint64_t begun_ns = loop_now_ns();
 	const struct dirent *entry;
-	bool more = true;
+	bool more;
 
 	if (dir == NULL) {
 		event_tell(broker, &(struct event){ .kind = EVENT_IGNORED, .reason = "foreign-dir" },
 			   "%s cannot be looked at for foreign files: %s", broker->config->foreign_dir, strerror(errno));
 		if (dir_fd >= 0)
 			close(dir_fd);
-		return;
+		return 0;
 	}
-	for (unsigned i = 0; more && i < STRAYS_MAX && (entry = readdir(dir)) != NULL; i++) {
-		auto_close int fd = -1;
-		struct stray stray;
-
-		if (!stray_open(dir_fd, entry->d_name, &stray, &fd))
-			continue;
-		judge(broker, &stray);
-		if (!stray.goes && own_name(stray.name) != stray.name)
-			give_name_back(broker, dir_fd, stray.name, own_name(stray.name));
-		more = fn(broker, &stray, user);
-	}
+	if (from != 0)
+		seekdir(dir, (long)from);
+	do {
+		from = (uint64_t)telldir(dir);
+		entry = readdir(dir);
+		more = entry != NULL && look_at(broker, dir_fd, entry->d_name, fn, user);
+		if (more)
+			from = (uint64_t)telldir(dir);
+	} while (more && !chores_turn_is_over(begun_ns));
 	closedir(dir);
+	return entry != NULL ? from : 0;
 }
 
 static bool reap_one(struct broker *broker, struct stray *stray, void *user)
@@ -236,10 +252,8 @@ static bool answer_one(struct broker *broker, struct stray *stray, void *user)
 	struct answering *answering = user;
 	struct shmb_msg_gc_item *item = reply_tail(answering->reply, sizeof(*item));
 
-	if (item == NULL) {
-		answering->answer->next = UINT64_MAX;
+	if (item == NULL)
 		return false;
-	}
 	item->verdict = stray->goes ? SHMB_GC_GOES : SHMB_GC_STAYS;
 	if (stray->goes && !answering->dry)
 		item->verdict = stray_reap(broker, stray) == 0 ? SHMB_GC_REMOVED : SHMB_GC_FAILED;
@@ -254,23 +268,33 @@ static bool answer_one(struct broker *broker, struct stray *stray, void *user)
 	return true;
 }
 
-void strays_answer(struct broker *broker, bool dry, struct reply *reply, struct shmb_msg_gc_answer *answer)
+void strays_answer(struct broker *broker, const struct shmb_msg_gc *gc, struct reply *reply, struct shmb_msg_gc_answer *answer)
 {
-	struct answering answering = { .reply = reply, .answer = answer, .dry = dry };
+	struct answering answering = { .reply = reply, .answer = answer, .dry = (gc->flags & SHMB_GC_DRY_RUN) != 0 };
 
 	if (broker->config->foreign != CONFIG_FOREIGN_IGNORE)
-		strays_look(broker, answer_one, &answering);
+		answer->next = strays_look(broker, gc->after, answer_one, &answering);
 }
 
 /* ---- by itself ---- */
+
+static bool look_on(void *user)
+{
+	struct broker *broker = user;
+
+	broker->strays.from = strays_look(broker, broker->strays.from, reap_one, NULL);
+	if (broker->strays.from != 0)
+		return true;
+	if (broker->config->foreign_interval_ns != UINT64_MAX)
+		loop_timer_set(broker->strays.timer, broker->config->foreign_interval_ns);
+	return false;
+}
 
 static void on_timer(void *user)
 {
 	struct broker *broker = user;
 
-	strays_look(broker, reap_one, NULL);
-	if (broker->config->foreign_interval_ns != UINT64_MAX)
-		loop_timer_set(broker->strays.timer, broker->config->foreign_interval_ns);
+	chores_add(&broker->chores, &broker->strays.look, look_on, broker);
 }
 
 void strays_follow(struct broker *broker)
@@ -278,15 +302,17 @@ void strays_follow(struct broker *broker)
 	/* Who opens a file while we hold its lease makes the kernel send this; it would end us. */
 	signal(SIGIO, SIG_IGN);
 	if (broker->config->foreign != CONFIG_FOREIGN_REAP) {
-		strays_deinit(&broker->strays);
+		strays_deinit(broker);
 		return;
 	}
+	broker->strays.from = 0; /* perhaps in another directory */
 	if (broker->strays.timer == NULL && loop_timer_new(broker->loop, on_timer, broker, &broker->strays.timer) < 0)
 		return;
 	loop_timer_set(broker->strays.timer, 0);
 }
 
-void strays_deinit(struct strays *strays)
+void strays_deinit(struct broker *broker)
 {
-	strays->timer = loop_timer_free(strays->timer);
+	chores_drop(&broker->chores, &broker->strays.look);
+	broker->strays.timer = loop_timer_free(broker->strays.timer);
 }

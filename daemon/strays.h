@@ -11,6 +11,7 @@
  * each counts as alive. So the writer's number may mean nothing here (another pid namespace) or be used again: a file in use stays.
  */
 
+#include "chores.h"
 #include "reply.h"
 
 struct broker;
@@ -18,12 +19,14 @@ struct loop_timer;
 
 struct strays {
 	struct loop_timer *timer; /* only while the policy is to reap */
+	struct chore look;
+	uint64_t from; /* where that goes on in the directory */
 };
 
 /* After the configuration was put in place: looks at once, then in intervals, where the policy is to reap; else never. */
 void strays_follow(struct broker *broker);
-void strays_deinit(struct strays *strays);
-/* Lists them in an answer to GC, and removes those that go unless `dry`. As many as fit; answer->next is UINT64_MAX where there are more. */
-void strays_answer(struct broker *broker, bool dry, struct reply *reply, struct shmb_msg_gc_answer *answer);
+void strays_deinit(struct broker *broker);
+/* Lists them in an answer to GC, and removes those that go unless it is a dry run. */
+void strays_answer(struct broker *broker, const struct shmb_msg_gc *gc, struct reply *reply, struct shmb_msg_gc_answer *answer);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "access.h"
 #include "broker.h"
+#include "pattern.h"
 #include "peer.h"
 #include "policy.h"
 
@@ -32,28 +33,48 @@ static struct shmb_msg_event *event_at(struct watch_ring *ring, uint64_t sequenc
 	return &ring->events[sequence % WATCH_RING_MAX];
 }
 
-/* Of a segment that may be gone by now, so by its name: who may read it hears what happens to it. */
-static bool may_see(struct peer *peer, const char *segment, uint32_t owner)
+/* An event that is compared with watchers: what is the same for all of them is found out once. */
+struct look {
+	const struct shmb_msg_event *event;
+	uint32_t owner;
+	struct pattern_name name;
+	const struct policy *policy; /* of its segment, which may be gone by now: by its name */
+};
+
+static void look_at(struct broker *broker, uint64_t sequence, struct look *look)
+{
+	struct watch_ring *ring = broker->watches.ring;
+
+	look->event = event_at(ring, sequence);
+	look->owner = ring->owners[sequence % WATCH_RING_MAX];
+	look->policy = NULL;
+	if (look->event->segment[0] != '\0')
+		pattern_name_init(&look->name, look->event->segment);
+}
+
+/* Who may read a segment hears what happens to it. */
+static bool may_see(struct peer *peer, struct look *look)
 {
 	struct access_who who;
 
+	if (look->policy == NULL)
+		look->policy = policy_find(peer->broker->policies, look->event->segment);
 	access_who_of(peer, &who);
-	return access_judge(policy_find(peer->broker->policies, segment), ACCESS_READ, owner, &who, NULL);
+	return access_judge(look->policy, ACCESS_READ, look->owner, &who, NULL);
 }
 
 /* Is this event for this watcher? */
-static bool meets(const struct watch *watch, uint64_t sequence)
+static bool meets(const struct watch *watch, struct look *look)
 {
-	struct watch_ring *ring = watch->peer->broker->watches.ring;
-	const struct shmb_msg_event *event = event_at(ring, sequence);
+	const struct shmb_msg_event *event = look->event;
 
 	if (event->segment[0] == '\0' && watch->pattern[0] != '\0')
 		return false;
 	if (event->segment[0] == '\0')
 		return event->pid == 0 || access_is_operator(watch->peer) || watch->peer->holder.uid == event->uid;
-	if (watch->pattern[0] != '\0' && !policy_match(watch->pattern, event->segment))
+	if (watch->pattern[0] != '\0' && !pattern_meets(watch->pattern, &look->name))
 		return false;
-	return may_see(watch->peer, event->segment, ring->owners[sequence % WATCH_RING_MAX]);
+	return may_see(watch->peer, look);
 }
 
 /* ---- watchers ---- */
@@ -129,15 +150,18 @@ void watch_start(struct peer *peer, const union shmb_msg_request *request, const
 /* ---- events ---- */
 
 /* The ring is full: whoever has not been sent its oldest event loses it. */
-static void overwrite_oldest(struct watch_list *list)
+static void overwrite_oldest(struct broker *broker)
 {
+	struct watch_list *list = &broker->watches;
 	uint64_t oldest = list->ring->next - WATCH_RING_MAX;
 	struct watch *watch;
+	struct look look;
 
+	look_at(broker, oldest, &look);
 	LIST_FOREACH (watch, &list->watches, link) {
 		if (watch->next > oldest)
 			continue;
-		watch->lost += meets(watch, oldest);
+		watch->lost += meets(watch, &look);
 		watch->next = oldest + 1;
 	}
 }
@@ -160,13 +184,14 @@ void watch_event(struct broker *broker, const struct event *event, unsigned leve
 		list->ring != NULL && event->segment != NULL ? registry_find(&broker->registry, event->segment) : NULL;
 	struct shmb_msg_event *kept;
 	struct watch *watch;
+	struct look look;
 	uint64_t sequence;
 
 	if (list->ring == NULL)
 		return;
 	sequence = list->ring->next;
 	if (sequence >= WATCH_RING_MAX)
-		overwrite_oldest(list);
+		overwrite_oldest(broker);
 	list->ring->next++;
 	list->ring->owners[sequence % WATCH_RING_MAX] = owner_of(segment, event);
 	kept = event_at(list->ring, sequence);
@@ -181,25 +206,32 @@ void watch_event(struct broker *broker, const struct event *event, unsigned leve
 	shmb_text_set(kept->reason, sizeof(kept->reason), event->reason);
 	shmb_text_set(kept->segment, sizeof(kept->segment), event->segment);
 	shmb_text_set(kept->text, sizeof(kept->text), text);
+	look_at(broker, sequence, &look);
 	LIST_FOREACH (watch, &list->watches, link) {
-		if (meets(watch, sequence))
+		if (meets(watch, &look))
 			peer_tell(watch->peer);
 	}
 }
 
 /* Passes over what does not concern it. */
-static const struct shmb_msg_event *next_event(struct watch *watch, struct watch_ring *ring)
+static const struct shmb_msg_event *next_event(struct watch *watch)
 {
-	while (watch->next < ring->next && !meets(watch, watch->next))
-		watch->next++;
-	return watch->next < ring->next ? event_at(ring, watch->next) : NULL;
+	struct broker *broker = watch->peer->broker;
+	struct look look;
+
+	for (; watch->next < broker->watches.ring->next; watch->next++) {
+		look_at(broker, watch->next, &look);
+		if (meets(watch, &look))
+			return look.event;
+	}
+	return NULL;
 }
 
 bool watch_has_news(const struct peer *peer)
 {
 	struct watch *watch = peer->watch_events;
 
-	return watch != NULL && (watch->lost > 0 || next_event(watch, peer->broker->watches.ring) != NULL);
+	return watch != NULL && (watch->lost > 0 || next_event(watch) != NULL);
 }
 
 void watch_fill(struct peer *peer, struct reply *reply)
@@ -211,7 +243,7 @@ void watch_fill(struct peer *peer, struct reply *reply)
 
 	events->lost = watch->lost;
 	watch->lost = 0;
-	while ((event = next_event(watch, peer->broker->watches.ring)) != NULL) {
+	while ((event = next_event(watch)) != NULL) {
 		struct shmb_msg_event *record = reply_tail(reply, sizeof(*record));
 
 		if (record == NULL)

@@ -134,8 +134,7 @@ int shmb_gc(struct shmb *broker, unsigned what, int (*visit)(const struct shmb_g
 		if (r == 0)
 			r = gc_visit(&answer, tail, visit, user);
 		free(tail);
-		/* Where the packet was full the broker says where to go on; it never says so without having told something. */
 		request.after = answer.next;
-	} while (r == 0 && answer.next != 0 && answer.next != UINT64_MAX && answer.count > 0);
+	} while (r == 0 && answer.next != 0);
 	return r;
 }

@@ -196,7 +196,7 @@ struct shmb_msg_gc {
 	uint64_t after; /* `next` of the answer before; 0 from the start */
 };
 
-/* FIGURES: what changes all the time, of many segments in one request: as many as fit one packet, in the order of LIST, after `after`. */
+/* FIGURES: what changes all the time, of many segments in one request: at least one, at most as many as fit one packet, in the order of LIST, after `after`. */
 struct shmb_msg_figures {
 	struct shmb_msg_head head;
 	uint64_t after;
@@ -412,7 +412,8 @@ struct shmb_msg_gc_answer { /* tail: `count` struct shmb_msg_gc_item */
 	struct shmb_msg_head head;
 	uint32_t count;
 	uint32_t reserved;
-	uint64_t next; /* the `after` of the next request; 0: that was all */
+	uint64_t
+		next; /* the `after` of the next request; 0: that was all. It may be set, and the answer empty, where there is much to look at */
 };
 
 enum shmb_gc_verdict {

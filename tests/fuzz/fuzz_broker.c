@@ -40,6 +40,7 @@ struct loop_timer {
 int __wrap_loop_timer_new(struct loop *loop, loop_timer_fn *fn, void *user, struct loop_timer **out);
 void __wrap_loop_timer_set(struct loop_timer *timer, uint64_t delay_ns);
 void __wrap_loop_timer_stop(struct loop_timer *timer);
+void __wrap_loop_timer_last(struct loop_timer *timer);
 struct loop_timer *__wrap_loop_timer_free(struct loop_timer *timer);
 uint64_t __wrap_loop_now_ns(void);
 int __wrap_ev_run(struct ev_loop *loop, int flags);
@@ -71,6 +72,11 @@ void __wrap_loop_timer_stop(struct loop_timer *timer)
 	timer->due = 0;
 }
 
+void __wrap_loop_timer_last(struct loop_timer *timer)
+{
+	(void)timer;
+}
+
 struct loop_timer *__wrap_loop_timer_free(struct loop_timer *timer)
 {
 	if (timer != NULL) {
@@ -83,12 +89,6 @@ struct loop_timer *__wrap_loop_timer_free(struct loop_timer *timer)
 uint64_t __wrap_loop_now_ns(void)
 {
 	return now_ns;
-}
-
-int __wrap_ev_run(struct ev_loop *loop, int flags)
-{
-	(void)flags;
-	return __real_ev_run(loop, EVRUN_NOWAIT);
 }
 
 static void time_pass(uint64_t ns)
@@ -106,6 +106,15 @@ static void time_pass(uint64_t ns)
 		timer->due = 0;
 		timer->fn(timer->user);
 	}
+}
+
+int __wrap_ev_run(struct ev_loop *loop, int flags)
+{
+	int r = __real_ev_run(loop, EVRUN_NOWAIT);
+
+	(void)flags;
+	time_pass(0); /* what was put off to the next turn */
+	return r;
 }
 
 /* ---- the broker and its peers ---- */

@@ -2,6 +2,7 @@
 /* A setting's value: what is read and printed is read as the same again. And patterns against names. */
 #include "fuzz.h"
 
+#include "daemon/pattern.h"
 #include "daemon/policy.h"
 #include "daemon/setting.h"
 
@@ -19,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
 	static const struct setting_names names = { .user = look_up, .group = look_up };
 	enum policy_setting setting;
+	struct pattern_name name;
 	struct policy policy;
 	struct policy again;
 	char why[SETTING_WHY_MAX] = "";
@@ -54,6 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	setting_parse_yes(text, &yes);
 	half = length / 2;
 	text[half] = '\0';
-	policy_match(text, half < length ? text + half + 1 : "");
+	pattern_name_init(&name, half < length ? text + half + 1 : "");
+	pattern_meets(text, &name);
 	return 0;
 }

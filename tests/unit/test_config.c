@@ -233,29 +233,6 @@ START_TEST(explained)
 }
 END_TEST
 
-START_TEST(patterns)
-{
-	static const struct {
-		const char *pattern, *name;
-		bool matches;
-	} cases[] = {
-		{ "*", "a", true },    { "*", "a/b", true },	    { "a", "a", true },		 { "a", "ab", false },
-		{ "a*", "a", true },   { "a?", "a", false },	    { "a?", "ab", true },	 { "*b", "aab", true },
-		{ "*b", "ba", false }, { "a*b*c", "axbybc", true }, { "a*b*c", "axcyb", false }, { "a**", "a", true },
-		{ "?*", "a", true },   { "a/*/c", "a/b/c", true },  { "a/*/c", "a/c", false },
-	};
-	char long_name[201];
-
-	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		ck_assert_msg(policy_match(cases[i].pattern, cases[i].name) == cases[i].matches, "%s %s", cases[i].pattern, cases[i].name);
-	/* A name made to be difficult costs no time. */
-	memset(long_name, 'a', 200);
-	long_name[200] = '\0';
-	for (unsigned i = 0; i < 1000; i++)
-		ck_assert(!policy_match("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", long_name));
-}
-END_TEST
-
 /* Drop-ins: a section of the same pattern goes on; what is said again counts; a list is replaced, not added to. */
 START_TEST(later_files)
 {
@@ -613,7 +590,6 @@ int main(void)
 	unit_add(suite, values_are_printed_as_they_are_written, 5);
 	unit_add(suite, the_most_specific_wins, 5);
 	unit_add(suite, explained, 5);
-	unit_add(suite, patterns, 10);
 	unit_add(suite, later_files, 5);
 	unit_add(suite, the_command_line_wins, 5);
 	unit_add(suite, mistakes_are_refused_with_their_line, 5);

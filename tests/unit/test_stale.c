@@ -129,6 +129,7 @@ static void bench_open(struct bench *bench, uint64_t stale_ns)
 	bench->broker.store = bench->fixture.store;
 	bench->policies[0] = (struct policy){ .pattern = "*", .stale_ns = stale_ns, .on_hang = POLICY_MARK };
 	LIST_INIT(&bench->broker.interests);
+	ck_assert_int_eq(chores_init(&bench->broker.chores, bench->broker.loop), 0);
 	bench->broker.reaper.broker = &bench->broker;
 	process_table_init(&bench->broker.processes, bench->broker.loop, on_death, bench);
 	bench->segment = fixture_segment(&bench->fixture, "hangs");
@@ -156,6 +157,7 @@ static void bench_close(struct bench *bench)
 		attachment_free(LIST_FIRST(&bench->segment->attachments));
 	ck_assert_int_eq(segment_remove(&bench->fixture.store, bench->segment), 0);
 	process_table_deinit(&bench->broker.processes);
+	chores_deinit(&bench->broker.chores);
 	loop_free(bench->broker.loop);
 	fixture_close(&bench->fixture);
 }

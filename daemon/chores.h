@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_DAEMON_CHORES_H
+#define SHMB_DAEMON_CHORES_H
+
+/*
+ * Work that grows with what somebody has: the end of a process with thousands of segments, the same number of linger times that are over at once. It is
+ * done in pieces, CHORES_TURN_NS of it in each round of the loop, so that requests come in between; several such works take turns piece by piece.
+ *
+ * The same measure holds for one request that looks at many segments: it stops after CHORES_TURN_NS, with the part of the answer that there is, or
+ * is put off and goes on from there (later.h).
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct loop;
+struct loop_timer;
+
+#define CHORES_TURN_NS UINT64_C(2000000) /* others are to be served within 10 ms, and there may be more in a round than one turn */
+
+/* Does a piece of it. True: there is more. False: it was the last one, and the chore may be gone. */
+typedef bool chore_fn(void *user);
+
+struct chore {
+	TAILQ_ENTRY(chore) link;
+	chore_fn *fn;
+	void *user;
+	bool is_waiting; /* in the list */
+};
+
+struct chores {
+	TAILQ_HEAD(, chore) list;
+	struct loop_timer *timer;
+};
+
+int chores_init(struct chores *chores, struct loop *loop);
+void chores_deinit(struct chores *chores);
+
+/* Nothing where it waits already. */
+void chores_add(struct chores *chores, struct chore *chore, chore_fn *fn, void *user);
+/* Takes it out; not from within its own function. */
+void chores_drop(struct chores *chores, struct chore *chore);
+
+/* Has a turn that began then been long enough? */
+bool chores_turn_is_over(uint64_t begun_ns);
+
+#endif
