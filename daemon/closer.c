@@ -4,6 +4,7 @@
  */
 #include "closer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,6 +14,9 @@
 #include <unistd.h>
 
 #include "log.h"
+
+/* The least that arm64 takes. */
+enum { STACK_BYTES = 128 * 1024 };
 
 static void *closer_main(void *arg)
 {
@@ -51,7 +55,8 @@ static bool closer_start(struct closer *closer)
 		r = pthread_attr_init(&attr);
 	if (r == 0) {
 		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-		pthread_attr_setstacksize(&attr, 64 * 1024);
+		r = pthread_attr_setstacksize(&attr, STACK_BYTES);
+		assert(r == 0);
 		/* Signals are for the loop. */
 		sigfillset(&all);
 		pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -2,6 +2,7 @@
 /* The thread for memory (worker.h). One mutex guards both lists; it is never held over a system call that takes long. */
 #include "worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,8 +14,8 @@
 #include "log.h"
 #include "proto/step.h"
 
-/* Of one turn: 16 MiB take about 5 ms. */
-enum { CHUNK_BYTES = 16 << 20, INTERRUPTED_TRIES = 16, STACK_BYTES = 64 * 1024 };
+/* Of one turn: 16 MiB take about 5 ms. The stack is the least that arm64 takes. */
+enum { CHUNK_BYTES = 16 << 20, INTERRUPTED_TRIES = 16, STACK_BYTES = 128 * 1024 };
 
 TAILQ_HEAD(job_list, worker_job);
 
@@ -183,12 +184,14 @@ static bool thread_start(struct worker *worker)
 	pthread_attr_t attr;
 	sigset_t all;
 	sigset_t before;
+	int r;
 
 	if (worker->has_thread)
 		return true;
 	if (pthread_attr_init(&attr) != 0)
 		return false;
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	r = pthread_attr_setstacksize(&attr, STACK_BYTES);
+	assert(r == 0);
 	/* Signals are for the loop. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
