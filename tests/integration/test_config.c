@@ -22,19 +22,19 @@ struct check {
 	char text[2048];
 };
 
-static struct check check_config(const char *const argv[])
+static struct check check_config_as(const struct program_options *options, const char *const argv[])
 {
 	struct program_result result;
 	struct check check;
 
-	program_run(&result, NULL, argv);
+	program_run(&result, options, argv);
 	check.status = result.status;
 	snprintf(check.text, sizeof(check.text), "%s%s", result.out, result.err);
 	program_result_deinit(&result);
 	return check;
 }
 
-#define CHECK_CONFIG(...) check_config(ARGV(path_daemon(), "--check-config", __VA_ARGS__))
+#define CHECK_CONFIG(...) check_config_as(NULL, ARGV(path_daemon(), "--check-config", __VA_ARGS__))
 
 static void write_text(const char *path, const char *text, mode_t mode)
 {
@@ -130,7 +130,7 @@ START_TEST(drop_ins_by_precedence)
 				     "say $u/$d/20-b.conf hidden; say $r/$d/20-b.conf b\n"
 				     "say $u/$d/15-c.conf c; say $u/$d/30-d.conf hidden; ln -s /dev/null $e/$d/30-d.conf\n"
 				     "say $e/$d/not-one.txt hidden\n"
-				     "exec \"$0\" --check-config\n";
+				     "exec $SHMB_TEST_WRAPPER \"$0\" --check-config\n";
 	static const char *const order[] = { "/etc/shmbroker/shmbrokerd.conf\n",
 					     "/etc/shmbroker/shmbrokerd.conf.d/10-a.conf\n",
 					     "/usr/lib/shmbroker/shmbrokerd.conf.d/15-c.conf\n",
@@ -142,7 +142,8 @@ START_TEST(drop_ins_by_precedence)
 
 	if (geteuid() != 0)
 		TEST_SKIP("needs root for a mount namespace");
-	check = check_config(ARGV("unshare", "--mount", "--propagation", "private", "sh", "-c", script, path_daemon()));
+	check = check_config_as(&(struct program_options){ .without_wrapper = true },
+				ARGV("unshare", "--mount", "--propagation", "private", "sh", "-c", script, path_daemon()));
 	if (check.status != 0 && strstr(check.text, "mount:") != NULL)
 		TEST_SKIP("no overlay can be mounted here: %s", check.text);
 	ck_assert_msg(check.status == 0, "%d: %s", check.status, check.text);

@@ -564,7 +564,7 @@ START_TEST(the_text_is_open_metrics)
 	ck_assert_int_eq(result.status, 3);
 	program_result_deinit(&result);
 	check_format(&b, path);
-	program_run(&result, plain(&b), ARGV("cat", path));
+	program_run(&result, &(struct program_options){ .without_wrapper = true }, ARGV("cat", path));
 	has_line(result.out, "shmbroker_up 0");
 	ck_assert_ptr_null(strstr(result.out, "shmbroker_segments"));
 	program_result_deinit(&result);

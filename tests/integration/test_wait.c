@@ -90,6 +90,11 @@ static void waitv_refuse(int error)
 	};
 	struct sock_fprog program = { .len = sizeof(rules) / sizeof(rules[0]), .filter = rules };
 
+	/* An emulator may have no such call (and no filters): then this is how it is. */
+	if (error == ENOSYS && syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno == ENOSYS) {
+		printf("futex_waitv(2) is missing here: every wait for several words is sliced\n");
+		return;
+	}
 	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
 	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
 }

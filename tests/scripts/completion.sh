@@ -3,7 +3,7 @@
 #
 # Completion in bash: verbs, options and names of segments, asked as the shell asks. With zsh installed its file is checked for its syntax too.
 #
-# usage: tests/scripts/completion.sh SHMBCTL SHMBROKERD
+# usage: tests/scripts/completion.sh SHMBCTL SHMBROKERD          both are started through $SHMB_TEST_WRAPPER, where it is set
 
 set -euo pipefail
 
@@ -14,9 +14,10 @@ shm=/dev/shm/shmb-test-completion-$$
 trap 'kill $daemon 2>/dev/null; wait; rm -rf "$tmp" "$shm"' EXIT
 
 mkdir "$tmp/bin"
-ln -s "$shmbctl" "$tmp/bin/shmbctl"
+printf '#!/bin/sh\nexec %s "%s" "$@"\n' "${SHMB_TEST_WRAPPER:-}" "$shmbctl" >"$tmp/bin/shmbctl"
+chmod +x "$tmp/bin/shmbctl"
 export PATH=$tmp/bin:$PATH SHMBROKER_SOCKET=$tmp/run/control.sock
-"$2" --runtime-dir "$tmp/run" --shm-dir "$shm" 2>"$tmp/log" &
+${SHMB_TEST_WRAPPER:-} "$2" --runtime-dir "$tmp/run" --shm-dir "$shm" 2>"$tmp/log" &
 daemon=$!
 for _ in {1..100}; do
 	[ ! -S "$SHMBROKER_SOCKET" ] || break

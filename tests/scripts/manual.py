@@ -10,7 +10,9 @@
     every page that another one refers to is there
     man has nothing to complain of
 
-usage: manual.py SOURCE-DIRECTORY PAGES-DIRECTORY SHMBCTL SHMBROKERD [WRAPPER...]
+usage: manual.py SOURCE-DIRECTORY PAGES-DIRECTORY SHMBCTL SHMBROKERD
+
+SHMBCTL and SHMBROKERD are started through $SHMB_TEST_WRAPPER, where it is set.
 """
 
 import os
@@ -19,7 +21,7 @@ import subprocess
 import sys
 
 source, pages, shmbctl, shmbrokerd = sys.argv[1:5]
-wrapper = sys.argv[5:]
+wrapper = os.environ.get("SHMB_TEST_WRAPPER", "").split()
 sys.path.insert(0, os.path.join(source, "docs", "man"))
 sys.dont_write_bytecode = True
 import fill  # noqa: E402
@@ -43,7 +45,7 @@ def read(*parts):
 
 
 def run(*command, **options):
-    return subprocess.run([*wrapper, *command], capture_output=True, text=True, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 man = os.path.join(source, "docs", "man")
@@ -90,12 +92,12 @@ def squeezed(text):
     return re.sub(r"\s+", " ", text.replace("‐\n", "")).strip()
 
 
-top_help = run(shmbctl, "--help").stdout
+top_help = run(*wrapper, shmbctl, "--help").stdout
 verbs = re.findall(r"^  (\w+)", top_help.split("verbs:")[1].split("options:")[0], flags=re.M)
 page = squeezed(rendered("shmbctl.1"))
 check(verbs == re.findall(r"## shmbctl (\w+)", "".join(fill.verb_block(read(source, "tools", "main.c")))), "shmbctl(1) has other verbs than --help")
 for verb in verbs:
-    text = run(shmbctl, verb, "--help").stdout.split("options of all verbs:")[0]
+    text = run(*wrapper, shmbctl, verb, "--help").stdout.split("options of all verbs:")[0]
     body = squeezed(text.split("\n", 2)[2])
     check(body in page, f"shmbctl(1) does not have the help of {verb}")
     check("examples:" in body, f"shmbctl {verb} --help has no example")
@@ -107,7 +109,7 @@ def daemon_options(text, pattern):
     return set(re.findall(pattern, text))
 
 
-in_help = daemon_options(run(shmbrokerd, "--help").stdout, r"(?m)^  (--[a-z-]+)")
+in_help = daemon_options(run(*wrapper, shmbrokerd, "--help").stdout, r"(?m)^  (--[a-z-]+)")
 in_page = daemon_options(sources["shmbrokerd.8"].split("# OPTIONS")[1].split("# SIGNALS")[0], r"\*(--[a-z-]+)\*")
 check(in_help == in_page, f"shmbrokerd(8) and --help differ in {' '.join(sorted(in_help ^ in_page))}")
 
@@ -119,7 +121,7 @@ said = set(re.findall(r"(?m)^(?:# )?([a-z-]+) = ", read(example).split("[segment
 check(len(settings) > 5, "no settings found in daemon/setting.c")
 check(settings <= said, f"the example does not say {' '.join(sorted(settings - said))}")
 check(said <= settings, f"the example says what is no setting: {' '.join(sorted(said - settings))}")
-result = run(shmbrokerd, "--check-config", "--config", example)
+result = run(*wrapper, shmbrokerd, "--check-config", "--config", example)
 check(result.returncode == 0, f"the example is refused: {result.stdout}{result.stderr}")
 
 # ---- all pages ----
