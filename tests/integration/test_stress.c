@@ -117,6 +117,7 @@ START_TEST(stress_killed_writers)
 				worker_must(&readers[r], "reader name=killed kind=%s bytes=4096", kinds[k]);
 				worker_must(&readers[r], "watch");
 			}
+			worker_must(&writer, "write n=1"); /* it may be killed before it runs */
 			worker_must(&writer, "run period=0");
 			sleep_ms(1 + round * 7 % 13);
 			program_kill(&writer);
