@@ -277,7 +277,10 @@ static void test_end(void)
 void suite_add_test(Suite *suite, const char *name, const TTest *test, double seconds)
 {
 	TCase *tcase = tcase_create(name);
+	char tag[128];
 
+	snprintf(tag, sizeof(tag), "%s/%s", program_invocation_short_name, name);
+	tcase_set_tags(tcase, tag);
 	tcase_set_timeout(tcase, seconds * suite_slow());
 	tcase_add_checked_fixture(tcase, test_begin, test_end);
 	tcase_add_test(tcase, test);

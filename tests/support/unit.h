@@ -14,11 +14,13 @@
  *           return unit_run(suite);
  *   }
  *
- * SHMB_TEST_SLOW=N makes every time-out N times as long (emulators, valgrind).
+ * SHMB_TEST_SLOW=N makes every time-out N times as long (emulators, valgrind). Each test has its name as its tag, "test_name/test_of_something",
+ * so that CK_EXCLUDE_TAGS leaves out single ones.
  */
 
 #include <check.h>
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +31,10 @@ static inline void unit_add_test(Suite *suite, const char *name, const TTest *te
 	const char *slow = getenv("SHMB_TEST_SLOW");
 	double factor = slow != NULL ? strtod(slow, NULL) : 1;
 	TCase *tcase = tcase_create(name);
+	char tag[128];
 
+	snprintf(tag, sizeof(tag), "%s/%s", program_invocation_short_name, name);
+	tcase_set_tags(tcase, tag);
 	tcase_set_timeout(tcase, seconds * (factor >= 1 ? factor : 1));
 	tcase_add_test(tcase, test);
 	suite_add_tcase(suite, tcase);
