@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""no_clock.py LIBRARY: what the machine code of publishing and reading can reach.
+"""no_clock.py LIBRARY [OBJDUMP]: what the machine code of publishing and reading can reach.
 
 Disassembles the shared library, follows every call and jump from the functions of the data path, and fails where a clock, an allocation, a lock or a system
 call can be reached. The functions that stamp are not entered: a publish calls them for stamped segments only, which the test of counted
@@ -8,8 +8,10 @@ clock calls shows at run time; nor is what wakes sleepers. Entered, they do reac
 """
 
 import re
-import subprocess
 import sys
+
+sys.dont_write_bytecode = True
+from machine_code import Code, name_of  # noqa: E402
 
 CLOCKS = ["monotonic", "realtime", "sequence"]
 PUBLISH = ["shmb_value_store", "shmb_ring_insert", "shmb_frame_loan", "shmb_frame_commit", "shmb_queue_push", "shmb_queue_push_batch", "shmb_queue_claim",
@@ -22,40 +24,20 @@ READ += [f"shmb_{kind}_{query}_{clock}" for kind in ("ring", "frame") for query 
 READ += [f"shmb_join_{clock}" for clock in CLOCKS]
 STAMPS = {"extras_take", "stamp"}
 WAKES = {"wake_waiters", "wake_producer", "wake_sharers"}
+CALLS = ("call", "callq", "blr")  # through a pointer, where no name is known
 FORBIDDEN = re.compile(r"clock_\w+|gettimeofday|time|malloc|calloc|realloc|aligned_alloc|free|mmap|pthread_\w+|syscall|write|read|ioctl|poll|nanosleep")
 
 
-def graph(library):
+def graph(library, objdump="objdump"):
     """{function: set of functions it calls or jumps to}; "?" is a call through a pointer."""
-    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", library], check=True, capture_output=True, text=True).stdout
     calls = {}
-    function = None
-    for line in text.splitlines():
-        match = re.match(r"[0-9a-f]+ <([^>]+)>:$", line)
-        if match:
-            # An entry of the linkage table is the function it leads to, which is not ours to look into.
-            function = None if "@plt" in match[1] else name_of(match[1])
-            if function is not None:
-                calls.setdefault(function, set())
-            continue
-        match = re.match(r"\s+[0-9a-f]+:\s+(\w+)\s*(.*)", line)
-        if function is None or match is None:
-            continue
-        operation, operands = match[1], match[2]
-        target = re.search(r"<([^>+]+)(\+0x[0-9a-f]+)?>", operands)
-        if operation in ("syscall", "svc"):
-            calls[function].add("syscall")
-        elif re.match(r"call|bl$|blr$", operation) or re.match(r"j|b$|b\.|cb|tb", operation):
-            if target:
-                calls[function].add(name_of(target[1]))
-            elif operation.startswith("call") or operation == "blr":
-                calls[function].add("?")
+    for instruction in Code(library, objdump).instructions.values():
+        targets = calls.setdefault(name_of(instruction.function), set())
+        if instruction.operation in ("syscall", "svc"):
+            targets.add("syscall")
+        elif instruction.callee not in (None, "?") or (instruction.callee and instruction.operation in CALLS):
+            targets.add(instruction.callee)
     return calls
-
-
-def name_of(symbol):
-    """Without @plt, and without what the compiler appends to the copies and cold parts it makes."""
-    return re.split(r"[@.]", symbol)[0]
 
 
 def reach(calls, start, stop):
@@ -80,7 +62,7 @@ def path(seen, end):
 
 def main():
     try:
-        calls = graph(sys.argv[1])
+        calls = graph(*sys.argv[1:3])
     except FileNotFoundError:
         print("skipped: no objdump")
         return 77
