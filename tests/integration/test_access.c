@@ -272,6 +272,7 @@ START_TEST(rights_taken_away_while_it_is_open)
 			_exit(126);
 		_exit(child_holds(&b));
 	}
+	close(pipe_from_child[1]); /* its end is the end of the pipe */
 	ck_assert_int_eq(read(pipe_from_child[0], &byte, 1), 1);
 	broker_configure(&b, "[broker]\nlinger = infinity\n[segment camera/*]\nreaders = none\n");
 	client = broker_connect(&b);
@@ -279,10 +280,9 @@ START_TEST(rights_taken_away_while_it_is_open)
 	ck_assert_msg(strstr(notes, "may no longer read it, but has it open: readers = none (") != NULL, "%s", notes);
 	ck_assert_int_eq(write(pipe_to_child[1], "x", 1), 1);
 	wait_child(pid);
-	for (unsigned i = 0; i < 2; i++) {
-		close(pipe_to_child[i]);
-		close(pipe_from_child[i]);
-	}
+	close(pipe_to_child[0]);
+	close(pipe_to_child[1]);
+	close(pipe_from_child[0]);
 	shmb_disconnect(client);
 	broker_finish(&b);
 }

@@ -152,16 +152,20 @@ def arm64_kinds(instruction):
 
 
 def x86_kinds(instruction):
-    if instruction.operation in ("lock", "mfence") or (instruction.operation.startswith("xchg") and "(" in instruction.operands):
-        return {"full"}
-    return set()
+    operation, operands = instruction.operation, instruction.operands
+    exchanges = operation.startswith("xchg") and "(" in operands
+    if operation not in ("lock", "mfence") and not exchanges:
+        return set()
+    # As shmb_fence_seq_cst() and shmb_fence_seq_cst_storing() are written: a locked access of another sort is no fence that was meant.
+    fence = operation == "mfence" or (exchanges and re.match(r"%r([a-d]x|[sd]i|[bs]p|\d+),", operands)) or re.match(r"or.*\(%rsp\)$", operands)
+    return {"full", "fence seq_cst"} if fence else {"full"}
 
 
 # What to look for: {kind in the source: kind of instruction}.
 KINDS = ("fence acquire", "fence release", "fence seq_cst", "load acquire", "store release", "rmw acquire", "rmw release", "rmw acq_rel")
 MACHINES = {
     "arm64": (arm64_kinds, {kind: kind for kind in KINDS}),
-    "x86-64": (x86_kinds, {"fence seq_cst": "full"}),
+    "x86-64": (x86_kinds, {"fence seq_cst": "fence seq_cst"}),
 }
 
 
@@ -311,7 +315,7 @@ class Check:
     def check_path(self, start, items):
         items = self.here(items)
         seldom = SELDOM - {start}
-        most = sum(item.kind == "full" for item in items) if start in HOT and self.code.machine == "x86-64" else None
+        most = sum(item.kind == "fence seq_cst" for item in items) if start in HOT and self.code.machine == "x86-64" else None
         for begin in self.begins(start) if items or most is not None else ():
             walk = Walk(self.code, items, seldom, most)
             wrong = walk.run(begin)
