@@ -84,12 +84,32 @@ START_TEST(large_sizes)
 }
 END_TEST
 
+/* Every place of the destination in its cache line, and every rest behind whole ones. */
+START_TEST(line_sizes)
+{
+	static const size_t from[] = { 0, 1, 31, 63 };
+
+	buffers_make();
+	for (size_t bytes = 1022; bytes <= 1026 + 256; bytes++) {
+		for (size_t to = 0; to < 64; to += bytes < 1026 ? 1 : 7) {
+			for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
+				copy_and_check(to, from[i], bytes);
+		}
+	}
+	for (size_t bytes = 4094; bytes <= 4098; bytes++) {
+		for (size_t to = 0; to < 64; to++)
+			copy_and_check(to, to % 5, bytes);
+	}
+	buffers_free();
+}
+END_TEST
+
 /* Both buffers end at, or begin behind, a page that must not be touched. */
 START_TEST(page_edges)
 {
-	static const size_t sizes[] = { 1,  2,	 3,   7,   8,	 9,	     15,
-					16, 17,	 31,  33,  48,	 63,	     64,
-					65, 127, 128, 129, 4096, 512 * 1024, 512 * 1024 + 5 };
+	static const size_t sizes[] = {
+		1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 48, 63, 64, 65, 127, 128, 129, 1024, 3000, 4096, 512 * 1024, 512 * 1024 + 5
+	};
 	size_t room = 1024 * 1024;
 	uint8_t *map[2];
 
@@ -119,6 +139,7 @@ int main(void)
 
 	unit_add(suite, small_sizes, 10);
 	unit_add(suite, large_sizes, 10);
+	unit_add(suite, line_sizes, 10);
 	unit_add(suite, page_edges, 10);
 	return unit_run(suite);
 }
