@@ -266,7 +266,7 @@ static void attach(struct frame_reader *reader, const struct slots_memory *memor
 	if (reader->stamped && reader->entries.keys == NULL) {
 		reader->entries.keys =
 			(const unsigned char *)memory->data + geometry->entry_offset + offsetof(struct shmb_shm_entry, stamp_ns);
-		reader->entries.key_shift = geometry->entry_shift;
+		reader->entries.key_stride = UINT64_C(1) << geometry->entry_shift;
 		reader->entries.key_type = SHMB_KEY_MONOTONIC_NS;
 	}
 	atomic_store_explicit(&reader->pins, cell != NULL ? cell->pins : NULL, memory_order_relaxed);

@@ -35,7 +35,7 @@ static inline struct shmb_shm_entry *entry_of(const struct frame_writer *writer,
 {
 	const struct slots_writer *entries = &writer->entries;
 
-	return (struct shmb_shm_entry *)(entries->slots + ((number & entries->mask) << entries->slot_shift));
+	return (struct shmb_shm_entry *)(entries->slots + (number & entries->mask) * entries->slot_stride);
 }
 
 static inline uint32_t order_at(const struct frame_writer *writer, uint32_t place)

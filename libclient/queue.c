@@ -84,7 +84,7 @@ static inline int room_check(struct queue_producer *producer)
 
 static inline unsigned char *place_of(const struct slots_writer *slots, uint64_t number)
 {
-	return slots->payloads + ((number & slots->mask) << slots->payload_shift);
+	return slots->payloads + (number & slots->mask) * slots->payload_stride;
 }
 
 static __attribute__((noinline)) void stamp(struct slots_writer *slots, struct shmb_shm_slot *slot)
@@ -107,7 +107,7 @@ static inline void item_put(const struct slots_writer *slots, const void *payloa
 static inline void item_publish(struct slots_writer *slots)
 {
 	uint64_t number = slots->next;
-	struct shmb_shm_slot *slot = (struct shmb_shm_slot *)(slots->slots + ((number & slots->mask) << slots->slot_shift));
+	struct shmb_shm_slot *slot = (struct shmb_shm_slot *)(slots->slots + (number & slots->mask) * slots->slot_stride);
 
 	if (unlikely(slots->extras & SLOTS_STAMPED))
 		stamp(slots, slot);
@@ -369,14 +369,14 @@ static inline const struct shmb_shm_slot *item_slot(const struct queue_consumer 
 {
 	const struct slots_reader *slots = &consumer->slots;
 
-	return (const struct shmb_shm_slot *)(slots->slots + ((number & slots->mask) << slots->slot_shift));
+	return (const struct shmb_shm_slot *)(slots->slots + (number & slots->mask) * slots->slot_stride);
 }
 
 static inline const unsigned char *item_place(const struct queue_consumer *consumer, uint64_t number)
 {
 	const struct slots_reader *slots = &consumer->slots;
 
-	return slots->payloads + ((number & slots->mask) << slots->payload_shift);
+	return slots->payloads + (number & slots->mask) * slots->payload_stride;
 }
 
 static inline void item_get(const struct queue_consumer *consumer, uint64_t number, void *payload)

@@ -14,7 +14,7 @@
 
 static inline const struct shmb_shm_slot *slot_of(const struct slots_reader *reader, uint64_t number)
 {
-	return (const struct shmb_shm_slot *)(reader->slots + ((number & reader->mask) << reader->slot_shift));
+	return (const struct shmb_shm_slot *)(reader->slots + (number & reader->mask) * reader->slot_stride);
 }
 
 static inline bool slot_holds(const struct shmb_shm_slot *slot, uint64_t number)
@@ -30,7 +30,7 @@ static inline bool slot_holds(const struct shmb_shm_slot *slot, uint64_t number)
 static inline __attribute__((always_inline)) bool slot_copy(struct slots_reader *reader, const struct shmb_shm_slot *slot, uint64_t number,
 							    void *payload, uint64_t *stamp_ns, bool is_short)
 {
-	const unsigned char *from = reader->payloads + ((number & reader->mask) << reader->payload_shift);
+	const unsigned char *from = reader->payloads + (number & reader->mask) * reader->payload_stride;
 
 	SHMB_STEP("read.checked");
 	*stamp_ns = 0;

@@ -42,8 +42,8 @@ static inline struct temporal_view search_view(struct slots_reader *reader)
 		.ids = reader->slots,
 		.keys = reader->keys,
 		.mask = reader->mask,
-		.id_shift = reader->slot_shift,
-		.key_shift = reader->key_shift,
+		.id_stride = reader->slot_stride,
+		.key_stride = reader->key_stride,
 		.rate = &reader->key_rate,
 	};
 }

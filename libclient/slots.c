@@ -33,8 +33,8 @@ int slots_writer_init(struct slots_writer *writer, const struct slots_memory *me
 	writer->payloads = (unsigned char *)memory->data + geometry->pool_offset;
 	writer->mask = geometry->slot_count - 1;
 	writer->payload_bytes = (uint32_t)geometry->payload_bytes;
-	writer->slot_shift = geometry->slot_shift;
-	writer->payload_shift = geometry->pool_shift;
+	writer->slot_stride = UINT64_C(1) << geometry->slot_shift;
+	writer->payload_stride = UINT64_C(1) << geometry->pool_shift;
 	writer->extras = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0 ? SLOTS_STAMPED : 0;
 	writer->area_mask = (1u << memory->area_count) - 1;
 	memcpy(writer->areas, memory->areas, sizeof(writer->areas));
@@ -87,7 +87,7 @@ static inline __attribute__((always_inline)) int publish(struct slots_writer *wr
 {
 	uint64_t number = writer->next;
 	uint64_t index = number & writer->mask;
-	struct shmb_shm_slot *slot = (struct shmb_shm_slot *)(writer->slots + (index << writer->slot_shift));
+	struct shmb_shm_slot *slot = (struct shmb_shm_slot *)(writer->slots + index * writer->slot_stride);
 	struct extras extras = { 0 };
 	int r;
 
@@ -110,11 +110,11 @@ static inline __attribute__((always_inline)) int publish(struct slots_writer *wr
 	SHMB_STEP("slot.claimed");
 
 	if (is_short) {
-		shmb_copy_short(writer->payloads + (index << writer->payload_shift), payload, writer->payload_bytes);
+		shmb_copy_short(writer->payloads + index * writer->payload_stride, payload, writer->payload_bytes);
 	} else {
 		if (unlikely(writer->extras != 0))
 			extras_put(writer, &slot->stamp_ns, index, &extras);
-		shmb_copy(writer->payloads + (index << writer->payload_shift), payload, writer->payload_bytes);
+		shmb_copy(writer->payloads + index * writer->payload_stride, payload, writer->payload_bytes);
 	}
 	SHMB_STEP("slot.filled");
 
@@ -163,21 +163,21 @@ static void attach(struct slots_reader *reader, const struct slots_memory *memor
 	reader->mask = geometry->slot_count - 1;
 	reader->window = reader->mask;
 	reader->payload_bytes = (uint32_t)geometry->payload_bytes;
-	reader->slot_shift = geometry->slot_shift;
-	reader->payload_shift = geometry->pool_shift;
+	reader->slot_stride = UINT64_C(1) << geometry->slot_shift;
+	reader->payload_stride = UINT64_C(1) << geometry->pool_shift;
 	reader->stamped = (geometry->flags & SHMB_SEGMENT_STAMPED) != 0;
 	reader->is_short = !reader->stamped && geometry->payload_bytes <= SHMB_COPY_SHORT;
 	reader->keys = NULL;
-	reader->key_shift = 0;
+	reader->key_stride = 0;
 	reader->key_type = 0;
 	reader->key_rate = 0;
 	if (geometry->key_offset != 0) {
 		reader->keys = (const unsigned char *)memory->data + geometry->key_offset;
-		reader->key_shift = geometry->key_shift;
+		reader->key_stride = UINT64_C(1) << geometry->key_shift;
 		reader->key_type = geometry->key_type;
 	} else if (reader->stamped) {
 		reader->keys = reader->slots + offsetof(struct shmb_shm_slot, stamp_ns);
-		reader->key_shift = reader->slot_shift;
+		reader->key_stride = reader->slot_stride;
 		reader->key_type = SHMB_KEY_MONOTONIC_NS;
 	}
 	reader->base = geometry->base;
@@ -236,31 +236,45 @@ void slots_reader_drop_cell(struct slots_reader *reader)
 	atomic_store_explicit(&reader->published_position, &reader->nowhere, memory_order_relaxed);
 }
 
-/* One try to read the newest: 0, an error, or -EAGAIN lapped. The counter may lag one behind: that matters where it tells nothing new. */
+/*
+ * One try to read the newest: 0, an error, or -EAGAIN lapped. Where one number is new, it is taken from what this handle knows: so the slot can be looked at
+ * before the counter is there. The counter may lag one behind: that matters where it tells nothing new.
+ */
 static inline __attribute__((always_inline)) int latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample,
 							bool is_short)
 {
 	uint64_t next = next_number(reader);
-	uint64_t number = next - 1;
+	uint64_t number = reader->seen;
 	const struct shmb_shm_slot *slot;
-	uint64_t stamp_ns, missed;
+	uint64_t stamp_ns, missed = 0;
 
 	if (unlikely(next >= SHMB_NUMBER_MAX))
 		return -EBADMSG;
-	if (next == reader->seen) {
-		if (slot_holds(slot_of(reader, next), next))
-			number = next;
-		else if (unlikely(next == reader->base))
-			return -ENODATA;
+	if (unlikely(next != number + 1)) {
+		if (next > number) {
+			number = next - 1;
+		} else if (!slot_holds(slot_of(reader, number), number)) {
+			if (unlikely(number == reader->base))
+				return -ENODATA;
+			number--;
+		}
 	}
 	slot = slot_of(reader, number);
 	if (unlikely(!slot_holds(slot, number)))
 		return -EAGAIN;
 	if (unlikely(!slot_copy(reader, slot, number, payload, &stamp_ns, is_short)) || is_cut(reader, number))
 		return -EAGAIN;
-	missed = number > reader->position ? number - reader->position : 0;
+	if (unlikely(number > reader->position)) {
+		missed = number - reader->position;
+		COUNT(reader->lost, missed);
+	}
+	/* Words of one cache line one after the other: the fence of the next publish waits for fewer stores. */
+	reader->seen = number + 1;
+	COUNT(reader->reads, 1);
 	move_to(reader, number + 1);
-	return read_done(reader, number, stamp_ns, missed, sample);
+	if (sample != NULL)
+		*sample = (struct shmb_sample){ .number = number, .stamp_ns = stamp_ns, .missed = missed };
+	return 0;
 }
 
 /* The last of a superseded generation, whatever its counter says. */
@@ -299,17 +313,29 @@ static __attribute__((noinline)) int latest_any(struct slots_reader *reader, voi
 
 __attribute__((hot)) int slots_latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
 {
-	if (likely(reader->is_short) && is_ours(reader->guard)) {
-		int r = latest(reader, payload, sample, true);
-
-		/* Neither is the last word where the generation has come to its end. */
-		if (likely(r != -EAGAIN && r != -EBADMSG))
-			return r;
-	}
+	/* An error is the last word only where the generation has not come to its end. */
+	if (likely(reader->is_short) && is_ours(reader->guard) && likely(latest(reader, payload, sample, true) == 0))
+		return 0;
 	return latest_any(reader, payload, sample);
 }
 
-__attribute__((hot)) int slots_read_next(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
+/* One try to take this one, at the position or, where that was overwritten, beyond it. */
+static inline __attribute__((always_inline)) bool next_take(struct slots_reader *reader, uint64_t number, void *payload,
+							    struct shmb_sample *sample, bool is_short)
+{
+	const struct shmb_shm_slot *slot = slot_of(reader, number);
+	uint64_t missed = number - reader->position;
+	uint64_t stamp_ns;
+
+	if (unlikely(!slot_holds(slot, number)) || unlikely(!slot_copy(reader, slot, number, payload, &stamp_ns, is_short)) ||
+	    is_cut(reader, number))
+		return false;
+	read_done(reader, number, stamp_ns, missed, sample);
+	move_to(reader, number + 1);
+	return true;
+}
+
+static __attribute__((noinline)) int read_next_any(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
 {
 	uint64_t number = reader->position;
 
@@ -317,15 +343,10 @@ __attribute__((hot)) int slots_read_next(struct slots_reader *reader, void *payl
 		return text_forked();
 	for (int i = 0; i < SHMB_READ_TRIES; i++) {
 		const struct shmb_shm_slot *slot = slot_of(reader, number);
-		uint64_t stamp_ns, next, oldest;
+		uint64_t next, oldest;
 
-		if (likely(slot_holds(slot, number)) && likely(slot_copy(reader, slot, number, payload, &stamp_ns, false)) &&
-		    !is_cut(reader, number)) {
-			uint64_t missed = number - reader->position;
-
-			move_to(reader, number + 1);
-			return read_done(reader, number, stamp_ns, missed, sample);
-		}
+		if (next_take(reader, number, payload, sample, false))
+			return 0;
 		if (is_superseded(reader)) {
 			/* What cannot be copied now is being spoilt by a writer that is none any more. */
 			number = slots_left(reader, slot_holds(slot, number) ? number + 1 : number);
@@ -343,6 +364,13 @@ __attribute__((hot)) int slots_read_next(struct slots_reader *reader, void *payl
 			number = oldest;
 	}
 	return -EAGAIN;
+}
+
+__attribute__((hot)) int slots_read_next(struct slots_reader *reader, void *payload, struct shmb_sample *sample)
+{
+	if (likely(reader->is_short) && is_ours(reader->guard) && likely(next_take(reader, reader->position, payload, sample, true)))
+		return 0;
+	return read_next_any(reader, payload, sample);
 }
 
 int slots_read(struct slots_reader *reader, uint64_t number, void *payload, struct shmb_sample *sample)

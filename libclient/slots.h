@@ -57,8 +57,8 @@ struct slots_writer {
 	struct shmb_shm_data *data;
 	uint32_t mask;
 	uint32_t payload_bytes;
-	uint8_t slot_shift;
-	uint8_t payload_shift;
+	uint64_t slot_stride;
+	uint64_t payload_stride;
 	uint8_t extras; /* enum slots_extra; 0 is the fast way */
 	uint8_t key_bytes;
 	bool is_short;	    /* no extras, and the payload goes by shmb_copy_short() */
@@ -76,21 +76,21 @@ struct slots_reader {
 	const struct shmb_shm_data *data;
 	const unsigned char *slots;
 	const unsigned char *payloads;
-	uint64_t seen;	   /* one more than the highest number known to be committed: this handle never goes below */
-	uint64_t position; /* number to read next */
+	uint64_t seen; /* one more than the highest number known to be committed: this handle never goes below */
+	uint64_t reads;
+	uint64_t position;			      /* number to read next */
 	_Atomic uint64_t *_Atomic published_position; /* in our cell, or `nowhere` */
+	uint64_t slot_stride;
+	uint64_t payload_stride;
 	uint32_t mask;
 	uint32_t window; /* numbers that stay readable: capacity N serves N - 1, a frame its history */
 	uint32_t payload_bytes;
-	uint8_t slot_shift;
-	uint8_t payload_shift;
 	bool stamped;
-	uint8_t key_shift;
 	uint8_t key_type;	   /* enum shmb_key_type; stamps are monotonic keys where there are no others */
 	const unsigned char *keys; /* NULL none */
-	double key_rate;	   /* of the last search (temporal.h) */
-	bool is_short;		   /* as the writer's */
-	uint64_t reads;
+	uint64_t key_stride;
+	double key_rate;  /* of the last search (temporal.h) */
+	bool is_short;	  /* as the writer's */
 	uint64_t lost;	  /* sum of what was missed */
 	uint64_t retries; /* copies that the writer overtook */
 	uint64_t base;

@@ -25,11 +25,11 @@
 #include "proto/layout.h"
 
 struct temporal_view {
-	const unsigned char *ids;  /* id of number n: (n & mask) << id_shift */
-	const unsigned char *keys; /* likewise with key_shift */
+	const unsigned char *ids;  /* id of number n: (n & mask) * id_stride */
+	const unsigned char *keys; /* likewise with key_stride */
 	uint64_t mask;
-	uint8_t id_shift;
-	uint8_t key_shift;
+	uint64_t id_stride;
+	uint64_t key_stride;
 	double *rate; /* numbers per unit of key as of the last search that had to look; begins with 0. The caller's alone */
 };
 
@@ -45,7 +45,7 @@ struct temporal_pair {
 
 static inline uint64_t temporal_key(const struct temporal_view *view, uint64_t number)
 {
-	const _Atomic uint64_t *key = (const _Atomic uint64_t *)(view->keys + ((number & view->mask) << view->key_shift));
+	const _Atomic uint64_t *key = (const _Atomic uint64_t *)(view->keys + (number & view->mask) * view->key_stride);
 
 	return atomic_load_explicit(key, memory_order_relaxed);
 }
@@ -53,8 +53,8 @@ static inline uint64_t temporal_key(const struct temporal_view *view, uint64_t n
 /* After the last look at a key: did these numbers, the lowest that decide, still lie where their keys were looked at? */
 static inline bool temporal_holds(const struct temporal_view *view, uint64_t number, uint64_t neighbour)
 {
-	const _Atomic uint64_t *id = (const _Atomic uint64_t *)(view->ids + ((number & view->mask) << view->id_shift));
-	const _Atomic uint64_t *other = (const _Atomic uint64_t *)(view->ids + ((neighbour & view->mask) << view->id_shift));
+	const _Atomic uint64_t *id = (const _Atomic uint64_t *)(view->ids + (number & view->mask) * view->id_stride);
+	const _Atomic uint64_t *other = (const _Atomic uint64_t *)(view->ids + (neighbour & view->mask) * view->id_stride);
 
 	/* ORDER slot.claim (acquire). Partner: publish().
 	 * Orders:  id "being written" -> slot bytes, the key among them.

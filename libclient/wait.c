@@ -117,7 +117,7 @@ static const _Atomic uint64_t *reader_watch(const struct shmb_waitable *waitable
 {
 	const struct slots_reader *reader = reader_of(waitable);
 
-	return &((const struct shmb_shm_slot *)(reader->slots + ((reader->position & reader->mask) << reader->slot_shift)))->id;
+	return &((const struct shmb_shm_slot *)(reader->slots + (reader->position & reader->mask) * reader->slot_stride))->id;
 }
 
 static const struct waitable_kind reader_kind = { .look = look, .raise = reader_raise, .watch = reader_watch };

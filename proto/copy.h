@@ -51,7 +51,7 @@ static inline __attribute__((always_inline)) void shmb_copy_short(void *dst, con
 	uint8_t *to = dst;
 	const uint8_t *from = src;
 
-	__asm__ __volatile__("" : "+r"(to), "+r"(from)::"memory");
+	__asm__ __volatile__("" ::"r"(to), "r"(from) : "memory");
 	if (bytes > 32) {
 		shmb_word16 first = *(const shmb_word16 *)from, second = *(const shmb_word16 *)(from + 16);
 		shmb_word16 third = *(const shmb_word16 *)(from + bytes - 32), last = *(const shmb_word16 *)(from + bytes - 16);
