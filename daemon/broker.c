@@ -25,6 +25,7 @@
 #include "peer.h"
 #include "policy.h"
 #include "proto/step.h"
+#include "slice.h"
 #include "stale.h"
 
 enum {
@@ -212,6 +213,7 @@ fail:
 
 void broker_run(struct broker *broker)
 {
+	slice_short();
 	loop_run(broker->loop);
 	notify_stopping();
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "slice.h"
 
 /* The least that arm64 takes. */
 enum { STACK_BYTES = 128 * 1024 };
@@ -23,6 +24,7 @@ static void *closer_main(void *arg)
 	int from = (int)(intptr_t)arg;
 	int fd;
 
+	slice_ordinary();
 	/* Several write whole ints, less than PIPE_BUF at a time: they arrive whole. */
 	while (read(from, &fd, sizeof(fd)) == (ssize_t)sizeof(fd))
 		close(fd);

@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "proto/step.h"
+#include "slice.h"
 
 /* Of one turn: 16 MiB take about 5 ms. The stack is the least that arm64 takes. */
 enum { CHUNK_BYTES = 16 << 20, INTERRUPTED_TRIES = 16, STACK_BYTES = 128 * 1024 };
@@ -91,6 +92,7 @@ static void *worker_main(void *arg)
 	struct worker_job *job;
 	bool is_done;
 
+	slice_ordinary();
 	pthread_mutex_lock(&worker->lock);
 	for (;;) {
 		while ((job = TAILQ_FIRST(&worker->waiting)) == NULL && !worker->ends)

@@ -2,10 +2,14 @@
 /* Nothing happens that nobody asked for: no wake-ups of the daemon, no system call and no allocation on the data path. */
 #include "../support/client.h"
 
+#include <dirent.h>
+#include <linux/sched/types.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static long wakeups(pid_t pid)
 {
@@ -140,6 +144,50 @@ START_TEST(no_clock_on_the_data_path)
 }
 END_TEST
 
+/* The time slice that a thread has asked for, 0 where the kernel does not tell; -1 there is no such thread any more. */
+static int64_t slice_of(pid_t thread)
+{
+	struct sched_attr attr = { .size = sizeof(attr) };
+
+	return syscall(SYS_sched_getattr, thread, &attr, sizeof(attr), 0) < 0 ? -1 : (int64_t)attr.sched_runtime;
+}
+
+/* The loop has short turns; threads that work for long have ordinary ones. */
+START_TEST(turns_are_short)
+{
+	struct shmb_ring_writer *large;
+	struct shmb *client;
+	struct dirent *entry;
+	struct broker b;
+	unsigned others = 0;
+	char path[64];
+	DIR *threads;
+
+	if (getenv("SHMB_TEST_WRAPPER") != NULL || slice_of(0) <= 0)
+		TEST_SKIP("no time slices to ask for here (Linux before 6.12, or an emulator)");
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	large = ring_writer(client, "quiet/large", 1 << 20, 32); /* on the worker's thread */
+	WAIT_UNTIL(slice_of(b.daemon.pid) == 100000);
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)b.daemon.pid);
+	threads = opendir(path);
+	ck_assert_ptr_nonnull(threads);
+	while ((entry = readdir(threads)) != NULL) {
+		pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (thread <= 0 || thread == b.daemon.pid)
+			continue;
+		WAIT_UNTIL(slice_of(thread) == slice_of(0) || slice_of(thread) < 0);
+		others++;
+	}
+	closedir(threads);
+	ck_assert_uint_ge(others, 1);
+	shmb_ring_writer_close(large);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("quiet");
@@ -148,5 +196,6 @@ int main(void)
 	suite_add(suite, defect_Q7_no_system_call_when_nobody_waits, 60);
 	suite_add(suite, no_clock_on_the_data_path, 60);
 	suite_add(suite, no_allocation_on_the_data_path, 60);
+	suite_add(suite, turns_are_short, 30);
 	return suite_run(suite);
 }
