@@ -374,8 +374,9 @@ START_TEST(lost_connection_keeps_its_cell)
 	ASSERT_OK(open_role(&other, SHMB_ROLE_READER, SHMB_KIND_RING, "ring", 1));
 	ck_assert_uint_ne(answer.open.cell, cell);
 	raw_answer_deinit(&answer);
-	/* It comes back, by the same cookie, and lists nothing: closed. */
+	/* It comes back, by the same cookie, and lists nothing: closed, when its turn comes. */
 	ASSERT_OK(raw_start(&lost, b.socket));
+	WAIT_UNTIL(info_of(&writer, "ring").readers == 1);
 	ASSERT_OK(open_role(&other, SHMB_ROLE_READER, SHMB_KIND_RING, "ring", 2));
 	ck_assert_uint_eq(answer.open.cell, cell);
 	raw_answer_deinit(&answer);
@@ -404,7 +405,7 @@ START_TEST(lost_connection_and_its_lease)
 	raw_answer_deinit(&answer);
 	ck_assert_uint_eq(info_of(&other, "ring").draining, 1); /* the first one's process has it mapped still */
 	ASSERT_OK(raw_start(&lost, b.socket));
-	ck_assert_uint_eq(info_of(&other, "ring").draining, 0); /* and now says that it has not */
+	WAIT_UNTIL(info_of(&other, "ring").draining == 0); /* and now says that it has not */
 	raw_end(&lost);
 	raw_end(&other);
 	broker_finish(&b);
