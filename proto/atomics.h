@@ -20,8 +20,10 @@
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free to be shared between processes");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to be shared between processes");
+/* NOLINTBEGIN(misc-redundant-expression): size and alignment need not be the same */
 _Static_assert(sizeof(_Atomic uint32_t) == 4 && _Alignof(_Atomic uint32_t) == 4, "atomic u32 must be a plain word");
 _Static_assert(sizeof(_Atomic uint64_t) == 8 && _Alignof(_Atomic uint64_t) == 8, "atomic u64 must be a plain word");
+/* NOLINTEND(misc-redundant-expression) */
 
 #if defined(__SANITIZE_THREAD__)
 #define SHMB_TSAN 1

@@ -24,13 +24,9 @@
 _Static_assert(SHMB_CAPACITY_MAX == 1 << 20 && SHMB_PAYLOAD_MAX == UINT64_C(1) << 28, "the bound above");
 
 enum {
-	LINE_SHIFT = 6, /* slots and entries */
-	KEY_SHIFT = 3,
 	HISTORY_MAX = 4096,
 	PINS_MAX = 1024, /* of all readers of a frame together */
 };
-_Static_assert(1 << LINE_SHIFT == SHMB_CACHE_LINE, "a slot is a cache line: slots never share one");
-_Static_assert(1 << KEY_SHIFT == sizeof(uint64_t), "a key is one word");
 
 static int fail(int error, const char **why, const char *text)
 {
@@ -52,7 +48,7 @@ static int is_power_of_two(uint64_t value)
 /* The smallest power of two, at least a cache line, that holds `bytes`: the payloads of two numbers never share a line. */
 static uint8_t stride_shift(uint64_t bytes)
 {
-	uint8_t shift = LINE_SHIFT;
+	uint8_t shift = SHMB_LINE_SHIFT;
 
 	while (UINT64_C(1) << shift < bytes)
 		shift++;
@@ -153,7 +149,7 @@ int shmb_geometry_plan(const struct shmb_request *request, uint32_t area_count, 
 	plan.slot_count = is_frame ? 1 + request->history + request->pins : request->capacity;
 	plan.pool_count = request->kind == SHMB_KIND_BLOCK ? 1 : plan.slot_count;
 	if (plan.slot_count > 0) {
-		plan.slot_shift = LINE_SHIFT;
+		plan.slot_shift = SHMB_LINE_SHIFT;
 		plan.slot_offset = append(&end, plan.slot_count, plan.slot_shift, SHMB_CACHE_LINE);
 	}
 	if (is_frame) {
@@ -162,11 +158,11 @@ int shmb_geometry_plan(const struct shmb_request *request, uint32_t area_count, 
 			plan.entry_count *= 2;
 	}
 	if (request->key_type != SHMB_KEY_NONE) {
-		plan.key_shift = KEY_SHIFT;
+		plan.key_shift = SHMB_KEY_SHIFT;
 		plan.key_offset = append(&end, is_frame ? plan.entry_count : plan.slot_count, plan.key_shift, SHMB_CACHE_LINE);
 	}
 	if (is_frame) {
-		plan.entry_shift = LINE_SHIFT;
+		plan.entry_shift = SHMB_LINE_SHIFT;
 		plan.entry_offset = append(&end, plan.entry_count, plan.entry_shift, SHMB_CACHE_LINE);
 	}
 	if (plan.slot_count > 0 && !is_frame && request->payload_bytes <= SHMB_CACHE_LINE - slot_head &&

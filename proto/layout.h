@@ -43,11 +43,16 @@ enum {
 	SHMB_CAPACITY_MIN = 2,
 	SHMB_CAPACITY_MAX = 1 << 20,
 	SHMB_PINS_PER_CELL = 8,
+	SHMB_LINE_SHIFT = 6,	     /* stride of slots and entries: a cache line, so that they never share one */
+	SHMB_KEY_SHIFT = 3,	     /* a key is one word */
+	SHMB_PAYLOAD_SHIFT_MAX = 28, /* stride of the largest payload */
 };
 
 #define SHMB_PAYLOAD_MAX (UINT64_C(256) << 20) /* bytes of one element */
 #define SHMB_DATA_MAX (UINT64_C(1) << 46)      /* bytes of a data part: far above any machine, far below wrapping */
 #define SHMB_NUMBER_MAX (UINT64_C(1) << 62)    /* numbers from here on are refused: 2n+2 must not wrap */
+_Static_assert(1 << SHMB_LINE_SHIFT == SHMB_CACHE_LINE && 1 << SHMB_KEY_SHIFT == sizeof(uint64_t), "strides");
+_Static_assert(UINT64_C(1) << SHMB_PAYLOAD_SHIFT_MAX == SHMB_PAYLOAD_MAX, "strides");
 
 #define SHMB_CARD_MAGIC UINT32_C(0x43424d53)  /* "SMBC" */
 #define SHMB_DATA_MAGIC UINT32_C(0x53484d48)  /* safe-shm's ShmHeader: "HMHS" in memory */

@@ -551,6 +551,6 @@ void shmb_text_set(char *field, size_t size, const char *text)
 	size_t length = text != NULL ? strnlen(text, size - 1) : 0;
 
 	for (size_t i = 0; i < length; i++)
-		field[i] = text[i] >= 0x20 && text[i] <= 0x7e ? text[i] : '?';
+		field[i] = (char)(text[i] >= 0x20 && text[i] <= 0x7e ? text[i] : '?');
 	memset(field + length, 0, size - length);
 }

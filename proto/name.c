@@ -66,7 +66,7 @@ void shmb_name_encode(const char *name, char *out)
 	size_t i;
 
 	for (i = 0; i < SHMB_NAME_MAX && name[i] != '\0'; i++)
-		out[i] = name[i] == '/' ? '%' : name[i];
+		out[i] = (char)(name[i] == '/' ? '%' : name[i]);
 	out[i] = '\0';
 }
 
@@ -77,7 +77,7 @@ int shmb_name_decode(const char *file, size_t length, char *out)
 	for (size_t i = 0; r == 0 && i < length; i++) {
 		if (file[i] == '/')
 			r = -EINVAL;
-		out[i] = file[i] == '%' ? '/' : file[i];
+		out[i] = (char)(file[i] == '%' ? '/' : file[i]);
 	}
 	if (r == 0 && shmb_name_check(out, length, NULL) < 0)
 		r = -EINVAL;

@@ -5,6 +5,7 @@
  * The bytes may be anything: a file somebody else put there, memory after a crash, a card of a later version. The order is: is it one at
  * all; may this version read it; then every number by itself, small ones first, so that each sum below is one of bounded terms:
  * offsets and data_bytes are at most 2^46, a count at most 2^20, a shift at most 28, hence no term passes 2^48 and no sum 2^50.
+ * tests/validators compiles this file once more with words of 8 bits and small limits, where every combination can be tried.
  *
  * Reserved bytes are not looked at: they belong to later versions that this one may still read.
  */
@@ -14,8 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { SHIFT_MIN = 6, SHIFT_MAX = 28, KEY_SHIFT = 3 }; /* a cache line; the largest payload; one word */
-_Static_assert(1 << SHIFT_MIN == SHMB_CACHE_LINE && UINT64_C(1) << SHIFT_MAX == SHMB_PAYLOAD_MAX, "limits of strides");
+_Static_assert(SHMB_CAPACITY_MAX <= ((uint64_t)-1 - SHMB_DATA_MAX) >> SHMB_PAYLOAD_SHIFT_MAX, "no sum wraps");
 
 static int fail(int error, const char **why, const char *text)
 {
@@ -44,7 +44,7 @@ static uint64_t array_end(const struct array *array)
 /* Behind the head, inside the data part, and with a stride and count that keep the sum from wrapping. */
 static int array_fits(const struct array *array, uint64_t data_bytes)
 {
-	return array->shift >= KEY_SHIFT && array->shift <= SHIFT_MAX && array->count <= SHMB_CAPACITY_MAX &&
+	return array->shift >= SHMB_KEY_SHIFT && array->shift <= SHMB_PAYLOAD_SHIFT_MAX && array->count <= SHMB_CAPACITY_MAX &&
 	       array->offset >= sizeof(struct shmb_shm_data) && array->offset <= data_bytes && array_end(array) <= data_bytes;
 }
 
@@ -130,7 +130,7 @@ static int slots_check(const struct shmb_shm_card *card, const struct array *slo
 	}
 	if (card->kind == SHMB_KIND_VALUE && card->slot_count != 4 && card->slot_count != 8)
 		return fail(-EBADMSG, why, "a value has 4 or 8 slots");
-	if (card->slot_offset % SHMB_CACHE_LINE != 0 || slots->shift < SHIFT_MIN || !array_fits(slots, card->data_bytes))
+	if (card->slot_offset % SHMB_CACHE_LINE != 0 || slots->shift < SHMB_LINE_SHIFT || !array_fits(slots, card->data_bytes))
 		return fail(-EBADMSG, why, "the slots do not lie in the data part");
 	return 0;
 }
@@ -142,7 +142,7 @@ static int entries_check(const struct shmb_shm_card *card, const struct array *e
 	/* Twice the history: an entry is not written again while a reader still has to look at it. */
 	if (!is_power_of_two(card->entry_count) || card->entry_count > SHMB_CAPACITY_MAX || card->entry_count / 2 <= card->history)
 		return fail(-EBADMSG, why, "the number of entries cannot be");
-	if (card->entry_offset % SHMB_CACHE_LINE != 0 || entries->shift < SHIFT_MIN || !array_fits(entries, card->data_bytes))
+	if (card->entry_offset % SHMB_CACHE_LINE != 0 || entries->shift < SHMB_LINE_SHIFT || !array_fits(entries, card->data_bytes))
 		return fail(-EBADMSG, why, "the entries do not lie in the data part");
 	return 0;
 }
@@ -171,7 +171,7 @@ static int keys_check(const struct shmb_shm_card *card, const struct array *keys
 		return fail(-EBADMSG, why, "only rings and frames have keys");
 	if (!key_field_can_be(card))
 		return fail(-EBADMSG, why, "the key's field cannot be");
-	if (card->key_offset % SHMB_CACHE_LINE != 0 || keys->shift != KEY_SHIFT || !array_fits(keys, card->data_bytes))
+	if (card->key_offset % SHMB_CACHE_LINE != 0 || keys->shift != SHMB_KEY_SHIFT || !array_fits(keys, card->data_bytes))
 		return fail(-EBADMSG, why, "the keys do not lie in the data part");
 	return 0;
 }
@@ -194,7 +194,7 @@ static int pool_check(const struct shmb_shm_card *card, const struct array *pool
 			return fail(-EBADMSG, why, "the payload is larger than its slot");
 		return 0;
 	}
-	if (card->pool_offset % SHMB_CACHE_LINE != 0 || pool->shift < SHIFT_MIN || !array_fits(pool, card->data_bytes))
+	if (card->pool_offset % SHMB_CACHE_LINE != 0 || pool->shift < SHMB_LINE_SHIFT || !array_fits(pool, card->data_bytes))
 		return fail(-EBADMSG, why, "the payloads do not lie in the data part");
 	if (card->payload_bytes > UINT64_C(1) << card->pool_shift)
 		return fail(-EBADMSG, why, "the payload is larger than its place");
