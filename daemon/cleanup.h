@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static inline void cleanup_close(int *fd)
+static inline void cleanup_close(const int *fd)
 {
 	int saved = errno;
 

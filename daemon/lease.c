@@ -84,10 +84,11 @@ static int lease_judge(void *arg)
 	return 0;
 }
 
-static int release(struct store *store, struct segment *segment, struct lease_work *work, unsigned *mended)
+static int release(struct store *store, struct segment *segment, enum shmb_state state, enum shmb_writer_state verdict, unsigned *mended)
 {
-	bool ends = work->verdict != SHMB_WRITER_GONE;
+	bool ends = verdict != SHMB_WRITER_GONE;
 	auto_parts struct parts parts = { 0 };
+	struct lease_work work = { .parts = &parts, .segment = segment, .epoch = segment->epoch, .state = state, .verdict = verdict };
 	auto_close int data_fd = -1;
 	struct repair repair = { 0 };
 	int r;
@@ -95,13 +96,11 @@ static int release(struct store *store, struct segment *segment, struct lease_wo
 	r = parts_map(store, segment, true, &parts);
 	if (r < 0)
 		return r;
-	work->parts = &parts;
-	work->segment = segment;
 	data_fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
 	if (data_fd < 0 && store_is_short(data_fd)) /* the next grant does it */
 		return data_fd;
 	SHMB_STEP("release.begin");
-	r = foreign_call(lease_stop, work);
+	r = foreign_call(lease_stop, &work);
 	if (r < 0)
 		return r;
 	/* What becomes of the data changes nothing about the lease: its holder may have destroyed it, and it ends all the same. */
@@ -117,7 +116,7 @@ static int release(struct store *store, struct segment *segment, struct lease_wo
 				  segment->name);
 	}
 	*mended = repair.mended;
-	r = foreign_call(lease_judge, work);
+	r = foreign_call(lease_judge, &work);
 	if (r < 0)
 		return r;
 	if (data_fd >= 0)
@@ -128,25 +127,21 @@ static int release(struct store *store, struct segment *segment, struct lease_wo
 int segment_release(struct store *store, struct segment *segment, enum shmb_writer_state verdict, unsigned *repaired)
 {
 	bool gone = verdict == SHMB_WRITER_GONE;
-	struct lease_work work = {
-		.epoch = segment->epoch,
-		.state = gone ? SHMB_STATE_GIVEN_UP : SHMB_STATE_FREE,
-		.verdict = verdict,
-	};
+	enum shmb_state state = gone ? SHMB_STATE_GIVEN_UP : SHMB_STATE_FREE;
 	unsigned mended = 0;
 	int r;
 
 	/* What it may still have published lies behind the cut, or is the last number before it, which its readers may have or not. */
 	if (segment->state == SHMB_STATE_SUPERSEDED)
-		work.state = SHMB_STATE_SUPERSEDED;
+		state = SHMB_STATE_SUPERSEDED;
 	assert(verdict == SHMB_WRITER_CLOSED || verdict == SHMB_WRITER_DEAD || gone);
 	assert(segment->lease.pid != 0);
-	r = release(store, segment, &work, &mended);
+	r = release(store, segment, state, verdict, &mended);
 	if (r < 0)
 		log_error("%s: the lease of pid %d ends here, but cannot be ended in its files: %s", segment->name, segment->lease.pid,
 			  strerror(-r));
 	/* The broker's own view follows in any case: a holder whose files were destroyed is no holder. */
-	segment->state = work.state;
+	segment->state = state;
 	segment->writer = verdict;
 	if (!gone)
 		segment->lease = (struct holder){ 0 };
@@ -196,7 +191,8 @@ static int lease_is_left(void *arg)
 static int lease_finish(struct store *store, struct segment *segment)
 {
 	auto_parts struct parts parts = { 0 };
-	struct lease_work work = { .parts = &parts, .segment = segment, .epoch = segment->epoch, .state = SHMB_STATE_FREE };
+	struct lease_work work = { .parts = &parts, .segment = segment };
+	enum shmb_writer_state verdict = segment->writer == SHMB_WRITER_CLOSED ? SHMB_WRITER_CLOSED : SHMB_WRITER_DEAD;
 	unsigned mended;
 	int r = parts_map(store, segment, false, &parts);
 
@@ -204,8 +200,7 @@ static int lease_finish(struct store *store, struct segment *segment)
 		r = foreign_call(lease_is_left, &work);
 	if (r <= 0)
 		return r;
-	work.verdict = segment->writer == SHMB_WRITER_CLOSED ? SHMB_WRITER_CLOSED : SHMB_WRITER_DEAD;
-	return release(store, segment, &work, &mended);
+	return release(store, segment, SHMB_STATE_FREE, verdict, &mended);
 }
 
 int segment_grant(struct store *store, struct segment *segment, const struct holder *who)

@@ -41,11 +41,12 @@ static struct {
 
 static bool stderr_is_journal(const struct stat *st)
 {
-	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long dev;
-	unsigned long long ino;
+	const char *stream = getenv("JOURNAL_STREAM"); /* DEVICE:INODE */
+	char *end;
 
-	return stream != NULL && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 && dev == st->st_dev && ino == st->st_ino;
+	if (stream == NULL || strtoull(stream, &end, 10) != st->st_dev || *end != ':')
+		return false;
+	return strtoull(end + 1, &end, 10) == st->st_ino && *end == '\0';
 }
 
 void log_init(enum log_level most)

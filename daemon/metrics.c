@@ -50,12 +50,13 @@ static uint64_t resident_bytes(void)
 	auto_close int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	char text[128];
 	ssize_t length = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-	unsigned long pages = 0;
+	char *end;
 
 	if (length <= 0)
 		return 0;
 	text[length] = '\0';
-	return sscanf(text, "%*u %lu", &pages) == 1 ? pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+	strtoul(text, &end, 10); /* the size of the address space; 0 where the next is none */
+	return strtoul(end, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 /* Without the one that it is read through. */

@@ -200,16 +200,17 @@ static void resolve(const struct policy_set *set, const struct mask *mask, struc
 
 const struct policy *policy_find(const struct policy_set *set, const char *name)
 {
-	struct policy_cache *last = NULL;
-	struct policy_cache *entry;
+	struct policy_cache *entry = set->cache; /* there is one from the beginning */
+	struct policy_cache *last;
 	struct mask mask;
 
 	mask_of(set, name, &mask);
-	for (entry = set->cache; entry != NULL; entry = entry->next) {
+	do {
 		if (memcmp(&entry->mask, &mask, sizeof(mask)) == 0)
 			return &entry->policy;
 		last = entry;
-	}
+		entry = entry->next;
+	} while (entry != NULL);
 	entry = calloc(1, sizeof(*entry));
 	if (entry == NULL)
 		return &nobody;

@@ -171,7 +171,7 @@ int process_watch_unseen(struct process_table *table, int pidfd, struct process 
 	struct process_stat stat = { .comm = "?" };
 	struct process *known;
 	struct statfs system;
-	struct stat inode;
+	struct stat inode = { 0 };
 	int r = 0;
 
 	if (fstatfs(pidfd, &system) < 0 || fstat(pidfd, &inode) < 0)
@@ -209,7 +209,7 @@ int process_watch(struct process_table *table, int32_t pid, uint64_t start_time,
 	if (pid <= 0)
 		return -ESRCH;
 	r = process_watch_peer(table, pid, -1, &process);
-	if (r < 0)
+	if (process == NULL)
 		return r;
 	if (process->start_time != start_time) {
 		process_unref(process);

@@ -177,8 +177,8 @@ static void add_line(struct reply *reply, const char *line)
 
 	if (at == NULL)
 		return;
-	memcpy(at, line, length);
-	at[length] = '\n';
+	memcpy(at, line, length + 1);
+	at[length] = '\n'; /* where its NUL was */
 }
 
 static void add_note(const char *line, void *user)

@@ -26,8 +26,8 @@ struct reload {
 
 /* For the first time. */
 int reload_start(struct broker *broker, char why[CONFIG_WHY_MAX]);
-/* Again. `note` (may be NULL) is called for each thing that does not apply to a segment that is there. 0, or why not is in broker->reload. */
-int reload_now(struct broker *broker, void (*note)(const char *line, void *user), void *user);
+/* Again. `fn` (may be NULL) is called for each thing that does not apply to a segment that is there. 0, or why not is in broker->reload. */
+int reload_now(struct broker *broker, void (*fn)(const char *line, void *user), void *user);
 
 /* Adds what STATUS says of it to the answer's tail (message.h). */
 void reload_status(const struct broker *broker, struct reply *reply);

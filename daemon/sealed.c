@@ -33,7 +33,7 @@ void sealed_name(char out[SEALED_NAME_BYTES + 1], uint64_t segment_id, enum part
 		out[i] = digits[segment_id & 63];
 		segment_id >>= 6;
 	}
-	out[SEALED_NAME_BYTES - 1] = part == PART_DATA ? 'd' : (char)('0' + area);
+	out[SEALED_NAME_BYTES - 1] = (char)(part == PART_DATA ? 'd' : '0' + area);
 	out[SEALED_NAME_BYTES] = '\0';
 }
 

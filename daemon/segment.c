@@ -275,6 +275,7 @@ static int parts_make(struct store *store, struct segment *segment, struct segme
 		if (r < 0)
 			break;
 		made++;
+		/* NOLINTBEGIN(bugprone-branch-clone): alike where steps are nothing */
 		if (part == PART_RECORD)
 			SHMB_STEP("create.record");
 		else if (part == PART_DATA)
@@ -283,6 +284,7 @@ static int parts_make(struct store *store, struct segment *segment, struct segme
 			SHMB_STEP("create.area");
 		else
 			SHMB_STEP("create.card");
+		/* NOLINTEND(bugprone-branch-clone) */
 	}
 	if (r < 0 && old != NULL)
 		generation_reopen(store, old);
@@ -347,7 +349,7 @@ static int segment_plan(struct store *store, const struct segment_spec *spec, st
 		segment->geometry.pins = spec->policy->pins;
 	while (segment->segment_id == 0) {
 		if (getrandom(&segment->segment_id, sizeof(segment->segment_id), 0) != sizeof(segment->segment_id) && errno != EINTR)
-			return fail(-errno, why, "no random numbers");
+			return fail(-EIO, why, "no random numbers");
 	}
 	strcpy(segment->name, spec->name);
 	strcpy(segment->type, spec->type);

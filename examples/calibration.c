@@ -109,7 +109,9 @@ static int watch(struct shmb_block *block, struct camera_calibration *calibratio
 
 	while (r == 0 && !interrupted) {
 		r = copy(block, calibration, &seen);
-		if (r == 0 && seen.ended != revision)
+		if (r != 0)
+			break;
+		if (seen.ended != revision)
 			print(&seen);
 		revision = seen.ended;
 		nanosleep(&pause, NULL);

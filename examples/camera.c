@@ -15,6 +15,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,18 @@ static int fail(const char *what, int r)
 	return EXIT_FAILURE;
 }
 
+/* WIDTHxHEIGHT. What is too large or 0 shmb_image_layout() refuses. */
+static bool size_read(const char *text, uint32_t *width, uint32_t *height)
+{
+	char *end;
+
+	*width = (uint32_t)strtoul(text, &end, 10);
+	if (*end != 'x')
+		return false;
+	*height = (uint32_t)strtoul(end + 1, &end, 10);
+	return *end == '\0';
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "name", required_argument, NULL, 'n' }, { "size", required_argument, NULL, 's' },
@@ -119,7 +132,7 @@ int main(int argc, char **argv)
 			rate = strtod(optarg, NULL);
 		else if (option == 'c')
 			count = strtoull(optarg, NULL, 10);
-		else if (option != 's' || sscanf(optarg, "%ux%u", &width, &height) != 2) {
+		else if (option != 's' || !size_read(optarg, &width, &height)) {
 			fprintf(stderr, "usage: camera [--name NAME] [--size WIDTHxHEIGHT] [--rate HZ] [--count N]\n");
 			return option == 'h' ? EXIT_SUCCESS : 2;
 		}

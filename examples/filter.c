@@ -105,7 +105,7 @@ static int process(struct filter *filter, const struct shmb_frame *frame)
 		r = -EBADMSG;
 	if (r == 0)
 		r = shmb_frame_loan(filter->writer, &payload, &capacity);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	number = ((const struct shmb_image *)frame->payload)->number;
 	stamp_ns = ((const struct shmb_image *)frame->payload)->stamp_ns;

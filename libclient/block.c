@@ -125,7 +125,7 @@ int block_lock(struct block *block, struct shmb *broker, uint64_t deadline_ns)
 	for (;;) {
 		uint32_t event = broker != NULL ? connection_event(broker) : 0;
 		uint64_t until = deadline_ns;
-		uint32_t word;
+		uint32_t word = 0;
 		int r = sharer_check(block);
 
 		if (r == 0)

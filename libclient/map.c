@@ -199,7 +199,7 @@ static int card_map(struct mappings *out, const struct expected *expected, const
 	struct shmb_shm_card card;
 	uint64_t data_bytes = 0;
 	const char *why = NULL;
-	void *memory;
+	void *memory = NULL;
 	int r;
 
 	r = file_size(answer->fds[0], &out->card_bytes);

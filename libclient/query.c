@@ -22,12 +22,12 @@ int query_ask(struct shmb *broker, struct shmb_msg_head *request, void *out, cha
 	r = control_request(broker, request, NULL, 0, out, &answer);
 	answer_close_fds(&answer);
 	if (r == 0 && out_tail != NULL) {
-		*out_tail = malloc(answer.tail_bytes + 1);
+		*out_tail = calloc(1, answer.tail_bytes + 1);
 		if (*out_tail == NULL) {
-			r = text_fail(-ENOMEM, "no memory for an answer");
+			r = -ENOMEM;
+			text_fail(r, "no memory for an answer");
 		} else {
 			memcpy(*out_tail, answer.tail, answer.tail_bytes);
-			(*out_tail)[answer.tail_bytes] = '\0';
 		}
 	}
 	pthread_mutex_unlock(&broker->lock);
@@ -101,7 +101,7 @@ int shmb_info(struct shmb *broker, const char *name,
 
 	if (r == 0)
 		r = query_ask(broker, &request.head, &info, &tail);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	/* malloc'ed memory is aligned for the records, which come first; the codec has checked the lengths. */
 	records = (struct shmb_msg_reader *)(void *)tail;
@@ -140,7 +140,7 @@ int shmb_status(struct shmb *broker, int (*visit)(const struct shmb_broker_statu
 	char *line;
 	int r = query_ask(broker, &request.head, &status, &tail);
 
-	if (r < 0)
+	if (r != 0)
 		return r;
 	/* The first line is the refusal; a broker without configuration says nothing at all. */
 	line = strchr(tail, '\n');

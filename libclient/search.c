@@ -25,7 +25,7 @@ static int range_once(struct slots_reader *reader, const struct temporal_view *v
 		r = temporal_since(view, first, next, from, &begin);
 	if (r == 0)
 		r = temporal_around(view, first, next, to, &pair);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (!pair.has_before || pair.before < begin)
 		return -ERANGE;

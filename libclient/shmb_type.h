@@ -59,8 +59,10 @@
 /* (primitive, name) or (primitive, name, count) -> the macro of that arity */
 #define SHMB_TYPE_PICK(a, b, c, macro, ...) macro
 #define SHMB_TYPE_MEMBER(...) SHMB_TYPE_PICK(__VA_ARGS__, SHMB_TYPE_MEMBER_ARRAY, SHMB_TYPE_MEMBER_ONE, 0)(__VA_ARGS__)
+/* NOLINTBEGIN(bugprone-macro-parentheses): what is declared has none */
 #define SHMB_TYPE_MEMBER_ONE(primitive, name) SHMB_TYPE_CAT(SHMB_TYPE_C_, primitive) name;
 #define SHMB_TYPE_MEMBER_ARRAY(primitive, name, count) SHMB_TYPE_CAT(SHMB_TYPE_C_, primitive) name[count];
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define SHMB_TYPE_LINE(...) SHMB_TYPE_PICK(__VA_ARGS__, SHMB_TYPE_LINE_ARRAY, SHMB_TYPE_LINE_ONE, 0)(__VA_ARGS__)
 #define SHMB_TYPE_LINE_ONE(primitive, name) SHMB_TYPE_CAT(SHMB_TYPE_ROS_, primitive) " " #name "\n"

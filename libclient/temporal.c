@@ -131,10 +131,10 @@ int shmb_ring_seek_age(struct shmb_ring_reader *reader, uint64_t age_ns)
 	return query_seek_age(slots_of(reader), age_ns);
 }
 
-int shmb_ring_read_range(struct shmb_ring_reader *ring, uint64_t first, size_t count, void *payloads, struct shmb_sample *samples,
+int shmb_ring_read_range(struct shmb_ring_reader *reader, uint64_t first, size_t count, void *payloads, struct shmb_sample *samples,
 			 size_t *read, uint64_t *lost)
 {
-	struct slots_reader *reader = slots_of(ring);
+	struct slots_reader *slots = slots_of(reader);
 	unsigned char *to = payloads;
 	uint64_t number = first;
 	uint64_t end = count < UINT64_MAX - first ? first + count : UINT64_MAX;
@@ -147,20 +147,20 @@ int shmb_ring_read_range(struct shmb_ring_reader *ring, uint64_t first, size_t c
 		struct shmb_sample sample;
 		uint64_t oldest, next, go_on;
 
-		r = slots_read(reader, number, to, &sample);
+		r = slots_read(slots, number, to, &sample);
 		if (r == 0) {
 			sample.missed = gone;
 			gone = 0;
 			if (samples != NULL)
 				samples[*read] = sample;
-			to += reader->payload_bytes;
+			to += slots->payload_bytes;
 			(*read)++;
 			number++;
 			continue;
 		}
 		if (r != -ESTALE)
 			break;
-		r = slots_bounds(reader, &oldest, &next);
+		r = slots_bounds(slots, &oldest, &next);
 		if (r < 0)
 			break;
 		/* Stale, so there is a higher oldest number now; one more in any case, so that this ends. */

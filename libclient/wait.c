@@ -273,7 +273,7 @@ bool wait_broker(struct shmb *broker, uint32_t event, uint64_t *until)
 
 static bool brokers_look(const struct brokers *brokers, const struct futex_word *words, uint64_t *until)
 {
-	for (unsigned i = 0; i < brokers->count; i++) {
+	for (size_t i = 0; i < brokers->count; i++) {
 		if (wait_broker(brokers->of[i], words[2 * i].value, until))
 			return true;
 	}

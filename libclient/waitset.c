@@ -312,6 +312,7 @@ int shmb_waitset_remove(struct shmb_waitset *set, struct shmb_waitable *member)
 	disarm(set);
 	pthread_mutex_lock(&set->broker->lock);
 	set->count--;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
 	memmove(&set->members[at], &set->members[at + 1], (set->count - at) * sizeof(set->members[0]));
 	memmove(&set->users[at], &set->users[at + 1], (set->count - at) * sizeof(set->users[0]));
 	pthread_mutex_unlock(&set->broker->lock);

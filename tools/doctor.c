@@ -298,10 +298,15 @@ static void doctor_limits(struct doctor *doctor)
 static void doctor_kernel(struct doctor *doctor)
 {
 	struct utsname name;
-	unsigned major, minor;
+	unsigned long major, minor;
+	char *end;
 
-	if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+	if (uname(&name) < 0)
 		return;
+	major = strtoul(name.release, &end, 10);
+	if (*end != '.')
+		return;
+	minor = strtoul(end + 1, NULL, 10);
 	if (major < 5 || (major == 5 && minor < 16))
 		doctor_say(doctor, DOCTOR_WARN, "kernel", "5.16 or newer has it",
 			   "%s has no futex_waitv: waits for several segments look every 5 ms", name.release);

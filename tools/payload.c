@@ -363,7 +363,7 @@ static int payload_set_integer(const struct payload_field *field, char *at, cons
 		return 0;
 	}
 	if (field->class == PAYLOAD_BOOL && (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)) {
-		*at = strcmp(text, "true") == 0;
+		*at = (char)(strcmp(text, "true") == 0);
 		return 0;
 	}
 	errno = 0;

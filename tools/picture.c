@@ -83,13 +83,13 @@ void picture_convert(const struct shmb_image_layout *layout, const uint8_t *pixe
 		memcpy(out, row, width);
 		break;
 	case SHMB_IMAGE_MONO16:
-		for (uint32_t x = 0; x < width; x++) {
+		for (size_t x = 0; x < width; x++) {
 			out[2 * x] = row[2 * x + 1];
 			out[2 * x + 1] = row[2 * x];
 		}
 		break;
 	case SHMB_IMAGE_BGR8:
-		for (uint32_t x = 0; x < width; x++) {
+		for (size_t x = 0; x < width; x++) {
 			out[3 * x] = row[3 * x + 2];
 			out[3 * x + 1] = row[3 * x + 1];
 			out[3 * x + 2] = row[3 * x];

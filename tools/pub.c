@@ -133,6 +133,7 @@ static int pub_arguments(struct pub *pub)
 /* ---- from JSON ---------------------------------------------------------------------------------------------------------------------- */
 
 /* A number, word or list as the text that payload_set() reads. The caller frees; NULL: something else. */
+/* NOLINTNEXTLINE(misc-no-recursion): jansson parses to a bounded depth */
 static char *pub_json_text(const json_t *value)
 {
 	char *text = NULL;

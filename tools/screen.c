@@ -84,7 +84,7 @@ int screen_attributes(enum output_style style)
 	case OUTPUT_DIM:
 		return A_DIM;
 	default:
-		return screen_colors ? (int)COLOR_PAIR(style) : A_NORMAL;
+		return screen_colors ? (int)COLOR_PAIR(style) : (int)A_NORMAL;
 	}
 }
 

@@ -147,6 +147,7 @@ static void tree_print(const struct tree *tree)
 }
 
 /* {"name": part, "segment": null or as `list`, "children": [...]} for all entries from *at on that share `depth` parts. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as a name has parts, at most 100 */
 static json_t *tree_json(const struct tree *tree, size_t *at, unsigned depth)
 {
 	json_t *nodes = json_array();

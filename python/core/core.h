@@ -99,10 +99,10 @@ bool broker_is_forked(const struct broker *broker);
 /* false with an exception: it is closed. */
 bool broker_usable(const struct broker *broker);
 /* What operators ask (operator.c). */
-PyObject *broker_figures(PyObject *self, PyObject *pattern);
-PyObject *broker_reload(PyObject *self, PyObject *unused);
-PyObject *broker_policy(PyObject *self, PyObject *args);
-PyObject *broker_gc(PyObject *self, PyObject *args);
+PyObject *broker_figures(PyObject *object, PyObject *argument);
+PyObject *broker_reload(PyObject *object, PyObject *unused);
+PyObject *broker_policy(PyObject *object, PyObject *args);
+PyObject *broker_gc(PyObject *object, PyObject *args);
 /* Visitors run with the GIL let go: they take it for their moment. */
 struct visit {
 	PyObject *result;
@@ -160,7 +160,7 @@ void handle_settle(struct handle *handle);
 /* Around a call that lets go of the GIL. */
 void handle_enter(struct handle *handle);
 void handle_leave(struct handle *handle);
-void handle_dealloc(PyObject *self);
+void handle_dealloc(PyObject *object);
 /* Waits with the GIL let go, in slices where signals are to be looked for. 0, a negative errno, or 1 with an exception. */
 int handle_wait(struct handle *handle, int (*wait)(void *raw, uint64_t deadline_ns), uint64_t deadline_ns);
 
@@ -218,11 +218,11 @@ struct loan_kind {
 	int (*abort)(void *raw);
 	int (*commit_at)(void *raw, size_t length, int clock, uint64_t key); /* NULL: has no keys */
 };
-PyObject *loan_new(struct handle *handle, const struct loan_kind *kind, void *payload, size_t capacity, uint64_t number);
+PyObject *loan_new(struct handle *writer, const struct loan_kind *kind, void *payload, size_t capacity, uint64_t number);
 /* The handle is about to be closed: gives back what is on loan, where that can be done. */
-void loan_revoke(struct handle *handle);
+void loan_revoke(struct handle *writer);
 /* Unmaps what was mapped for loans. */
-void aliases_free(struct handle *handle);
+void aliases_free(struct handle *writer);
 
 /* A new Frame that holds what was pinned; its key or NULL. */
 PyObject *pin_new(struct handle *reader, const struct shmb_frame *frame, PyObject *key);
@@ -260,8 +260,8 @@ extern PyTypeObject *value_reader_class;
 extern PyTypeObject *frame_reader_class;
 extern const struct kind ring_reader_kind;
 extern const struct kind value_reader_kind;
-PyObject *temporal_method(PyObject *self, PyObject *args);
-PyObject *temporal_frame_method(PyObject *self, PyObject *args);
+PyObject *temporal_method(PyObject *object, PyObject *args);
+PyObject *temporal_frame_method(PyObject *object, PyObject *args);
 extern const struct kind frame_reader_kind;
 
 /* A waitset of the user's. */

@@ -306,8 +306,8 @@ static PyObject *reader_load(PyObject *object, PyObject *args)
 		return NULL;
 	if (handle_begin(self) == 0) {
 		handle_enter(self);
-		Py_BEGIN_ALLOW_THREADS if (next) r = shmb_frame_load_next(self->raw, view.buf, (size_t)view.len, &frame);
-		else r = shmb_frame_load_newest(self->raw, view.buf, (size_t)view.len, &frame);
+		Py_BEGIN_ALLOW_THREADS r = next ? shmb_frame_load_next(self->raw, view.buf, (size_t)view.len, &frame)
+						: shmb_frame_load_newest(self->raw, view.buf, (size_t)view.len, &frame);
 		Py_END_ALLOW_THREADS handle_leave(self);
 		result = r < 0 ? error_set(self->broker, ABOUT_READ, r)
 			       : Py_BuildValue("(KKKK)", (unsigned long long)frame.length, (unsigned long long)frame.number,

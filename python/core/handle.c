@@ -143,8 +143,9 @@ int handle_adopt(struct handle *handle, const struct kind *kind, struct broker *
 		handle->type = (struct type *)type;
 		Py_IncRef(type);
 	}
-	if (handle->type != NULL)
-		handle->dtype = PyObject_GetAttr((PyObject *)handle->type, core.name_of_dtype);
+	if (handle->type == NULL)
+		return -1;
+	handle->dtype = PyObject_GetAttr((PyObject *)handle->type, core.name_of_dtype);
 	if (handle->dtype == NULL)
 		return -1;
 	handle->size = handle->type->raw->size;

@@ -17,7 +17,7 @@ static PyObject *image_layout(PyObject *module, PyObject *args)
 	r = shmb_image_layout(&layout, width, height, stride, (enum shmb_image_format)format);
 	if (r == 0)
 		r = shmb_image_type(&type, &layout);
-	if (r < 0)
+	if (r != 0)
 		return error_set(NULL, ABOUT_CONTROL, r);
 	result = Py_BuildValue("(IKKss)", layout.stride, (unsigned long long)layout.data_bytes, (unsigned long long)layout.payload_bytes,
 			       type->name, type->schema);

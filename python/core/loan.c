@@ -165,7 +165,7 @@ static bool loan_mend(struct loan *self, const struct alias *was)
 	}
 	if (mremap(was->slot, 0, was->length, MREMAP_MAYMOVE | MREMAP_FIXED, was->start) == MAP_FAILED) {
 		/* There may be nothing now where the views point to. */
-		mmap(was->start, was->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+		(void)mmap(was->start, was->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 		return false;
 	}
 	self->is_cut_off = false;

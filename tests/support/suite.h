@@ -20,11 +20,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Built with the address sanitizer, whose memory is no measure, and which makes mlock() do nothing? */
-#if defined(__SANITIZE_ADDRESS__)
+/* Built with a sanitizer of memory or threads, whose memory is no measure, and which makes mlock() do nothing? */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SUITE_SANITIZED true
 #elif defined(__has_feature)
-#define SUITE_SANITIZED __has_feature(address_sanitizer)
+#define SUITE_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
 #else
 #define SUITE_SANITIZED false
 #endif
