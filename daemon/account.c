@@ -81,9 +81,24 @@ static void forget_idle(struct broker *broker)
 	}
 }
 
+/* The last one with a smaller uid, NULL none. */
+static struct account *place_before(struct broker *broker, uint32_t uid)
+{
+	struct account *before = NULL;
+	struct account *account;
+
+	LIST_FOREACH (account, &broker->accounts.list, link) {
+		if (account->uid > uid)
+			break;
+		before = account;
+	}
+	return before;
+}
+
 struct account *account_get(struct broker *broker, uint32_t uid)
 {
 	struct account *account;
+	struct account *before;
 
 	LIST_FOREACH (account, &broker->accounts.list, link) {
 		if (account->uid == uid) {
@@ -100,7 +115,11 @@ struct account *account_get(struct broker *broker, uint32_t uid)
 	account->broker = broker;
 	account->uid = uid;
 	account->references = 1;
-	LIST_INSERT_HEAD(&broker->accounts.list, account, link);
+	before = place_before(broker, uid);
+	if (before != NULL)
+		LIST_INSERT_AFTER(before, account, link);
+	else
+		LIST_INSERT_HEAD(&broker->accounts.list, account, link);
 	limits_look(account);
 	return account;
 }
@@ -189,6 +208,25 @@ struct account *account_reserve(struct broker *broker, uint32_t uid, uint64_t by
 
 /* ---- refusals ---- */
 
+void account_over(struct account *account)
+{
+	struct account *total = &account->broker->accounts.total;
+
+	account->refused++;
+	if (account != total)
+		total->refused++;
+}
+
+void account_answered(struct account *account, bool is_refused)
+{
+	struct account *total = &account->broker->accounts.total;
+
+	account->requests++;
+	account->refusals += is_refused;
+	total->requests++;
+	total->refusals += is_refused;
+}
+
 /* ", largest: camera/front 8388608, map 4096": of this user, or of all that the client may see. */
 static void largest_text(struct peer *peer, const struct account *account, char *out, size_t size)
 {
@@ -231,7 +269,7 @@ static void limit_text(const struct account *account, enum limit limit, char *ou
 
 static void tell(struct peer *peer, struct account *account, enum limit limit, const char *name, const char *text)
 {
-	account->refused++;
+	account_over(account);
 	event_tell(peer->broker,
 		   &(struct event){ .kind = EVENT_QUOTA,
 				    .segment = name,

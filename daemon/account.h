@@ -33,6 +33,8 @@ struct account {
 	uint32_t connections;
 	uint64_t bytes;
 	uint64_t refused; /* requests and connections over a quota */
+	uint64_t requests;
+	uint64_t refusals; /* of these answered with an error */
 	struct limits limits;
 
 	/* its turn in this round of the loop */
@@ -50,8 +52,8 @@ struct account {
 };
 
 struct account_list {
-	LIST_HEAD(, account) list;
-	struct account total; /* uid is of no meaning */
+	LIST_HEAD(, account) list; /* by growing uid */
+	struct account total;	   /* uid is of no meaning */
 };
 
 int account_list_init(struct broker *broker);
@@ -85,6 +87,10 @@ bool account_check_connection(struct account *account);
 bool account_turn(struct peer *peer);
 /* What was spent of it; NULL account: nothing. */
 void account_spend(struct account *account, uint64_t ns);
+/* A request or connection is over a quota. */
+void account_over(struct account *account);
+/* A request was answered. */
+void account_answered(struct account *account, bool is_refused);
 /* May a request of this connection be read now? If not, it is when its user's turn has come. */
 bool account_admit(struct peer *peer);
 

@@ -14,6 +14,7 @@
 #include "query.h"
 #include "reload.h"
 #include "session.h"
+#include "users.h"
 #include "watch.h"
 
 #define IN_CONNECTED (1u << PEER_CONNECTED)
@@ -35,6 +36,7 @@ static const struct dispatch_entry table[SHMB_OP_COUNT] = {
 	[SHMB_OP_FIGURES] = { "FIGURES", IN_ACTIVE, figures_list },
 	[SHMB_OP_METRICS] = { "METRICS", IN_ACTIVE, metrics_request },
 	[SHMB_OP_CLIENTS] = { "CLIENTS", IN_ACTIVE, clients_list },
+	[SHMB_OP_USERS] = { "USERS", IN_ACTIVE, users_list },
 	[SHMB_OP_RELOAD] = { "RELOAD", IN_ACTIVE, reload_request },
 	[SHMB_OP_POLICY] = { "POLICY", IN_ACTIVE, explain_policy },
 	[SHMB_OP_GC] = { "GC", IN_ACTIVE, gc_request },

@@ -58,7 +58,7 @@ static void tell_quota(struct peer *peer)
 {
 	struct account *account = peer->account;
 
-	account->refused++;
+	account_over(account);
 	if (account->is_full)
 		return;
 	account->is_full = true;
@@ -342,6 +342,8 @@ static void account(struct peer *peer, const union shmb_msg_request *request, bo
 {
 	metrics_answered(&peer->broker->metrics, made->head.result, loop_now_ns() - peer->received_ns);
 	peer->requests++;
+	if (peer->account != NULL)
+		account_answered(peer->account, made->head.result != 0);
 	if (made->head.result == 0)
 		return;
 	peer->refusals++;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The broker's counts, and its clients (shmb_metrics.h). */
+/* The broker's counts, its clients and their users (shmb_metrics.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +128,53 @@ int shmb_clients(struct shmb *broker, int (*visit)(const struct shmb_client_info
 		free(tail);
 		/* The order shrinks from record to record: one that does not would make this loop endless. */
 		if (r != 0 || answer.count == 0 || request.before == 0 || (before != 0 && request.before >= before))
+			return r;
+	}
+}
+
+static int user_visit(const struct shmb_msg_user *record, int is_total, int (*visit)(const struct shmb_user_info *info, void *user),
+		      void *user)
+{
+	const struct shmb_user_info info = {
+		.uid = record->uid,
+		.is_total = is_total,
+		.clients = record->connections,
+		.segments = record->segments,
+		.bytes = record->bytes,
+		.requests = record->requests,
+		.refusals = record->refusals,
+		.over_quota = record->over,
+		.bytes_max = record->bytes_max,
+		.segments_max = record->segments_max,
+		.clients_max = record->connections_max,
+		.request_rate = record->request_rate,
+	};
+
+	return visit(&info, user);
+}
+
+int shmb_users(struct shmb *broker, int (*visit)(const struct shmb_user_info *info, void *user), void *user)
+{
+	struct shmb_msg_users request = { .head.opcode = SHMB_OP_USERS };
+
+	for (;;) {
+		struct shmb_msg_users_answer answer;
+		uint64_t from = request.from;
+		const struct shmb_msg_user *records;
+		char *tail = NULL;
+		int r = query_ask(broker, &request.head, &answer, &tail);
+
+		if (r < 0)
+			return r;
+		records = (const void *)tail;
+		if (from == 0)
+			r = user_visit(&answer.total, 1, visit, user);
+		for (uint32_t i = 0; i < answer.count && r == 0; i++)
+			r = user_visit(&records[i], 0, visit, user);
+		free(tail);
+		request.from = answer.next;
+		/* It grows: one that does not would make this loop endless. */
+		if (r != 0 || answer.next <= from)
 			return r;
 	}
 }

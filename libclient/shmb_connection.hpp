@@ -57,6 +57,11 @@ class connection : public detail::owner<::shmb, shmb_disconnect>
 	{
 		each<struct ::shmb_figures>(visit, ec, [&](auto call, void *user) { return ::shmb_figures(handle_, pattern, call, user); });
 	}
+	// visit(const shmb_user_info &) for all users together, then for each: what it has, and its quotas (shmb_metrics.h).
+	template <class Visit> void users(Visit &&visit, on_error ec = {})
+	{
+		each<::shmb_user_info>(visit, ec, [this](auto call, void *user) { return ::shmb_users(handle_, call, user); });
+	}
 	// For operators (shmb_operator.h). Reads the configuration again; visit(const shmb_reload_result &).
 	template <class Visit> void reload(Visit &&visit, on_error ec = {})
 	{

@@ -83,6 +83,28 @@ struct shmb_client_info {
  */
 SHMB_PUBLIC int shmb_clients(struct shmb *broker, int (*visit)(const struct shmb_client_info *client, void *user), void *user);
 
+/* What a user has, and its quotas. */
+struct shmb_user_info {
+	uint32_t uid;
+	int is_total;	     /* of all users together; uid is of no meaning */
+	uint32_t clients;    /* connections */
+	uint32_t segments;   /* whose memory is charged to it, superseded generations as well */
+	uint64_t bytes;	     /* of these, until nobody has them mapped any more */
+	uint64_t requests;   /* answered; this and the next two as long as the broker remembers the user */
+	uint64_t refusals;   /* of these with an error */
+	uint64_t over_quota; /* requests and connections */
+	uint64_t bytes_max;  /* quotas; UINT64_MAX: none */
+	uint64_t segments_max;
+	uint64_t clients_max;
+	uint64_t request_rate; /* requests a second */
+};
+
+/*
+ * Calls `visit` for all users together, then for each that has anything, by growing uid, until it returns other than 0, and returns that. Root and the broker's
+ * own user are told of all, others of themselves. Errors as shmb_status().
+ */
+SHMB_PUBLIC int shmb_users(struct shmb *broker, int (*visit)(const struct shmb_user_info *info, void *user), void *user);
+
 #ifdef __cplusplus
 }
 #endif

@@ -35,6 +35,7 @@ static const struct {
 	[SHMB_OP_FIGURES] = { sizeof(struct shmb_msg_figures), sizeof(struct shmb_msg_figures_answer) },
 	[SHMB_OP_METRICS] = { sizeof(struct shmb_msg_metrics), sizeof(struct shmb_msg_metrics_answer) },
 	[SHMB_OP_CLIENTS] = { sizeof(struct shmb_msg_clients), sizeof(struct shmb_msg_clients_answer) },
+	[SHMB_OP_USERS] = { sizeof(struct shmb_msg_users), sizeof(struct shmb_msg_users_answer) },
 	[SHMB_OP_RELOAD] = { sizeof(struct shmb_msg_reload), sizeof(struct shmb_msg_reload_answer) },
 	[SHMB_OP_POLICY] = { sizeof(struct shmb_msg_policy), sizeof(struct shmb_msg_policy_answer) },
 	[SHMB_OP_GC] = { sizeof(struct shmb_msg_gc), sizeof(struct shmb_msg_gc_answer) },
@@ -241,6 +242,7 @@ static int request_check(const union shmb_msg_request *request, const char **why
 	case SHMB_OP_RELOAD:
 	case SHMB_OP_METRICS:
 	case SHMB_OP_CLIENTS:
+	case SHMB_OP_USERS:
 	case SHMB_OP_EVENT:
 	case SHMB_OP_COUNT:
 		break;
@@ -505,6 +507,11 @@ static int answer_check(uint16_t opcode, void *out, const char *tail)
 	}
 	case SHMB_OP_CLIENTS:
 		return clients_tail_is_sound(out, tail);
+	case SHMB_OP_USERS: {
+		const struct shmb_msg_users_answer *users = out;
+
+		return users->head.tail_bytes == (uint64_t)users->count * sizeof(struct shmb_msg_user);
+	}
 	case SHMB_OP_RESUME:
 	case SHMB_OP_READY:
 	case SHMB_OP_CLOSE:

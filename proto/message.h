@@ -56,7 +56,8 @@ enum shmb_opcode {
 	SHMB_OP_CLIENTS = 16,
 	SHMB_OP_GC = 17,
 	SHMB_OP_FIGURES = 18,
-	SHMB_OP_COUNT = 19, /* one more than the last; the numbers between that are not here are unknown requests */
+	SHMB_OP_USERS = 19,
+	SHMB_OP_COUNT = 20, /* one more than the last; the numbers between that are not here are unknown requests */
 };
 
 /* Head of every message, both ways. */
@@ -218,6 +219,12 @@ struct shmb_msg_metrics {
 struct shmb_msg_clients {
 	struct shmb_msg_head head;
 	uint64_t before; /* `order` of the last record of the answer before, 0 from the start */
+};
+
+/* USERS: what each user has, by uid, as many as fit one packet. */
+struct shmb_msg_users {
+	struct shmb_msg_head head;
+	uint64_t from; /* `next` of the answer before, 0 from the start */
 };
 
 /* ---- answers ---- */
@@ -496,6 +503,29 @@ struct shmb_msg_client_handle {
 	char name[SHMB_NAME_MAX + 8];
 };
 
+struct shmb_msg_user {
+	uint64_t bytes;	    /* memory charged to it */
+	uint64_t requests;  /* answered */
+	uint64_t refusals;  /* of these with an error */
+	uint64_t over;	    /* requests and connections over a quota */
+	uint64_t bytes_max; /* its quotas; UINT64_MAX none */
+	uint64_t segments_max;
+	uint64_t connections_max;
+	uint64_t request_rate;
+	uint32_t uid;
+	uint32_t segments; /* charged to it, superseded generations as well */
+	uint32_t connections;
+	uint32_t reserved;
+};
+
+struct shmb_msg_users_answer { /* tail: `count` struct shmb_msg_user, by growing uid */
+	struct shmb_msg_head head;
+	uint32_t count;
+	uint32_t reserved;
+	uint64_t next;		    /* the `from` of the next request; 0: that was all */
+	struct shmb_msg_user total; /* of all users; its uid is 4294967295 */
+};
+
 _Static_assert(sizeof(struct shmb_msg_head) == 16, "head");
 _Static_assert(sizeof(struct shmb_msg_hello) == 56, "hello");
 _Static_assert(sizeof(struct shmb_msg_resume) == 264, "resume");
@@ -537,6 +567,9 @@ _Static_assert(sizeof(struct shmb_msg_clients) == 24, "clients");
 _Static_assert(sizeof(struct shmb_msg_clients_answer) == 24, "clients_answer");
 _Static_assert(sizeof(struct shmb_msg_client) == 80, "client");
 _Static_assert(sizeof(struct shmb_msg_client_handle) == 216, "client_handle");
+_Static_assert(sizeof(struct shmb_msg_users) == 24, "users");
+_Static_assert(sizeof(struct shmb_msg_user) == 80, "user");
+_Static_assert(sizeof(struct shmb_msg_users_answer) == 112, "users_answer");
 
 union shmb_msg_request {
 	struct shmb_msg_head head;
@@ -556,6 +589,7 @@ union shmb_msg_request {
 	struct shmb_msg_watch watch;
 	struct shmb_msg_metrics metrics;
 	struct shmb_msg_clients clients;
+	struct shmb_msg_users users;
 };
 
 /* Bytes of the fixed struct of a request / a successful answer; 0 for an unknown opcode. */

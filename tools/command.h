@@ -63,6 +63,7 @@ int command_policy(struct shmb *broker, const struct command_options *options);
 int command_gc(struct shmb *broker, const struct command_options *options);
 int command_monitor(struct shmb *broker, const struct command_options *options);
 int command_clients(struct shmb *broker, const struct command_options *options);
+int command_users(struct shmb *broker, const struct command_options *options);
 int command_metrics(struct shmb *broker, const struct command_options *options);
 int command_remove(struct shmb *broker, const struct command_options *options);
 
@@ -75,6 +76,8 @@ int command_ended(const char *name, int error);
 
 /* "writes", "reads", ...: of the JSON key "role". */
 const char *command_role_word(enum shmb_handle_role role);
+/* A line of `shmbctl users`. A new reference, or NULL. */
+struct json_t *command_user_json(const struct shmb_user_info *info);
 
 /* "alive", "dead", ...: also the values of the JSON key "condition", so they never change. */
 const char *command_writer_word(enum shmb_writer_condition condition);

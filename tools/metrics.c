@@ -30,8 +30,17 @@ struct metrics_segment {
 	uint64_t bytes;
 };
 
+enum { METRICS_USERS_MAX = 50 }; /* of whom there are series; so is their number bounded */
+
+struct metrics_users {
+	struct shmb_user_info rows[METRICS_USERS_MAX]; /* those with most memory */
+	size_t count;
+	uint64_t all;
+};
+
 struct metrics {
 	FILE *out;
+	struct metrics_users users;
 	struct metrics_segment *segments;
 	size_t count;
 	size_t space;
@@ -137,6 +146,60 @@ static int metrics_daemon(const struct shmb_metrics *metrics, void *user)
 	return 0;
 }
 
+/* ---- users -------------------------------------------------------------------------------------------------------------------------- */
+
+static int metrics_keep_user(const struct shmb_user_info *info, void *user)
+{
+	struct metrics_users *users = &((struct metrics *)user)->users;
+	size_t least = 0;
+
+	if (info->is_total)
+		return 0;
+	users->all++;
+	if (users->count < METRICS_USERS_MAX) {
+		users->rows[users->count++] = *info;
+		return 0;
+	}
+	for (size_t i = 1; i < users->count; i++) {
+		if (users->rows[i].bytes < users->rows[least].bytes)
+			least = i;
+	}
+	if (info->bytes > users->rows[least].bytes)
+		users->rows[least] = *info;
+	return 0;
+}
+
+/* A family of them; `member` is a number of `size` bytes in struct shmb_user_info, where UINT64_MAX is left out. */
+static void metrics_user_column(const struct metrics *metrics, const char *name, const char *suffix, const char *unit, const char *help,
+				size_t member, size_t size)
+{
+	metrics_family(metrics->out, name, *suffix ? "counter" : "gauge", unit, help);
+	for (size_t i = 0; i < metrics->users.count; i++) {
+		uint64_t value = 0; /* little-endian, as all that this runs on */
+
+		memcpy(&value, (const char *)&metrics->users.rows[i] + member, size);
+		if (value != UINT64_MAX)
+			fprintf(metrics->out, "%s%s{uid=\"%u\"} %" PRIu64 "\n", name, suffix, metrics->users.rows[i].uid, value);
+	}
+}
+
+#define USER_COLUMN(name, suffix, unit, help, field)                                                                                       \
+	metrics_user_column(metrics, name, suffix, unit, help, offsetof(struct shmb_user_info, field),                                     \
+			    sizeof(((struct shmb_user_info *)NULL)->field))
+
+static void metrics_user_families(const struct metrics *metrics)
+{
+	metrics_gauge(metrics->out, "shmbroker_users", NULL, "Users that have anything; of the 50 with most memory there are series.",
+		      metrics->users.all);
+	USER_COLUMN("shmbroker_user_memory_bytes", "", "bytes", "Memory charged to the user.", bytes);
+	USER_COLUMN("shmbroker_user_memory_max_bytes", "", "bytes", "Its quota of memory.", bytes_max);
+	USER_COLUMN("shmbroker_user_segments", "", NULL, "Segments charged to the user.", segments);
+	USER_COLUMN("shmbroker_user_clients", "", NULL, "Connections of the user.", clients);
+	USER_COLUMN("shmbroker_user_requests", "_total", NULL, "Requests of the user that were answered.", requests);
+	USER_COLUMN("shmbroker_user_refusals", "_total", NULL, "Requests of the user answered with an error.", refusals);
+	USER_COLUMN("shmbroker_user_over_quota", "_total", NULL, "Requests and connections of the user over a quota.", over_quota);
+}
+
 /* ---- segments ----------------------------------------------------------------------------------------------------------------------- */
 
 static int metrics_keep(const struct shmb_figures *figures, void *user)
@@ -210,9 +273,13 @@ static int metrics_write(struct metrics *metrics, struct shmb *broker, const cha
 	metrics_gauge(metrics->out, "shmbroker_up", NULL, "Whether the daemon answers.", error == 0);
 	r = error == 0 ? shmb_metrics(broker, metrics_daemon, metrics) : 0;
 	if (r == 0 && error == 0)
-		r = shmb_figures(broker, pattern, metrics_keep, metrics);
+		r = shmb_users(broker, metrics_keep_user, metrics);
 	if (r == 0 && error == 0)
+		r = shmb_figures(broker, pattern, metrics_keep, metrics);
+	if (r == 0 && error == 0) {
+		metrics_user_families(metrics);
 		metrics_segments(metrics);
+	}
 	fputs("# EOF\n", metrics->out);
 	return r;
 }

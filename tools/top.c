@@ -12,6 +12,7 @@
 #include "source.h"
 #include "topclients.h"
 #include "topdata.h"
+#include "topusers.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,7 +30,8 @@ struct top {
 	struct shmb *broker;
 	struct top_data data;
 	struct top_clients clients; /* looked at while they are shown */
-	bool shows_clients;
+	struct top_users users;	    /* likewise, and with --json */
+	enum { TOP_SEGMENTS, TOP_CLIENTS, TOP_USERS } view;
 	uint64_t interval_ns;
 	size_t first;	/* row shown at the top */
 	int error;	/* of the last look, 0 */
@@ -63,8 +65,10 @@ static void top_look(struct top *top)
 	top->error = shmb_status(top->broker, top_status, top);
 	if (top->error == 0)
 		top->error = top_data_look(&top->data, top->broker);
-	if (top->error == 0 && top->shows_clients)
+	if (top->error == 0 && top->view == TOP_CLIENTS)
 		top->error = top_clients_look(&top->clients, top->broker);
+	if (top->error == 0 && (top->view == TOP_USERS || top->options->json))
+		top->error = top_users_look(&top->users, top->broker);
 }
 
 /* ---- the screen --------------------------------------------------------------------------------------------------------------------- */
@@ -150,7 +154,7 @@ static void top_head(const struct top *top)
 		screen_print(1, 0, OUTPUT_BOLD, "names with: %s_", top->data.filter);
 	else if (top->data.filter[0])
 		screen_print(1, 0, OUTPUT_WARN, "names with: %s", top->data.filter);
-	if (top->shows_clients && !top->is_help)
+	if (top->view != TOP_SEGMENTS && !top->is_help)
 		return; /* they have a head of their own */
 	screen_print(2, 0, top->data.sort == TOP_BY_NAME ? OUTPUT_BOLD : OUTPUT_DIM, "NAME");
 	screen_print(2, width + 1, OUTPUT_DIM, "KIND");
@@ -193,7 +197,8 @@ static void top_help(void)
 		"n  by name        r  by rate         b  by bytes",
 		"l  by lag         o  by losses       d  by readers",
 		"m  by memory      <  >  by the column to the left, to the right",
-		"i  the other way round           c  clients, and back to segments",
+		"i  the other way round",
+		"c  clients, and back to segments      u  users, and back",
 		"/  only names with this text (Enter ends, Escape clears)",
 		"arrows, Page Up, Page Down, Home, End  move",
 		"h  this            q  quit",
@@ -208,10 +213,16 @@ static void top_help(void)
 		screen_print(TOP_HEAD_ROWS + 1 + (int)i, 4, OUTPUT_PLAIN, "%s", lines[i]);
 }
 
+/* Rows of what is shown. */
+static size_t top_count(const struct top *top)
+{
+	return top->view == TOP_CLIENTS ? top->clients.count : top->view == TOP_USERS ? top->users.count : top->data.count;
+}
+
 static void top_draw(struct top *top)
 {
 	size_t room = LINES > TOP_HEAD_ROWS + 1 ? (size_t)(LINES - TOP_HEAD_ROWS - 1) : 0;
-	size_t count = top->shows_clients ? top->clients.count : top->data.count;
+	size_t count = top_count(top);
 
 	if (count <= room)
 		top->first = 0;
@@ -221,18 +232,23 @@ static void top_draw(struct top *top)
 	top_head(top);
 	if (top->is_help) {
 		top_help();
-	} else if (top->shows_clients) {
+	} else if (top->view == TOP_CLIENTS) {
 		top_clients_draw(&top->clients, TOP_HEAD_ROWS - 1, room, top->first);
+	} else if (top->view == TOP_USERS) {
+		top_users_draw(&top->users, TOP_HEAD_ROWS - 1, room, top->first);
 	} else {
 		for (size_t i = 0; i < room && top->first + i < top->data.count; i++)
 			top_row_draw(top, TOP_HEAD_ROWS + (int)i, &top->data.rows[top->first + i]);
 		if (top->data.count == 0 && top->error == 0)
 			screen_print(TOP_HEAD_ROWS + 1, 4, OUTPUT_DIM, "no segments");
 	}
-	if (top->shows_clients)
-		screen_print(LINES - 1, 0, OUTPUT_DIM, "clients, by requests   c segments   h help   q quit");
+	if (top->view == TOP_CLIENTS)
+		screen_print(LINES - 1, 0, OUTPUT_DIM, "clients, by requests   c segments   u users   h help   q quit");
+	else if (top->view == TOP_USERS)
+		screen_print(LINES - 1, 0, OUTPUT_DIM, "users, by memory   u segments   c clients   h help   q quit");
 	else
-		screen_print(LINES - 1, 0, OUTPUT_DIM, "sort: %s%s   n r b l o d m < > i   / filter   c clients   h help   q quit",
+		screen_print(LINES - 1, 0, OUTPUT_DIM,
+			     "sort: %s%s   n r b l o d m < > i   / filter   c clients   u users   h help   q quit",
 			     top_sort_name(top->data.sort), top->data.is_reversed ? ", reversed" : "");
 	refresh();
 }
@@ -258,6 +274,14 @@ static void top_type(struct top *top, int key)
 		top->data.filter[length] = (char)key;
 		top->data.filter[length + 1] = '\0';
 	}
+	top_look(top);
+}
+
+/* Shows that, or where it is shown already the segments again. */
+static void top_view(struct top *top, unsigned view)
+{
+	top->view = top->view == view ? TOP_SEGMENTS : view;
+	top->first = 0;
 	top_look(top);
 }
 
@@ -291,9 +315,8 @@ static bool top_key(struct top *top, int key)
 		top->is_typing = true;
 		break;
 	case 'c':
-		top->shows_clients = !top->shows_clients;
-		top->first = 0;
-		top_look(top);
+	case 'u':
+		top_view(top, key == 'c' ? TOP_CLIENTS : TOP_USERS);
 		break;
 	case 'i':
 		top->data.is_reversed = !top->data.is_reversed;
@@ -322,7 +345,7 @@ static bool top_key(struct top *top, int key)
 		top->first = 0;
 		break;
 	case KEY_END:
-		top->first = top->shows_clients ? top->clients.count : top->data.count;
+		top->first = top_count(top);
 		break;
 	default:
 		break;
@@ -361,6 +384,7 @@ static json_t *top_json_rate(const struct top_row *row, double value)
 static int top_line(struct top *top)
 {
 	json_t *segments = json_array();
+	json_t *users = json_array();
 
 	for (size_t i = 0; i < top->data.count && segments; i++) {
 		const struct top_row *row = &top->data.rows[i];
@@ -373,11 +397,15 @@ static int top_line(struct top *top)
 
 		if (!object || json_array_append_new(segments, object) != 0) {
 			json_decref(segments);
+			json_decref(users);
 			return -ENOMEM;
 		}
 	}
-	return json_line(json_pack("{s:o, s:I, s:I, s:o}", "time_ns", json_u64(shmb_now_ns()), "clients", (json_int_t)top->daemon.clients,
-				   "daemon_pid", (json_int_t)top->daemon.pid, "segments", segments));
+	for (size_t i = 0; i < top->users.count; i++)
+		json_array_append_new(users, command_user_json(&top->users.rows[i].info));
+	return json_line(json_pack("{s:o, s:I, s:I, s:o, s:o}", "time_ns", json_u64(shmb_now_ns()), "clients",
+				   (json_int_t)top->daemon.clients, "daemon_pid", (json_int_t)top->daemon.pid, "segments", segments,
+				   "users", users));
 }
 
 static int top_lines(struct top *top)
@@ -426,6 +454,7 @@ int command_top(struct shmb *broker, const struct command_options *options)
 		}
 	}
 	top_clients_deinit(&top.clients);
+	top_users_deinit(&top.users);
 	top_data_deinit(&top.data);
 	return r;
 }

@@ -294,6 +294,7 @@ static PyMethodDef methods[] = {
 	{ "_reload", broker_reload, METH_NOARGS, NULL },
 	{ "_policy", broker_policy, METH_VARARGS, NULL },
 	{ "_gc", broker_gc, METH_VARARGS, NULL },
+	{ "_users", broker_users, METH_NOARGS, NULL },
 	{ "remove", broker_remove, METH_O,
 	  "remove(name)\n\nRemoves a segment that nobody writes. Its readers keep what they have mapped; their waits raise Removed." },
 	{ "set_mapping", (PyCFunction)(void (*)(void))broker_set_mapping, METH_VARARGS | METH_KEYWORDS,

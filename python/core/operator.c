@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What tools and operators ask of the broker: figures, reload, policy, gc. Each gives plain tuples and dicts, of which the package makes its classes. */
+/* What tools and operators ask of the broker: figures, users, reload, policy, gc. Each gives plain tuples and dicts, of which the package makes its classes. */
 #include "core.h"
 
 #include <stdlib.h>
@@ -63,6 +63,44 @@ PyObject *broker_figures(PyObject *object, PyObject *argument)
 	if (!broker_usable(self) || (visit.result = PyList_New(0)) == NULL)
 		return NULL;
 	Py_BEGIN_ALLOW_THREADS r = shmb_figures(self->raw, pattern, add_figures, &visit);
+	Py_END_ALLOW_THREADS return visited(self, &visit, r);
+}
+
+static int add_user(const struct shmb_user_info *info, void *user)
+{
+	const uint64_t quotas[] = { info->bytes_max, info->segments_max, info->clients_max, info->request_rate };
+	PyGILState_STATE state = PyGILState_Ensure();
+	PyObject *uid = info->is_total ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(info->uid);
+	PyObject *max[4] = { NULL };
+	PyObject *made = NULL;
+	bool have = uid != NULL;
+	int r;
+
+	for (unsigned i = 0; i < 4 && have; i++)
+		have = (max[i] = number_or_none(quotas[i])) != NULL;
+	if (have)
+		made = Py_BuildValue("{sOsIsIsKsKsKsKsOsOsOsO}", "uid", uid, "clients", info->clients, "segments", info->segments,
+				     "memory_bytes", (unsigned long long)info->bytes, "requests", (unsigned long long)info->requests,
+				     "refusals", (unsigned long long)info->refusals, "over_quota", (unsigned long long)info->over_quota,
+				     "memory_bytes_max", max[0], "segments_max", max[1], "clients_max", max[2], "request_rate", max[3]);
+	for (unsigned i = 0; i < 4; i++)
+		Py_DecRef(max[i]);
+	Py_DecRef(uid);
+	r = keep(user, made);
+	PyGILState_Release(state);
+	return r;
+}
+
+PyObject *broker_users(PyObject *object, PyObject *unused)
+{
+	struct broker *self = (struct broker *)object;
+	struct visit visit = { .failed = false };
+	int r;
+
+	(void)unused;
+	if (!broker_usable(self) || (visit.result = PyList_New(0)) == NULL)
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS r = shmb_users(self->raw, add_user, &visit);
 	Py_END_ALLOW_THREADS return visited(self, &visit, r);
 }
 

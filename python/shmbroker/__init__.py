@@ -33,7 +33,7 @@ from ._frames import FORMATS, Frame, ImageType, Loan, image_type
 from ._handles import (ANY_DISTANCE, Around, Batch, Block, Bracket, Closest, Counters, FrameCopy, FrameReader, FrameWriter, Loader, QueueConsumer,
                        QueueProducer, Range, RingReader, RingWriter, Status, ValueReader, ValueWriter, WaitSet, join, wait_any)
 from ._keys import Key, MonotonicKey, RealtimeKey, SequenceKey, all_of, make_key as _make_key, near, plausible, within
-from ._operator import Figures, Garbage, Pattern, Policy, ReloadResult, Setting
+from ._operator import Figures, Garbage, Pattern, Policy, ReloadResult, Setting, User
 from ._types import Array, Type, check_out as _check_out, encode as _encode, type_of as _type_of
 from ._watch import Event, Watch, watch
 

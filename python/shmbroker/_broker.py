@@ -12,7 +12,7 @@ from ._handles import (Block, FrameReader, FrameWriter, QueueConsumer, QueueProd
                        with_word)
 from ._errors import WrongKind
 from ._keys import CLOCKS
-from ._operator import Figures, Garbage, Policy, ReloadResult, as_garbage, as_policy, user_and_groups
+from ._operator import Figures, Garbage, Policy, ReloadResult, User, as_garbage, as_policy, user_and_groups
 from ._types import as_type
 
 
@@ -178,6 +178,10 @@ class Broker(_core.Broker):
     def figures(self, pattern: str | None = None) -> List[Figures]:
         """What changes all the time, of each segment whose name matches (* any bytes, ? one): one request for about 160 segments."""
         return [Figures(**with_word(entry)) for entry in self._figures(pattern)]
+
+    def users(self) -> List[User]:
+        """What all users have together, then each that has anything, by uid. Root and the broker's own user see all, others themselves."""
+        return [User(**entry) for entry in self._users()]
 
     # ---- for operators
 

@@ -86,6 +86,23 @@ class Policy:
 
 
 @dataclasses.dataclass(frozen=True)
+class User:
+    """What a user has, and its quotas."""
+
+    uid: int | None  #: None: all users together
+    clients: int
+    segments: int  #: charged to it, earlier generations as well
+    memory_bytes: int
+    requests: int  #: answered; as the next two as long as the broker remembers the user
+    refusals: int  #: of these with an error
+    over_quota: int  #: requests and connections
+    memory_bytes_max: int | None  #: None: no quota
+    segments_max: int | None
+    clients_max: int | None
+    request_rate: int | None  #: requests a second
+
+
+@dataclasses.dataclass(frozen=True)
 class Garbage:
     """A segment that nobody needs, or a file that is none."""
 

@@ -187,6 +187,16 @@ def test_policy_and_reload(broker, daemon):
     assert broker.status().config_error == "" and broker.status().config_files == (str(daemon.config),)
 
 
+def test_users(broker):
+    before = broker.users()[0]
+    assert before.uid is None and before.memory_bytes_max is None
+    with broker.ring_writer("users/one", U8, capacity=8):
+        both = broker.users()
+    assert [user.uid for user in both] == [None, os.getuid()]
+    assert both[0].segments == before.segments + 1 and both[0].memory_bytes > before.memory_bytes
+    assert both[1].clients == 1 and both[1].over_quota == 0 and both[1].requests >= 3
+
+
 def test_gc(broker):
     broker.ring_writer("left", U8).close()
     kept = broker.ring_writer("kept", U8)

@@ -320,6 +320,12 @@ START_TEST(what_operators_ask)
 		ck_assert_uint_eq(figures.next, 1);
 		ck_assert_str_eq(sb::word_of(figures.writer), "alive");
 	});
+	s.client->users([&](const shmb_user_info &info) {
+		if (info.is_total)
+			ck_assert_uint_eq(info.segments, 2);
+		else
+			ck_assert_uint_eq(info.uid, getuid());
+	});
 	s.client->info("camera", [&](const shmb_segment_info &info, const char *schema, const shmb_reader_info *readers) {
 		seen++;
 		ck_assert_uint_eq(info.readers, 1);

@@ -528,6 +528,16 @@ START_TEST(the_text_is_open_metrics)
 	has_line(result.out, "shmbroker_deaths_total 1");
 	has_line(result.out, "shmbroker_refusals_total{reason=\"ENOENT\"} 1");
 	has_line(result.out, "shmbroker_events_total{kind=\"writer-dead\"} 1");
+	{
+		char line[64];
+
+		has_line(result.out, "shmbroker_users 1");
+		snprintf(line, sizeof(line), "shmbroker_user_segments{uid=\"%u\"} 2", (unsigned)getuid());
+		has_line(result.out, line);
+		snprintf(line, sizeof(line), "shmbroker_user_over_quota_total{uid=\"%u\"} 0", (unsigned)getuid());
+		has_line(result.out, line);
+		ck_assert_ptr_null(strstr(result.out, "shmbroker_user_memory_max_bytes{")); /* no quota */
+	}
 	has_line(result.out, "shmbroker_segment_writer{segment=\"o/ring\",state=\"alive\"} 1");
 	has_line(result.out, "shmbroker_segment_writer{segment=\"o/dead\",state=\"dead\"} 1");
 	has_line(result.out, "shmbroker_segment_published_total{segment=\"o/ring\"} 5");
@@ -628,6 +638,24 @@ START_TEST(objects_for_programs)
 	ck_assert_str_eq(json_string_value(json_object_get(handle, "role")), "writes");
 	ck_assert_str_eq(json_string_value(json_object_get(handle, "segment")), "j/ring");
 	json_decref(json);
+	program_result_deinit(&result);
+	SHMBCTL(&result, &b, "users", "--json");
+	ck_assert_int_eq(result.status, 0);
+	ck_assert_uint_eq(text_count(result.out, "\n"), 2);
+	json = object(result.out);
+	ck_assert(json_is_null(json_object_get(json, "uid")) && json_is_null(json_object_get(json, "bytes_max")));
+	ck_assert_int_eq(integer(json, "segments"), 1);
+	json_decref(json);
+	json = object(strchr(result.out, '\n') + 1);
+	ck_assert_int_eq(integer(json, "uid"), getuid());
+	ck_assert_int_eq(integer(json, "clients"), 2);
+	ck_assert_int_eq(integer(json, "over_quota"), 0);
+	json_decref(json);
+	program_result_deinit(&result);
+	SHMBCTL(&result, &b, "users");
+	ck_assert_int_eq(result.status, 0);
+	ck_assert_ptr_nonnull(strstr(result.out, "OVER QUOTA"));
+	ck_assert_ptr_nonnull(strstr(result.out, "\nall "));
 	program_result_deinit(&result);
 	SHMBCTL(&result, &b, "clients");
 	ck_assert_int_eq(result.status, 0);

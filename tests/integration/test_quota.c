@@ -98,6 +98,85 @@ START_TEST(bytes_stay_charged_while_mapped)
 }
 END_TEST
 
+struct seen_users {
+	struct shmb_user_info total, root, other;
+	unsigned count;
+	uint32_t last;
+};
+
+static int see_user(const struct shmb_user_info *info, void *user)
+{
+	struct seen_users *seen = user;
+
+	if (info->is_total) {
+		ck_assert_uint_eq(seen->count, 0);
+		seen->total = *info;
+	} else if (info->uid == 0) {
+		seen->root = *info;
+	} else if (info->uid == OTHER_UID) {
+		seen->other = *info;
+	}
+	ck_assert(seen->count < 2 || info->uid > seen->last);
+	seen->last = info->uid;
+	seen->count++;
+	return 0;
+}
+
+static int child_is_seen(struct broker *b)
+{
+	struct seen_users seen = { .count = 0 };
+	struct shmb *client = NULL;
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(ring_writer_try(client, "first", HALF_BYTES, 8) == 0);
+	CHILD_CHECK(ring_writer_try(client, "second", HALF_BYTES, 8) == -EDQUOT);
+	CHILD_CHECK(ring_reader_try(client, "nothing", SHMB_NO_WAIT) == -ENOENT);
+	/* Itself and all together, nobody else. */
+	CHILD_CHECK(shmb_users(client, see_user, &seen) == 0 && seen.count == 2);
+	CHILD_CHECK(seen.other.uid == OTHER_UID && seen.other.clients == 1 && seen.other.segments == 1);
+	CHILD_CHECK(seen.other.bytes > 8 * HALF_BYTES && seen.other.bytes_max == 1 << 20);
+	CHILD_CHECK(seen.other.requests >= 5 && seen.other.refusals == 2 && seen.other.over_quota == 1);
+	CHILD_CHECK(seen.total.segments == 2 && seen.total.bytes > seen.other.bytes && seen.total.over_quota == 1);
+	shmb_disconnect(client);
+	return 0;
+}
+
+/* What is counted of each user can be asked for: by root of all, by others of themselves. */
+START_TEST(figures_of_users)
+{
+	struct seen_users seen = { .count = 0 };
+	struct shmb_ring_writer *writer;
+	struct shmb *client;
+	struct broker b;
+
+	OTHER_SKIP();
+	start(&b, "[user *]\nbytes-max = 1M\nrequest-rate = 5000\n[broker]\nsegments-max = 77\n");
+	client = broker_connect(&b);
+	writer = ring_writer(client, "roots", HALF_BYTES, 8);
+	other_run(OTHER_UID, child_is_seen, &b);
+	ASSERT_OK(shmb_users(client, see_user, &seen));
+	ck_assert_uint_eq(seen.count, 3);
+	ck_assert_uint_eq(seen.total.segments_max, 77);
+	ck_assert_uint_eq(seen.root.bytes_max, UINT64_MAX);
+	ck_assert_uint_eq(seen.root.segments, 1);
+	ck_assert_uint_eq(seen.root.clients, 1);
+	ck_assert_uint_eq(seen.other.request_rate, 5000);
+	ck_assert_uint_eq(seen.other.clients_max, UINT64_MAX);
+	ck_assert_uint_eq(seen.root.bytes + seen.other.bytes, seen.total.bytes);
+	/* Who has nothing any more is not there. */
+	ASSERT_OK(shmb_remove(client, "first"));
+	do {
+		seen = (struct seen_users){ .count = 0 };
+		ASSERT_OK(shmb_users(client, see_user, &seen));
+	} while (seen.count != 2 && suite_pause(deadline_in(SUITE_PATIENCE_MS)));
+	ck_assert_uint_eq(seen.count, 2);
+	ck_assert_uint_eq(seen.total.over_quota, 1);
+	shmb_ring_writer_close(writer);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 START_TEST(bytes_of_all)
 {
 	struct shmb *client;
@@ -270,6 +349,7 @@ int main(void)
 
 	suite_add(suite, bytes_of_a_user, 30);
 	suite_add(suite, bytes_stay_charged_while_mapped, 60);
+	suite_add(suite, figures_of_users, 60);
 	suite_add(suite, bytes_of_all, 30);
 	suite_add(suite, segments_of_users, 30);
 	suite_add(suite, connections_of_a_user, 30);

@@ -658,7 +658,12 @@ START_TEST(top_shows_what_flows)
 		ck_assert_ptr_null(strstr(screen, "busy/one"));
 		free(screen);
 	}
-	TMUX(&b, "send-keys", "c");
+	TMUX(&b, "send-keys", "u");
+	screen = tmux_see(&b, "OVER QUOTA");
+	ck_assert_ptr_nonnull(strstr(screen, "       all "));
+	ck_assert_ptr_null(strstr(screen, "busy/one"));
+	free(screen);
+	TMUX(&b, "send-keys", "u");
 	free(tmux_see(&b, "busy/one"));
 	TMUX(&b, "resize-window", "-x", "70", "-y", "10");
 	free(tmux_see(&b, "busy/one"));

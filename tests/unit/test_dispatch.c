@@ -10,6 +10,7 @@
 #include "daemon/query.h"
 #include "daemon/reload.h"
 #include "daemon/session.h"
+#include "daemon/users.h"
 #include "daemon/watch.h"
 #include "tests/support/unit.h"
 
@@ -30,7 +31,7 @@ static const struct {
 	{ SHMB_OP_FIGURES, PEER_ACTIVE, figures_list },	   { SHMB_OP_RELOAD, PEER_ACTIVE, reload_request },
 	{ SHMB_OP_POLICY, PEER_ACTIVE, explain_policy },   { SHMB_OP_GC, PEER_ACTIVE, gc_request },
 	{ SHMB_OP_WATCH, PEER_ACTIVE, watch_start },	   { SHMB_OP_METRICS, PEER_ACTIVE, metrics_request },
-	{ SHMB_OP_CLIENTS, PEER_ACTIVE, clients_list },
+	{ SHMB_OP_CLIENTS, PEER_ACTIVE, clients_list },	   { SHMB_OP_USERS, PEER_ACTIVE, users_list },
 };
 
 START_TEST(every_request_is_known)

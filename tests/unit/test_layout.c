@@ -240,6 +240,18 @@ static struct known_field fields[] = {
 	STRUCT(shmb_msg_client_handle),
 	OF(handle), OF(role), OF(reserved), OF(name),
 #undef OF
+#define OF(field) FIELD(shmb_msg_users, field)
+	STRUCT(shmb_msg_users),
+	OF(head), OF(from),
+#undef OF
+#define OF(field) FIELD(shmb_msg_users_answer, field)
+	STRUCT(shmb_msg_users_answer),
+	OF(head), OF(count), OF(reserved), OF(next), OF(total),
+#undef OF
+#define OF(field) FIELD(shmb_msg_user, field)
+	STRUCT(shmb_msg_user),
+	OF(bytes), OF(requests), OF(refusals), OF(over), OF(bytes_max), OF(segments_max), OF(connections_max), OF(request_rate), OF(uid), OF(segments), OF(connections), OF(reserved),
+#undef OF
 #define OF(field) FIELD(shmb_msg_status_answer, field)
 	STRUCT(shmb_msg_status_answer),
 	OF(head), OF(broker_id), OF(started_ns), OF(bytes), OF(deaths), OF(repairs), OF(reaps), OF(adopted), OF(pid),
@@ -272,7 +284,7 @@ static struct known_constant constants[] = {
 	CONSTANT(SHMB_ROLE_WRITER), CONSTANT(SHMB_ROLE_READER), CONSTANT(SHMB_ROLE_OBSERVER),
 	CONSTANT(SHMB_ROLE_CONSUMER), CONSTANT(SHMB_ROLE_SHARER), CONSTANT(SHMB_OPEN_NOTIFY),
 	CONSTANT(SHMB_OPEN_FLAGS_KNOWN), CONSTANT(SHMB_SOURCE_MAX), CONSTANT(SHMB_VALUE_MAX), CONSTANT(SHMB_GROUPS_MAX),
-	CONSTANT(SHMB_WISH_PREFAULT), CONSTANT(SHMB_WISH_LOCK), CONSTANT(SHMB_WISH_HUGE), CONSTANT(SHMB_OP_RELOAD), CONSTANT(SHMB_OP_POLICY), CONSTANT(SHMB_OP_METRICS), CONSTANT(SHMB_OP_CLIENTS), CONSTANT(SHMB_OP_GC), CONSTANT(SHMB_GC_DRY_RUN),
+	CONSTANT(SHMB_WISH_PREFAULT), CONSTANT(SHMB_WISH_LOCK), CONSTANT(SHMB_WISH_HUGE), CONSTANT(SHMB_OP_RELOAD), CONSTANT(SHMB_OP_POLICY), CONSTANT(SHMB_OP_METRICS), CONSTANT(SHMB_OP_CLIENTS), CONSTANT(SHMB_OP_USERS), CONSTANT(SHMB_OP_GC), CONSTANT(SHMB_GC_DRY_RUN),
 	CONSTANT(SHMB_GC_FOREIGN), CONSTANT(SHMB_GC_FLAGS_KNOWN), CONSTANT(SHMB_GC_STAYS), CONSTANT(SHMB_GC_GOES),
 	CONSTANT(SHMB_GC_REMOVED), CONSTANT(SHMB_GC_FAILED),
 };

@@ -96,6 +96,9 @@ static struct packet request_of(uint16_t opcode)
 	case SHMB_OP_CLIENTS:
 		p.fixed.clients.before = 5;
 		break;
+	case SHMB_OP_USERS:
+		p.fixed.users.from = 5;
+		break;
 	case SHMB_OP_GC:
 		p.fixed.gc.flags = SHMB_GC_DRY_RUN | SHMB_GC_FOREIGN;
 		p.fixed.gc.after = 5;
