@@ -195,7 +195,7 @@ int segment_cell_take(struct store *store, struct segment *segment, const struct
 		return -EOPNOTSUPP; /* a process the broker cannot see cannot be watched */
 	r = parts_map(store, segment, true, &parts);
 	if (r < 0)
-		return r;
+		return store_error(r);
 	r = foreign_call(cell_choose, &work);
 	if (r < 0)
 		return r == -EFAULT ? -EBADMSG : r;
@@ -203,7 +203,7 @@ int segment_cell_take(struct store *store, struct segment *segment, const struct
 	if (*area != UINT32_MAX) {
 		r = part_map(store, segment, PART_AREA, *area, 0, sizeof(struct shmb_shm_area), true, &area_map);
 		if (r < 0)
-			return r;
+			return store_error(r);
 		work.area = area_map.at;
 	}
 	r = foreign_call(cell_write, &work);

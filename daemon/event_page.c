@@ -5,6 +5,7 @@
 #include "event_page.h"
 
 #include "cleanup.h"
+#include "debris.h"
 #include "foreign.h"
 #include "proto/step.h"
 #include "proto/validate.h"
@@ -110,7 +111,7 @@ struct event_page *event_page_free(struct store *store, struct event_page *page,
 	if (page == NULL)
 		return NULL;
 	if (unlink)
-		store_unlink(store, page->file);
+		debris_unlink(store, page->file);
 	return page_deinit(page);
 }
 

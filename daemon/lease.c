@@ -229,7 +229,7 @@ int segment_grant(struct store *store, struct segment *segment, const struct hol
 		return -EOVERFLOW;
 	r = parts_map(store, segment, true, &parts);
 	if (r < 0)
-		return r;
+		return store_error(r);
 	r = foreign_call(lease_write, &work);
 	if (r < 0)
 		return r == -EFAULT ? -EBADMSG : r;

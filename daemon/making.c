@@ -102,7 +102,7 @@ void making_refuse(struct peer *peer, const char *name, int error, const struct 
 	if (error == -ENOSPC)
 		account_reply_full(peer, name, segment_create_why(error), head, reply);
 	else
-		reply_error(reply, head, error, "%s cannot be made: %s", name, segment_create_why(error));
+		reply_error(reply, head, store_error(error), "%s cannot be made: %s", name, segment_create_why(error));
 }
 
 /* Is this the request that waited, and has it what it waited for? */

@@ -67,7 +67,8 @@ static int reply_open(struct broker *broker, const struct attachment *attachment
 
 	if (r < 0) {
 		reply->fd_count = 0;
-		reply_error(reply, head, r, "the files of %s cannot be opened: %s", segment->name, strerror(-r));
+		reply_error(reply, head, r == -EEXIST ? -EIO : store_error(r), "the files of %s cannot be opened: %s", segment->name,
+			    strerror(-r));
 		return r;
 	}
 	answer->segment_id = segment->segment_id;
@@ -221,7 +222,8 @@ static struct attachment *grant_lease(struct peer *peer, struct segment *segment
 	attachment_free(attachment);
 	*spent = r == -EOVERFLOW;
 	if (r != -EOVERFLOW)
-		reply_error(reply, &open->head, r, "the lease of %s cannot be granted: %s", segment->name, strerror(-r));
+		reply_error(reply, &open->head, r == -EBUSY || r == -EOPNOTSUPP ? r : store_error(r),
+			    "the lease of %s cannot be granted: %s", segment->name, strerror(-r));
 	return NULL;
 }
 

@@ -5,6 +5,7 @@
 #include "parts.h"
 
 #include "cleanup.h"
+#include "debris.h"
 #include "kept.h"
 #include "sealed.h"
 #include "proto/name.h"
@@ -142,21 +143,18 @@ uint64_t parts_bytes(const struct shmb_geometry *geometry, uint32_t schema_lengt
 
 int parts_unlink_rest(struct store *store, const char *name, uint64_t generation)
 {
-	int first = 0;
+	int r = 0;
 
 	kept_forget(store, name, generation);
 	/* The record goes last: a set without a card and with a record is one we began or left, and the next scan removes what remains. */
 	for (uint32_t i = 0; i < SHMB_AREAS_MAX + 2; i++) {
 		char file[STORE_FILE_MAX];
-		int r;
 
 		if (i < SHMB_AREAS_MAX)
 			part_file(file, name, generation, PART_AREA, i);
 		else
 			part_file(file, name, generation, i == SHMB_AREAS_MAX ? PART_DATA : PART_RECORD, 0);
-		r = store_unlink(store, file);
-		if (r < 0 && r != -ENOENT && first == 0)
-			first = r;
+		r = debris_unlink(store, file);
 	}
-	return first;
+	return r;
 }

@@ -61,7 +61,7 @@ static inline uint64_t part_pages(uint64_t bytes)
 /* Bytes of all files of a segment. */
 uint64_t parts_bytes(const struct shmb_geometry *geometry, uint32_t schema_length);
 
-/* Removes every file but the card; the first error. Missing files are none. */
+/* Removes every file but the card, now or, with an error, later (debris.h). Missing files are none. */
 int parts_unlink_rest(struct store *store, const char *name, uint64_t generation);
 
 #endif

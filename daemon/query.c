@@ -127,7 +127,8 @@ void query_info(struct peer *peer, const union shmb_msg_request *request, const 
 	schema = reply_tail(reply, segment->schema_length);
 	r = schema == NULL ? -EMSGSIZE : segment_read_schema(&peer->broker->store, segment, schema);
 	if (r < 0)
-		reply_error(reply, &request->name.head, r, "the schema of %s cannot be read: %s", segment->name, strerror(-r));
+		reply_error(reply, &request->name.head, r == -EMSGSIZE ? r : store_error(r), "the schema of %s cannot be read: %s",
+			    segment->name, strerror(-r));
 	else
 		answer->schema_bytes = segment->schema_length;
 }
@@ -212,7 +213,7 @@ void query_remove(struct peer *peer, const union shmb_msg_request *request, cons
 	}
 	r = reaper_remove(broker, segment);
 	if (r < 0) {
-		reply_error(reply, head, r, "%s: not all of its files could be removed: %s", request->name.name, strerror(-r));
+		reply_error(reply, head, store_error(r), "%s: not all of its files could be removed: %s", request->name.name, strerror(-r));
 		return;
 	}
 	event_tell(broker, &event, "%s: removed: process %d (%s) of uid %u asked for it", event.segment, event.pid, event.comm, event.uid);

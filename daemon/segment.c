@@ -14,6 +14,7 @@
 #include "segment.h"
 
 #include "cleanup.h"
+#include "debris.h"
 #include "generation.h"
 #include "huge.h"
 #include "kept.h"
@@ -218,7 +219,7 @@ static void part_unmake(struct store *store, struct segment *segment, enum part 
 		return;
 	}
 	part_file(file, segment->name, segment->geometry.generation, part, area);
-	r = store_unlink(store, file);
+	r = debris_unlink(store, file);
 	if (r < 0)
 		log_error("%s: cannot take it back: %s", file, strerror(-r));
 }
@@ -380,7 +381,7 @@ int segment_create(struct store *store, const struct segment_spec *spec, struct 
 		return r;
 	r = parts_make(store, segment, NULL, spec);
 	if (r < 0)
-		return fail(r, why, segment_create_why(r));
+		return fail(store_error(r), why, segment_create_why(r));
 	*out = segment;
 	segment = NULL;
 	return 0;
@@ -399,7 +400,7 @@ int segment_replace(struct store *store, struct segment *old, const struct segme
 	segment->epoch = old->epoch; /* goes on, so that a verdict on one writer is never taken for that on another */
 	r = parts_make(store, segment, old, spec);
 	if (r < 0)
-		return fail(r, why, segment_create_why(r));
+		return fail(store_error(r), why, segment_create_why(r));
 	r = generation_link(store, old, segment->geometry.generation);
 	/* The next start would do it from the card that is there: nothing is lost but the readers' wake-up. */
 	if (r < 0)
@@ -547,13 +548,10 @@ int segment_remove(struct store *store, struct segment *segment)
 		return first;
 	}
 	part_file(file, owned->name, owned->geometry.generation, PART_CARD, 0);
-	r = store_unlink(store, file);
-	if (r < 0 && r != -ENOENT) {
-		let_go(store, owned, -1);
-		return r;
-	}
+	debris_unlink(store, file);
 	SHMB_STEP("remove.card");
 	sealed_drop_all(store, owned);
+	/* Where the card is left the rest is left behind it: the next start, if it comes first, completes the removal. */
 	r = parts_unlink_rest(store, owned->name, owned->geometry.generation);
 	let_go(store, owned, cleanup_steal(&data_fd));
 	SHMB_STEP("remove.rest");

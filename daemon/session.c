@@ -53,8 +53,8 @@ void session_hello(struct peer *peer, const union shmb_msg_request *request, con
 	memcpy(peer->holder.cookie, hello->cookie, sizeof(peer->holder.cookie));
 	r = event_page_new(&broker->store, &peer->holder, &peer->page, &fd);
 	if (r < 0) {
-		reply_error(reply, &hello->head, r, "the broker has no room for another client: %s; make room in %s", strerror(-r),
-			    broker->store.path);
+		reply_error(reply, &hello->head, r == -EEXIST ? -EIO : store_error(r),
+			    "the broker has no room for another client: %s; make room in %s", strerror(-r), broker->store.path);
 		return;
 	}
 	if (hello->comm[0] != '\0')
@@ -93,7 +93,8 @@ static void resume_writer(struct peer *peer, struct attachment *attachment, cons
 	if (attachment->given_up) {
 		r = segment_resume(&peer->broker->store, segment);
 		if (r < 0) {
-			reply_error(reply, &resume->head, r, "%s could not be taken back: %s; open it again", segment->name, strerror(-r));
+			reply_error(reply, &resume->head, store_error(r), "%s could not be taken back: %s; open it again", segment->name,
+				    strerror(-r));
 			return;
 		}
 		attachment->given_up = false;

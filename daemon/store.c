@@ -9,6 +9,7 @@
 #include "store.h"
 
 #include "cleanup.h"
+#include "debris.h"
 #include "kept.h"
 #include "log.h"
 #include "sealed.h"
@@ -208,6 +209,7 @@ int store_open(struct store *store, const char *path, uint32_t area_count, char 
 void store_close(struct store *store)
 {
 	/* The lock file stays: to remove it would let a third daemon lock a new one while a second has just opened the old. */
+	debris_end(store);
 	store->kept = kept_free(store->kept);
 	cleanup_close(&store->lock_fd);
 	cleanup_close(&store->dir_fd);
@@ -217,8 +219,10 @@ void store_close(struct store *store)
 
 int store_new(struct store *store)
 {
-	auto_close int fd = openat(store->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	auto_close int fd = -1;
 
+	debris_sweep(store);
+	fd = openat(store->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	if (fchmod(fd, 0600) < 0) /* an odd umask */
@@ -245,7 +249,10 @@ int store_link(struct store *store, int fd, const char *file)
 	char self[40];
 
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	return linkat(AT_FDCWD, self, store->dir_fd, file, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+	if (linkat(AT_FDCWD, self, store->dir_fd, file, AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	debris_forget(store, file);
+	return 0;
 }
 
 int store_open_file(struct store *store, const char *file, int flags)
@@ -268,4 +275,26 @@ int store_open_file(struct store *store, const char *file, int flags)
 int store_unlink(struct store *store, const char *file)
 {
 	return unlinkat(store->dir_fd, file, 0) < 0 ? -errno : 0;
+}
+
+int store_error(int error)
+{
+	switch (error) {
+	case 0:
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENOSPC:
+	case -EBADMSG: /* files that others have damaged */
+	case -ESTALE:  /* or replaced */
+	case -EEXIST:  /* or put in the way */
+		return error;
+	case -ENFILE:
+		return -EMFILE;
+	case -ENOBUFS:
+		return -ENOMEM;
+	case -EDQUOT: /* of the file system, not the operator's */
+		return -ENOSPC;
+	default:
+		return -EIO;
+	}
 }

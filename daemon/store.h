@@ -24,6 +24,7 @@
 
 #include "proto/layout.h"
 
+struct debris;
 struct kept_list;
 struct segment;
 struct store_keeper; /* sealed.h */
@@ -43,6 +44,7 @@ struct store {
 	uint8_t boot_id[SHMB_BOOT_ID_BYTES];
 	char path[256];
 	struct kept_list *kept; /* mappings and descriptors (kept.h) */
+	struct debris *debris;	/* files to be removed (debris.h) */
 
 	/* Takes the data part of a removed segment, -1 where there is none: it may take long to free, or be held by others. NULL: it is closed. */
 	void (*gone)(void *user, struct segment *segment, int fd_consume);
@@ -70,6 +72,11 @@ int store_link(struct store *store, int fd, const char *file);
 int store_open_file(struct store *store, const char *file, int flags);
 int store_unlink(struct store *store, const char *file);
 
+/*
+ * What a client is told of an error of the daemon's own files and descriptors: what it is out of; else -EIO, because the errno itself may mean something
+ * to the client (-ENOENT: there is no such segment) that it does not here. The text says what it was.
+ */
+int store_error(int error);
 /* Our own want of descriptors or memory: it says nothing about the file, which is to be looked at again later. */
 static inline bool store_is_short(int error)
 {
