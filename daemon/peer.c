@@ -32,6 +32,7 @@
 #endif
 
 enum {
+	INTERRUPTED_TRIES = 16,
 	SCM_FDS_MAX = 253,			/* SCM_MAX_FD of the kernel: what one message can carry */
 	PEER_SEND_BYTES = 2 * SHMB_MESSAGE_MAX, /* a full packet and the kernel's overhead */
 	QUEUE_RESIDUE = 64,			/* of packets being taken away; one of a single byte counts 768 */
@@ -370,7 +371,13 @@ static int send_reply(struct peer *peer, struct reply *reply)
 		message.msg_control = control.bytes;
 		message.msg_controllen = CMSG_SPACE(reply->fd_count * sizeof(int));
 	}
-	return sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+	for (unsigned i = 0; i < INTERRUPTED_TRIES; i++) {
+		if (sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+			return 0;
+		if (errno != EINTR)
+			break;
+	}
+	return -errno;
 }
 
 /*

@@ -83,7 +83,9 @@ static bool job_turn(struct worker_job *job)
 static void finish(struct worker *worker, struct worker_job *job)
 {
 	TAILQ_INSERT_TAIL(&worker->finished, job, link);
-	eventfd_write(worker->event_fd, 1); /* fails only where it is readable for long */
+	/* Else it fails only where it is readable for long. */
+	for (unsigned i = 0; eventfd_write(worker->event_fd, 1) < 0 && errno == EINTR && i < INTERRUPTED_TRIES; i++)
+		;
 }
 
 static void *worker_main(void *arg)
