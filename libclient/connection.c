@@ -83,7 +83,7 @@ static int socket_connect(struct shmb *broker, uint64_t deadline_ns)
 	int r;
 
 	if (fd < 0)
-		return text_fail(-errno, "socket(2): %s", strerrordesc_np(errno));
+		return text_fail(text_system(-errno), "socket(2): %s", strerrordesc_np(errno));
 	memcpy(address.sun_path, broker->path, sizeof(address.sun_path));
 	while (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		r = -errno;
@@ -103,7 +103,7 @@ static int socket_connect(struct shmb *broker, uint64_t deadline_ns)
 			return text_fail(-ETIMEDOUT, "shmbrokerd at %s accepts no connections: it hangs or is overloaded", broker->path);
 		if (r == -EPROTOTYPE || r == -ENOTSOCK)
 			return text_fail(-ECONNREFUSED, "%s is no socket of shmbrokerd", broker->path);
-		return text_fail(r, "%s: %s", broker->path, strerrordesc_np(-r));
+		return text_fail(text_system(r), "%s: %s", broker->path, strerrordesc_np(-r));
 	}
 	socket_block(fd);
 	broker->fd = fd;
@@ -171,7 +171,7 @@ static int event_map(struct shmb *broker, int fd)
 
 	page = mmap(NULL, sizeof(copy), PROT_READ, MAP_SHARED, fd, 0);
 	if (page == MAP_FAILED)
-		return text_fail(-errno, "mapping the event page: %s", strerrordesc_np(errno));
+		return text_fail(text_mapping(-errno), "mapping the event page: %s", strerrordesc_np(errno));
 	if (fstat(fd, &status) == 0) {
 		r = -EBADMSG;
 		why = "it is too short";
@@ -195,7 +195,7 @@ static int event_map(struct shmb *broker, int fd)
 	else if (mremap(page, sizeof(copy), sizeof(copy), MREMAP_MAYMOVE | MREMAP_FIXED, (void *)(uintptr_t)broker->event) == MAP_FAILED) {
 		r = -errno;
 		munmap(page, sizeof(copy));
-		return text_fail(r, "mapping the event page: %s", strerrordesc_np(-r));
+		return text_fail(text_system(r), "mapping the event page: %s", strerrordesc_np(-r));
 	}
 	atomic_store_explicit(&broker->event_looked, connection_event(broker), memory_order_release);
 	return 0;
@@ -346,12 +346,12 @@ static int guard_map(struct shmb *broker)
 	void *page = mmap(NULL, SHMB_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (page == MAP_FAILED)
-		return text_fail(-errno, "mapping a page: %s", strerrordesc_np(errno));
+		return text_fail(text_system(-errno), "mapping a page: %s", strerrordesc_np(errno));
 	if (madvise(page, SHMB_PAGE, MADV_WIPEONFORK) < 0) {
 		int r = -errno;
 
 		munmap(page, SHMB_PAGE);
-		return text_fail(r, "madvise(MADV_WIPEONFORK), which Linux has since 4.14: %s", strerrordesc_np(-r));
+		return text_fail(text_system(r), "madvise(MADV_WIPEONFORK), which Linux has since 4.14: %s", strerrordesc_np(-r));
 	}
 	broker->guard = page;
 	atomic_store_explicit(broker->guard, 1, memory_order_relaxed);

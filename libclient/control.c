@@ -75,7 +75,7 @@ int control_send(struct shmb *broker, struct shmb_msg_head *request, const void 
 		if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)
 			return -ECONNRESET;
 		if (errno != EAGAIN && errno != EINTR)
-			return text_fail(-errno, "sending to shmbrokerd at %s: %s", broker->path, strerrordesc_np(errno));
+			return text_fail(text_system(-errno), "sending to shmbrokerd at %s: %s", broker->path, strerrordesc_np(errno));
 		if (wait_ready(broker->fd, POLLOUT, deadline_ns) < 0)
 			return -ETIMEDOUT;
 	}
@@ -129,7 +129,7 @@ static ssize_t receive_packet(struct shmb *broker, struct answer *answer, uint64
 			return r < 0 ? r : length;
 		}
 		if (errno != EAGAIN && errno != EINTR)
-			return errno == EPIPE || errno == ENOTCONN ? -ECONNRESET : -errno;
+			return errno == EPIPE || errno == ENOTCONN || errno == ECONNRESET ? -ECONNRESET : text_system(-errno);
 		if (is_late)
 			return -ETIMEDOUT;
 	}
@@ -165,8 +165,9 @@ int control_receive(struct shmb *broker, uint16_t opcode, uint32_t serial, void 
 	}
 }
 
+/* *sent: the request has gone out, whatever became of it. */
 static int attempt(struct shmb *broker, struct shmb_msg_head *request, const void *tail, size_t tail_bytes, void *out,
-		   struct answer *answer, uint64_t deadline_ns)
+		   struct answer *answer, uint64_t deadline_ns, bool *sent)
 {
 	int r = connection_ensure(broker, deadline_ns);
 
@@ -174,6 +175,7 @@ static int attempt(struct shmb *broker, struct shmb_msg_head *request, const voi
 		return r == -ENOENT ? -ECONNREFUSED : r; /* -ENOENT is for what the broker does not find */
 	answer->event = connection_event(broker);
 	r = control_send(broker, request, tail, tail_bytes, deadline_ns);
+	*sent = *sent || r == 0;
 	if (r == 0)
 		r = control_receive(broker, request->opcode, request->serial, out, answer, deadline_ns);
 	if (r == -ECONNRESET && !answer->answered) {
@@ -187,14 +189,20 @@ static int request_any(struct shmb *broker, struct shmb_msg_head *request, const
 		       struct answer *answer, uint64_t deadline_ns)
 {
 	int r = -ECONNRESET;
+	bool sent = false;
+	bool sent_before = false;
 
 	memset(answer, 0, sizeof(*answer));
 	for (int i = 0; i < ATTEMPTS && r == -ECONNRESET && !answer->answered; i++) {
 		/* A dying process closes its connections before its listener, or after it: the second look comes when it is gone. */
 		if (i > 0)
 			nanosleep(&(struct timespec){ .tv_nsec = AGAIN_NS }, NULL);
-		r = attempt(broker, request, tail, tail_bytes, out, answer, deadline_ns);
+		sent_before = sent;
+		r = attempt(broker, request, tail, tail_bytes, out, answer, deadline_ns, &sent);
 	}
+	/* A removal whose answer was lost had been done when it was asked for again. */
+	if (sent_before && r == -ENOENT && answer->answered && request->opcode == SHMB_OP_REMOVE)
+		r = 0;
 	return r == -ECONNRESET && !answer->answered ? -ECONNREFUSED : r;
 }
 
@@ -232,10 +240,11 @@ bool control_close(struct shmb *broker, uint32_t handle)
 {
 	struct shmb_msg_close request = { .head.opcode = SHMB_OP_CLOSE, .handle = handle };
 	struct shmb_msg_answer done;
-	struct answer answer;
+	struct answer answer = { .fd_count = 0 };
+	int r = request_any(broker, &request.head, NULL, 0, &done, &answer, clock_now_ns() + SHMB_ANSWER_TIMEOUT_NS);
 
-	memset(&answer, 0, sizeof(answer));
-	if (request_any(broker, &request.head, NULL, 0, &done, &answer, clock_now_ns() + SHMB_ANSWER_TIMEOUT_NS) == 0)
-		return true;
-	return answer.answered;
+	/* What the system does not send cannot be told; what is not resumed on the next connection is given up as well. */
+	if (r < 0 && r != -ETIMEDOUT && !answer.answered)
+		connection_drop(broker);
+	return r == 0 || answer.answered;
 }

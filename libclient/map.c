@@ -67,7 +67,7 @@ static int map_part(int fd, uint64_t bytes, int protection, uint64_t align, void
 
 	if (memory == MAP_FAILED) {
 		r = -errno;
-		return text_fail(r, "mapping the %s (%llu bytes): %s", what, (unsigned long long)bytes, strerrordesc_np(-r));
+		return text_fail(text_mapping(r), "mapping the %s (%llu bytes): %s", what, (unsigned long long)bytes, strerrordesc_np(-r));
 	}
 	*out = memory;
 	return 0;
@@ -122,7 +122,7 @@ static int mappings_each(const struct mappings *mappings, int (*call)(void *memo
 static int memory_keep_private(void *memory, uint64_t bytes)
 {
 	if (madvise(memory, bytes, MADV_DONTFORK) < 0)
-		return text_fail(-errno, "madvise(MADV_DONTFORK): %s", strerrordesc_np(errno));
+		return text_fail(text_system(-errno), "madvise(MADV_DONTFORK): %s", strerrordesc_np(errno));
 	madvise(memory, bytes, MADV_DONTDUMP);
 	return 0;
 }
@@ -144,7 +144,7 @@ static int file_size(int fd, uint64_t *out)
 	struct stat status;
 
 	if (fstat(fd, &status) < 0)
-		return text_fail(-errno, "fstat(2): %s", strerrordesc_np(errno));
+		return text_fail(text_system(-errno), "fstat(2): %s", strerrordesc_np(errno));
 	*out = (uint64_t)status.st_size;
 	return 0;
 }

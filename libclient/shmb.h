@@ -21,7 +21,8 @@
  * Rules that hold for every function
  *
  *   Errors    0 or a negative errno; nothing else. Codes with a meaning of their own are listed with each function. shmb_text() has a
- *             sentence about the last control request, open, wait or type function of this thread that failed.
+ *             sentence about the last control request, open, wait or type function of this thread that failed. Each that asks the broker may
+ *             also be -ENOMEM, -EMFILE, -ENOSPC or, where the system refuses something else to it or to the broker, -EIO: the sentence says what.
  *   Threads   A connection may be used by several threads; each handle (reader, writer) by one thread at a time.
  *   Fork      A child owns nothing: in it every call on an inherited handle or connection is -EOWNERDEAD, closing only frees memory.
  *             The parent goes on undisturbed. The child connects anew. After exec nothing is left open.
@@ -346,7 +347,8 @@ SHMB_PUBLIC int shmb_info(struct shmb *broker, const char *name,
 				       void *user),
 			  void *user);
 SHMB_PUBLIC int shmb_status(struct shmb *broker, int (*visit)(const struct shmb_broker_status *status, void *user), void *user);
-/* Removes a segment. Its readers keep what they have mapped and get -ESTALE from waits. -EBUSY while a writer lives, -ENOENT, -EPERM. */
+/* Removes a segment. Its readers keep what they have mapped and get -ESTALE from waits. 0, also where it was asked twice because the first answer
+ * was lost; -EBUSY while a writer lives, -ENOENT, -EPERM. */
 SHMB_PUBLIC int shmb_remove(struct shmb *broker, const char *name);
 
 /* As a reader, but unseen: takes no cell, keeps nothing alive, waits in slices of 10 ms. For tools. */

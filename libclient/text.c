@@ -2,6 +2,7 @@
 /* What the library says about errors: shmb_text() and shmb_strerror(). */
 #include "text.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,28 @@ int text_fail(int error, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	return error;
+}
+
+int text_system(int error)
+{
+	switch (error) {
+	case -ENOMEM:
+	case -EMFILE:
+	case -EAGAIN: /* memory that may not be locked; a thread */
+	case -EPERM:
+		return error;
+	case -ENFILE:
+		return -EMFILE;
+	case -ENOBUFS:
+		return -ENOMEM;
+	default:
+		return -EIO;
+	}
+}
+
+int text_mapping(int error)
+{
+	return error == -EACCES || error == -ENODEV ? -EBADMSG : text_system(error);
 }
 
 void text_set_forked(void)

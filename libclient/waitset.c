@@ -218,12 +218,15 @@ static int helper_start(struct shmb_waitset *set)
 	int r;
 
 	sigfillset(&all);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, HELPER_STACK_BYTES);
-	/* Handlers run in the threads of the program. */
-	pthread_attr_setsigmask_np(&attributes, &all);
-	r = pthread_create(&set->helper, &attributes, help, set);
-	pthread_attr_destroy(&attributes);
+	r = pthread_attr_init(&attributes);
+	if (r == 0) {
+		pthread_attr_setstacksize(&attributes, HELPER_STACK_BYTES); /* else it is larger */
+		/* Handlers run in the threads of the program. */
+		r = pthread_attr_setsigmask_np(&attributes, &all);
+		if (r == 0)
+			r = pthread_create(&set->helper, &attributes, help, set);
+		pthread_attr_destroy(&attributes);
+	}
 	set->has_helper = r == 0;
 	return r == 0 ? 0 : text_fail(-r, "starting the wait set's thread: %s", strerrordesc_np(r));
 }
@@ -242,7 +245,7 @@ int shmb_waitset_new(struct shmb_waitset **out, struct shmb *broker)
 	set->broker = broker;
 	set->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (set->fd < 0)
-		r = text_fail(-errno, "eventfd(2): %s", strerrordesc_np(errno));
+		r = text_fail(text_system(-errno), "eventfd(2): %s", strerrordesc_np(errno));
 	if (r == 0)
 		r = helper_start(set);
 	if (r < 0) {

@@ -63,7 +63,7 @@ static int begin(struct shmb_watch *watch)
 	watch->serial = request.head.serial;
 	/* A socket that was closed has left the epoll by itself. */
 	if (epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, watch->broker->fd, &event) < 0 && errno != EEXIST)
-		return text_fail(-errno, "watching a socket: %s", strerrordesc_np(errno));
+		return text_fail(text_system(-errno), "watching a socket: %s", strerrordesc_np(errno));
 	watch->is_watching = true;
 	timer_set(watch, 0);
 	return 0;
@@ -121,7 +121,7 @@ static int open_descriptors(struct shmb_watch *watch)
 	watch->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	watch->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (watch->epoll_fd < 0 || watch->timer_fd < 0 || epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, watch->timer_fd, &event) < 0)
-		return text_fail(-errno, "making the descriptor of a watch: %s", strerrordesc_np(errno));
+		return text_fail(text_system(-errno), "making the descriptor of a watch: %s", strerrordesc_np(errno));
 	return 0;
 }
 
@@ -214,8 +214,8 @@ static int come_back(struct shmb_watch *watch)
 	int r;
 
 	/* Taken, so that the descriptor is quiet until it is time to look again. */
-	if (read(watch->timer_fd, &expired, sizeof(expired)) < 0 && errno != EAGAIN)
-		return text_fail(-errno, "the timer of a watch: %s", strerrordesc_np(errno));
+	if (read(watch->timer_fd, &expired, sizeof(expired)) < 0 && errno != EAGAIN && errno != EINTR)
+		return text_fail(text_system(-errno), "the timer of a watch: %s", strerrordesc_np(errno));
 	r = begin(watch);
 	if (r == 0)
 		watch->reconnected = true;

@@ -197,7 +197,7 @@ START_TEST(bad_segments)
 	open_both(FAULT_DATA_TINY, -EBADMSG, -EBADMSG);
 	open_both(FAULT_AREA_SIZE, -EBADMSG, -EBADMSG);
 	open_both(FAULT_AREA_MISSING, -EBADMSG, -EBADMSG);
-	open_both(FAULT_IS_DIRECTORY, -EACCES, -ENODEV);
+	open_both(FAULT_IS_DIRECTORY, -EBADMSG, -EBADMSG);
 	/* A writer has no cell. */
 	open_both(FAULT_CELL, 0, -EBADMSG);
 }
