@@ -274,7 +274,7 @@ static void test_end(void)
 	ck_assert_msg(left_over("/dev/shm") + left_over(broker_tmp()) == dirs_before, "a directory is left");
 }
 
-void suite_add_test(Suite *suite, const char *name, const TTest *test, double seconds)
+void suite_add_each(Suite *suite, const char *name, const TTest *test, double seconds, int index)
 {
 	TCase *tcase = tcase_create(name);
 	char tag[128];
@@ -283,8 +283,13 @@ void suite_add_test(Suite *suite, const char *name, const TTest *test, double se
 	tcase_set_tags(tcase, tag);
 	tcase_set_timeout(tcase, seconds * suite_slow());
 	tcase_add_checked_fixture(tcase, test_begin, test_end);
-	tcase_add_test(tcase, test);
+	tcase_add_loop_test(tcase, test, index, index + 1);
 	suite_add_tcase(suite, tcase);
+}
+
+void suite_add_test(Suite *suite, const char *name, const TTest *test, double seconds)
+{
+	suite_add_each(suite, name, test, seconds, 0);
 }
 
 /* Shows the logs that failed tests left, and removes their directories. Returns how many there were. */

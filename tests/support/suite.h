@@ -35,6 +35,8 @@ enum { SUITE_PATIENCE_MS = 15000 };
 /* Adds a test of its own TCase, with the leak check as its fixture. `seconds` is its time-out. */
 #define suite_add(suite, test, seconds) suite_add_test(suite, #test, test, seconds)
 void suite_add_test(Suite *suite, const char *name, const TTest *test, double seconds);
+/* A test that is there several times: `index` is its _i. */
+void suite_add_each(Suite *suite, const char *name, const TTest *test, double seconds, int index);
 
 /* Runs, prints totals and skips and, where a test failed, the logs of its daemons; removes what it left. Returns the exit status. */
 int suite_run(Suite *suite);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every system call, every allocation of daemon and library fails, with each of its errors; and both are killed at each of their calls.
+ *
+ *   inject [--all] [--sites FILE]
+ *
+ * A scene is played once and its calls are counted. Then it is played again and again, and each time another call fails with another error; after each
+ * the daemon serves others, the same scene without a fault succeeds, and nothing is left: no descriptor, file, mapping or block of memory, neither in the
+ * daemon nor in the client. By default each error is forced once at each place in the code, in whichever scene comes there first; with --all at each
+ * call of each scene. Kills: once at each place, with --all at each call.
+ *
+ * Half of the tests run in a second process.
+ */
+#include "play.h"
+
+#include "scenes.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *const ways[] = { "daemon", "library", "daemon-killed", "library-killed" };
+
+/* The tests in turn: of each scene the four ways. */
+START_TEST(one)
+{
+	static char name[96];
+
+	snprintf(name, sizeof(name), "%s-%s", scenes[_i / WAYS].name, ways[_i % WAYS]);
+	test_begins(name);
+	play(&scenes[_i / WAYS], (enum way)(_i % WAYS));
+}
+END_TEST
+
+START_TEST(start)
+{
+	test_begins(start_name((unsigned)_i));
+	play_start((unsigned)_i);
+}
+END_TEST
+
+static Suite *suite_of(unsigned half)
+{
+	Suite *suite = suite_create(half == 0 ? "inject: one half" : "inject: the other half");
+	unsigned turn = 0;
+	char name[96];
+
+	for (unsigned i = 0; i < start_count; i++) {
+		snprintf(name, sizeof(name), "start-%s", start_name(i));
+		if (turn++ % 2 == half)
+			suite_add_each(suite, strdup(name), start, 600, (int)i);
+	}
+	for (unsigned i = 0; i < scene_count * WAYS; i++) {
+		if (!play_applies(&scenes[i / WAYS], (enum way)(i % WAYS)))
+			continue;
+		snprintf(name, sizeof(name), "%s-%s", scenes[i / WAYS].name, ways[i % WAYS]);
+		if (turn++ % 2 == half)
+			suite_add_each(suite, strdup(name), one, 600, (int)i);
+	}
+	return suite;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = { { "all", no_argument, NULL, 'a' }, { "sites", required_argument, NULL, 's' }, { 0 } };
+	const char *sites = NULL;
+	bool all = false;
+	int status = 0;
+	int failed;
+	pid_t second;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'a')
+			all = true;
+		else if (c == 's')
+			sites = optarg;
+		else
+			return 2;
+	}
+	play_init(all);
+	library_hook();
+	fflush(NULL);
+	second = fork();
+	if (second == 0) {
+		library_hook();
+		exit(suite_run(suite_of(1)));
+	}
+	failed = suite_run(suite_of(0));
+	if (second < 0 || waitpid(second, &status, 0) != second || status != 0)
+		failed = EXIT_FAILURE;
+	play_totals(sites);
+	return failed;
+}
