@@ -99,6 +99,11 @@ bool broker_is_forked(const struct broker *broker);
 /* false with an exception: it is closed. */
 bool broker_usable(const struct broker *broker);
 /* What operators ask (operator.c). */
+PyObject *broker_figures(PyObject *object, PyObject *argument);
+PyObject *broker_users(PyObject *object, PyObject *unused);
+PyObject *broker_reload(PyObject *object, PyObject *unused);
+PyObject *broker_policy(PyObject *object, PyObject *args);
+PyObject *broker_gc(PyObject *object, PyObject *args);
 /* Visitors run with the GIL let go: they take it for their moment. */
 struct visit {
 	PyObject *result;
