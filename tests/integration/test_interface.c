@@ -205,6 +205,97 @@ START_TEST(options_of_keys)
 }
 END_TEST
 
+/* What each handle has done is counted, each kind's with its own function. */
+START_TEST(counters)
+{
+	struct shmb_queue_producer *pushes;
+	struct shmb_queue_consumer *pops;
+	struct shmb_frame_writer *frame_writer;
+	struct shmb_frame_reader *frame_reader;
+	struct shmb_value_writer *stores;
+	struct shmb_value_reader *loads;
+	struct shmb_counters counted;
+	struct shmb_frame frame;
+	uint64_t payload[BYTES / 8];
+	struct shmb *client;
+	struct broker b;
+	size_t capacity;
+	void *place;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	type = pattern_type(BYTES);
+
+	stores = value_writer(client, "v", BYTES);
+	loads = value_reader(client, "v");
+	value_write(stores, BYTES, 5, 1);
+	value_latest(loads, 4, 4);
+	ASSERT_OK(shmb_value_writer_counters(stores, &counted));
+	ck_assert_uint_eq(counted.published, 5);
+	ASSERT_OK(shmb_value_counters(loads, &counted));
+	ck_assert_uint_eq(counted.read, 1);
+	ck_assert_uint_eq(counted.lapped, 4);
+	shmb_value_reader_close(loads);
+	shmb_value_writer_close(stores);
+
+	ASSERT_OK(shmb_frame_writer_open(&frame_writer, client, "f", type, &(struct shmb_frame_options){ .history = 2 }));
+	ASSERT_OK(shmb_frame_reader_open(&frame_reader, client, "f", NULL, SHMB_NO_WAIT));
+	for (unsigned n = 0; n < 3; n++) {
+		ASSERT_OK(shmb_frame_loan(frame_writer, &place, &capacity));
+		pattern_fill(place, BYTES, n, 1);
+		ASSERT_OK(shmb_frame_commit(frame_writer, BYTES));
+	}
+	ASSERT_OK(shmb_frame_pin_newest(frame_reader, &frame));
+	ASSERT_OK(shmb_frame_release(frame_reader, &frame));
+	ASSERT_OK(shmb_frame_writer_counters(frame_writer, &counted));
+	ck_assert_uint_eq(counted.published, 3);
+	ASSERT_OK(shmb_frame_counters(frame_reader, &counted));
+	ck_assert_uint_eq(counted.read, 1);
+	shmb_frame_reader_close(frame_reader);
+	shmb_frame_writer_close(frame_writer);
+
+	ASSERT_OK(shmb_queue_producer_open(&pushes, client, "q", type, &(struct shmb_options){ .capacity = 2 }));
+	ASSERT_OK(shmb_queue_consumer_open(&pops, client, "q", NULL, SHMB_NO_WAIT));
+	for (uint64_t n = 0; n < 2; n++) {
+		pattern_fill(payload, BYTES, n, 1);
+		ASSERT_OK(shmb_queue_push(pushes, payload));
+	}
+	ck_assert_int_eq(shmb_queue_wait_room(pushes, shmb_now_ns() + 5000000), -ETIMEDOUT);
+	ASSERT_OK(shmb_queue_producer_counters(pushes, &counted));
+	ck_assert_uint_eq(counted.published, 2);
+	ck_assert_uint_ge(counted.waited, 1);
+	ASSERT_OK(shmb_queue_pop(pops, payload, NULL));
+	ASSERT_OK(shmb_queue_counters(pops, &counted));
+	ck_assert_uint_eq(counted.read, 1);
+	shmb_queue_consumer_close(pops);
+	shmb_queue_producer_close(pushes);
+
+	ck_assert_int_eq(shmb_gc(client, ~0u, NULL, NULL), -EINVAL);
+	shmb_type_free(type);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* Every code with a meaning of its own has a sentence of its own; the others have the system's. */
+START_TEST(codes)
+{
+	static const int own[] = { EAGAIN,  EBADF,	EBUSY, EDOM,	   ECANCELED, EEXIST, EREMCHG,	 EHOSTDOWN, EMEDIUMTYPE,
+				   ENODATA, EOWNERDEAD, EPIPE, EPROTOTYPE, ESTALE,    ETIME,  ETIMEDOUT, ENOKEY,    EXDEV };
+	enum { COUNT = sizeof(own) / sizeof(own[0]) };
+
+	ck_assert_str_eq(shmb_strerror(0), "ok");
+	for (unsigned i = 0; i < COUNT; i++) {
+		ck_assert_str_ne(shmb_strerror(-own[i]), strerrordesc_np(own[i]));
+		ck_assert_str_eq(shmb_strerror(-own[i]), shmb_strerror(own[i]));
+		for (unsigned j = 0; j < i; j++)
+			ck_assert_str_ne(shmb_strerror(-own[i]), shmb_strerror(-own[j]));
+	}
+	ck_assert_str_eq(shmb_strerror(-ENOENT), strerrordesc_np(ENOENT));
+	ck_assert_str_eq(shmb_strerror(-99999), "unknown error");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("interface");
@@ -212,5 +303,7 @@ int main(void)
 	suite_add(suite, queues, 60);
 	suite_add(suite, frames, 30);
 	suite_add(suite, options_of_keys, 30);
+	suite_add(suite, counters, 30);
+	suite_add(suite, codes, 10);
 	return suite_run(suite);
 }

@@ -100,7 +100,52 @@ START_TEST(nobody)
 	setenv("SHMBROKER_SOCKET", fake.path, 1);
 	ck_assert_int_eq(shmb_connect(&broker, NULL), 0);
 	shmb_disconnect(broker);
+	/* Nothing named: the user's own, where there is one, else the system's. */
+	setenv("SHMBROKER_SOCKET", "", 1);
+	setenv("XDG_RUNTIME_DIR", fake.dir, 1);
+	snprintf(path, sizeof(path), "%s/shmbroker", fake.dir);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/shmbroker/control.sock", fake.dir);
+	ck_assert_int_eq(symlink(fake.path, path), 0);
+	ck_assert_int_eq(shmb_connect(&broker, NULL), 0);
+	shmb_disconnect(broker);
+	ck_assert_uint_eq(fake.hellos, 3);
+	unlink(path);
+	if (shmb_connect(&broker, NULL) != 0) /* a machine may have one that runs */
+		text_has("/run/shmbroker/control.sock");
+	shmb_disconnect(broker);
+	setenv("XDG_RUNTIME_DIR", "relative", 1);
+	if (shmb_connect(&broker, NULL) != 0)
+		text_has("/run/shmbroker/control.sock");
+	shmb_disconnect(broker);
+	ck_assert_uint_eq(fake.hellos, 3);
+	snprintf(path, sizeof(path), "%s/shmbroker", fake.dir);
+	ck_assert_int_eq(rmdir(path), 0);
 	fake_stop(&fake);
+}
+END_TEST
+
+/* Sockets that nobody of ours listens on. */
+START_TEST(other_sockets)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char dir[] = "/tmp/shmb-unit-XXXXXX";
+	struct shmb *broker;
+	int fd;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", dir);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(shmb_connect(&broker, address.sun_path), -ECONNREFUSED);
+	text_has("is no socket of shmbrokerd");
+	ck_assert_ptr_null(broker);
+	close(fd); /* and one that nobody listens on any more */
+	ck_assert_int_eq(shmb_connect(&broker, address.sun_path), -ECONNREFUSED);
+	text_has("no shmbrokerd at");
+	unlink(address.sun_path);
+	rmdir(dir);
 }
 END_TEST
 
@@ -422,5 +467,6 @@ int main(void)
 	unit_add(suite, broker_away_while_opening, 30);
 	unit_add(suite, bad_arguments, 10);
 	unit_add(suite, another_key_than_was_asked_for, 10);
+	unit_add(suite, other_sockets, 10);
 	return unit_run(suite);
 }
