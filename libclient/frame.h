@@ -40,7 +40,7 @@ struct frame_writer {
 	uint32_t pool_count;
 	uint32_t pins;	  /* of a cell that count */
 	uint8_t key_type; /* enum shmb_key_type of keys that are given, else 0 */
-	uint64_t *pinned; /* a bit a slot, while looking at the pins */
+	uint64_t *pinned; /* a bit a slot, while looking at the pins; else all 0 */
 };
 
 struct frame_held {

@@ -36,11 +36,12 @@ static inline void fill(const struct frame_reader *reader, const struct shmb_shm
 	frame->stamp_ns = reader->stamped ? atomic_load_explicit(&entry->stamp_ns, memory_order_relaxed) : 0;
 }
 
-static __attribute__((noinline, cold)) int fail_no_cell(void)
+static __attribute__((noinline, cold)) void tell_no_cell(void)
 {
-	return text_fail(-EUSERS, "this reader has no cell to pin frames with (too many readers or users): load copies instead");
+	text_fail(-EUSERS, "this reader has no cell to pin frames with (too many readers or users): load copies instead");
 }
 
+/* The frame is filled before the last look at the entry, which may be written anew after it: the pin holds the payload alone. */
 static inline __attribute__((always_inline)) int pin_take(struct frame_reader *reader, const struct shmb_shm_slot *at, uint64_t number,
 							  struct shmb_frame *frame)
 {
@@ -51,8 +52,10 @@ static inline __attribute__((always_inline)) int pin_take(struct frame_reader *r
 	uint32_t pin = (uint32_t)__builtin_ctz(~reader->held_mask);
 	uint64_t counter;
 
-	if (unlikely(pins == NULL))
-		return fail_no_cell();
+	if (unlikely(pins == NULL)) {
+		tell_no_cell();
+		return -EUSERS;
+	}
 	if (unlikely(pin >= reader->pins_max))
 		return -EMFILE;
 	if (unlikely(slot >= reader->pool_count || length > reader->payload_bytes))
@@ -63,18 +66,19 @@ static inline __attribute__((always_inline)) int pin_take(struct frame_reader *r
 	 * Model:   tests/model/src/frame.rs */
 	shmb_fence_seq_cst_storing(&pins[pin], slot + 1);
 	SHMB_STEP("pin.stored");
-	counter = atomic_load_explicit(&reader->entries.data->counter, memory_order_relaxed);
-	if (unlikely(counter - number > reader->entries.window ||
-		     atomic_load_explicit(&entry->id, memory_order_relaxed) != shmb_id_done(number))) {
-		atomic_store_explicit(&pins[pin], 0, memory_order_relaxed);
-		return -EAGAIN;
-	}
-	SHMB_STEP("pin.checked");
 	fill(reader, entry, number, length, frame);
 	frame->pin = pin;
 	frame->payload = reader->payloads + slot * reader->payload_stride;
 	reader->held_mask |= 1u << pin;
 	reader->held[pin] = (struct frame_held){ .number = number, .slot = slot };
+	counter = atomic_load_explicit(&reader->entries.data->counter, memory_order_relaxed);
+	if (unlikely(counter - number > reader->entries.window ||
+		     atomic_load_explicit(&entry->id, memory_order_relaxed) != shmb_id_done(number))) {
+		reader->held_mask &= ~(1u << pin);
+		atomic_store_explicit(&pins[pin], 0, memory_order_relaxed);
+		return -EAGAIN;
+	}
+	SHMB_STEP("pin.checked");
 	return 0;
 }
 
@@ -124,10 +128,10 @@ static inline __attribute__((always_inline)) int take(struct frame_reader *reade
 
 static inline int took(struct frame_reader *reader, uint64_t number, uint64_t missed, struct shmb_frame *frame)
 {
+	frame->missed = missed;
 	if (number >= reader->entries.seen)
 		reader->entries.seen = number + 1;
 	COUNT(reader->entries.reads, 1);
-	frame->missed = missed;
 	return 0;
 }
 
@@ -136,30 +140,23 @@ static inline __attribute__((always_inline)) int take_newest(struct frame_reader
 							     size_t size)
 {
 	struct slots_reader *entries = &reader->entries;
-	uint64_t next = next_number(entries);
-	uint64_t number = next - 1;
 	const struct shmb_shm_slot *at;
-	uint64_t missed;
-	int r;
+	uint64_t number, missed = 0;
+	int r = newest_number(entries, &number);
 
-	if (unlikely(next >= SHMB_NUMBER_MAX))
-		return -EBADMSG;
-	/* The counter may lag one behind: that matters where nothing else is new. */
-	if (unlikely(next == entries->seen)) {
-		if (slot_holds(slot_of(entries, next), next))
-			number = next;
-		else if (next == entries->base)
-			return -ENODATA;
-	}
+	if (unlikely(r < 0))
+		return r;
 	at = slot_of(entries, number);
 	if (unlikely(!slot_holds(at, number)) || is_cut(entries, number))
 		return -EAGAIN;
 	r = take(reader, at, number, frame, buffer, size);
 	if (unlikely(r < 0))
 		return r;
-	missed = number > entries->position ? number - entries->position : 0;
+	if (unlikely(number > entries->position))
+		missed = number - entries->position;
+	took(reader, number, missed, frame);
 	move_to(entries, number + 1);
-	return took(reader, number, missed, frame);
+	return 0;
 }
 
 /* The last of a superseded generation, whatever its counter says. */

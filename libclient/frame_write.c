@@ -47,6 +47,16 @@ static inline uint32_t order_at(const struct frame_writer *writer, uint32_t plac
 
 /* ---- which slots are free ---- */
 
+struct marks {
+	uint64_t *pinned;
+	bool any;
+};
+
+static void pinned_clear(struct frame_writer *writer)
+{
+	memset(writer->pinned, 0, (writer->pool_count + 63) / 64 * sizeof(*writer->pinned));
+}
+
 /* What the last writer left: entries of the newest H that are what they should be keep their slots. */
 static void order_fill(struct frame_writer *writer, uint32_t history, uint64_t base)
 {
@@ -70,16 +80,19 @@ static void order_fill(struct frame_writer *writer, uint32_t history, uint64_t b
 		if (!(writer->pinned[slot / 64] >> slot % 64 & 1))
 			writer->order[spare++] = slot;
 	}
+	pinned_clear(writer);
 }
 
 /*
  * Calls `visit` for each pin of an owned cell that names a slot of the pool. A cell's pins beyond the operator's number do not count: whoever
  * uses them holds nothing by it.
  */
-static void pins_visit(const struct frame_writer *writer, void (*visit)(void *user, uint32_t cell, uint32_t slot), void *user)
+static inline __attribute__((always_inline)) void pins_visit(const struct frame_writer *writer,
+							     void (*visit)(void *user, uint32_t cell, uint32_t slot), void *user)
 {
 	const struct slots_writer *entries = &writer->entries;
 	uint32_t bound = (uint32_t)atomic_load_explicit(&entries->card->bound_areas, memory_order_relaxed) & entries->area_mask;
+	uint32_t pins = writer->pins;
 
 	for (; bound != 0; bound &= bound - 1) {
 		uint32_t area = (uint32_t)__builtin_ctz(bound);
@@ -89,7 +102,7 @@ static void pins_visit(const struct frame_writer *writer, void (*visit)(void *us
 			uint32_t at = (uint32_t)__builtin_ctz(cells);
 			const struct shmb_shm_cell *cell = &entries->areas[area]->cells[at];
 
-			for (unsigned i = 0; i < writer->pins; i++) {
+			for (unsigned i = 0; i < pins; i++) {
 				/* ORDER frame.reuse (acquire). Partner: pin_clear().
 				 * Orders:  the reader's last look at the payload -> pin = 0.
 				 * Without: a reader that has not released yet sees bytes of the next frame.
@@ -143,17 +156,16 @@ static int fail_held(const struct frame_writer *writer)
 
 static void mark_pin(void *user, uint32_t cell, uint32_t slot)
 {
-	uint64_t *pinned = user;
+	struct marks *marks = user;
 
 	(void)cell;
-	pinned[slot / 64] |= UINT64_C(1) << slot % 64;
+	marks->pinned[slot / 64] |= UINT64_C(1) << slot % 64;
+	marks->any = true;
 }
 
-/* No slot is known to be free: looks at the pins. -ENOBUFS all are held. */
-static int order_look(struct frame_writer *writer)
+/* Of the spare slots, those that no pin names come first. */
+static __attribute__((noinline)) void order_sort(struct frame_writer *writer)
 {
-	memset(writer->pinned, 0, (writer->pool_count + 63) / 64 * sizeof(*writer->pinned));
-	pins_visit(writer, mark_pin, writer->pinned);
 	for (uint32_t place = 0; place < writer->spare; place++) {
 		uint32_t *candidate = &writer->order[order_at(writer, place)];
 		uint32_t *first = &writer->order[order_at(writer, writer->free)];
@@ -165,7 +177,20 @@ static int order_look(struct frame_writer *writer)
 		*first = slot;
 		writer->free++;
 	}
-	return writer->free > 0 ? 0 : fail_held(writer);
+	pinned_clear(writer);
+}
+
+/* No slot is known to be free: looks at the pins. -ENOBUFS all are held. */
+static inline int order_look(struct frame_writer *writer)
+{
+	struct marks marks = { .pinned = writer->pinned };
+
+	pins_visit(writer, mark_pin, &marks);
+	if (marks.any)
+		order_sort(writer);
+	else
+		writer->free = writer->spare;
+	return likely(writer->free > 0) ? 0 : fail_held(writer);
 }
 
 /* ---- loan, commit, abort ---- */
@@ -259,7 +284,7 @@ static inline __attribute__((always_inline)) int commit(struct frame_writer *wri
 	uint64_t number = writer->entries.next;
 	uint64_t slot = writer->loaned - 1;
 	struct shmb_shm_entry *entry = entry_of(writer, number);
-	uint32_t head = order_at(writer, 1);
+	uint32_t head = writer->head + 1 < writer->pool_count ? writer->head + 1 : 0;
 
 	/* ORDER slot.publish (release). Partner: copy_take().
 	 * Orders:  payload -> slot id.

@@ -88,7 +88,31 @@ static inline uint64_t next_number(const struct slots_reader *reader)
 	return likely(counter >= reader->seen) ? counter : reader->seen;
 }
 
-/* The same, not beyond the cut. */
+/*
+ * The newest number there may be: 0, -ENODATA none yet, -EBADMSG the counter cannot be. Where one number is new, it is taken from what this handle knows: so
+ * its slot can be looked at before the counter is there. The counter may lag one behind: that matters where it tells nothing new.
+ */
+static inline __attribute__((always_inline)) int newest_number(const struct slots_reader *reader, uint64_t *newest)
+{
+	uint64_t next = next_number(reader);
+	uint64_t number = reader->seen;
+
+	if (unlikely(next >= SHMB_NUMBER_MAX))
+		return -EBADMSG;
+	if (unlikely(next != number + 1)) {
+		if (next > number) {
+			number = next - 1;
+		} else if (!slot_holds(slot_of(reader, number), number)) {
+			if (unlikely(number == reader->base))
+				return -ENODATA;
+			number--;
+		}
+	}
+	*newest = number;
+	return 0;
+}
+
+/* next_number(), not beyond the cut. */
 static inline uint64_t next_before_cut(const struct slots_reader *reader)
 {
 	uint64_t next = next_number(reader);

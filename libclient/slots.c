@@ -236,29 +236,16 @@ void slots_reader_drop_cell(struct slots_reader *reader)
 	atomic_store_explicit(&reader->published_position, &reader->nowhere, memory_order_relaxed);
 }
 
-/*
- * One try to read the newest: 0, an error, or -EAGAIN lapped. Where one number is new, it is taken from what this handle knows: so the slot can be looked at
- * before the counter is there. The counter may lag one behind: that matters where it tells nothing new.
- */
+/* One try to read the newest: 0, an error, or -EAGAIN lapped. */
 static inline __attribute__((always_inline)) int latest(struct slots_reader *reader, void *payload, struct shmb_sample *sample,
 							bool is_short)
 {
-	uint64_t next = next_number(reader);
-	uint64_t number = reader->seen;
 	const struct shmb_shm_slot *slot;
-	uint64_t stamp_ns, missed = 0;
+	uint64_t number, stamp_ns, missed = 0;
+	int r = newest_number(reader, &number);
 
-	if (unlikely(next >= SHMB_NUMBER_MAX))
-		return -EBADMSG;
-	if (unlikely(next != number + 1)) {
-		if (next > number) {
-			number = next - 1;
-		} else if (!slot_holds(slot_of(reader, number), number)) {
-			if (unlikely(number == reader->base))
-				return -ENODATA;
-			number--;
-		}
-	}
+	if (unlikely(r < 0))
+		return r;
 	slot = slot_of(reader, number);
 	if (unlikely(!slot_holds(slot, number)))
 		return -EAGAIN;

@@ -104,6 +104,25 @@ START_TEST(overwritten_while_it_is_pinned)
 }
 END_TEST
 
+/* What a frame says of itself is what its entry said while it held the frame's number, however many are published before the pin is used. */
+START_TEST(entry_written_anew_behind_a_pin)
+{
+	struct bench bench;
+	uint64_t stamp_ns;
+
+	bench_setup(&bench, 2, 2, SHMB_SEGMENT_STAMPED);
+	publish(&bench, 3);
+	stamp_ns = entry_at(&bench, 2)->stamp_ns;
+	at_step("pin.checked", 1, overwrite, &bench);
+	ck_assert_int_eq(shmb_frame_pin_newest(first(&bench), &frame), 0);
+	check(&frame, 2);
+	ck_assert_uint_ne(entry_at(&bench, 2)->stamp_ns, stamp_ns);
+	ck_assert_uint_eq(frame.stamp_ns, stamp_ns);
+	ck_assert_int_eq(shmb_frame_release(first(&bench), &frame), 0);
+	bench_teardown(&bench);
+}
+END_TEST
+
 /* The entry is written anew although the counter does not show it: a writer that does not keep to the rules, or a repair. */
 static void take_entry(void *user)
 {
@@ -431,6 +450,7 @@ int main(void)
 
 	unit_add(suite, overwritten_while_it_is_copied, 10);
 	unit_add(suite, overwritten_while_it_is_pinned, 10);
+	unit_add(suite, entry_written_anew_behind_a_pin, 10);
 	unit_add(suite, entry_taken_while_it_is_pinned, 10);
 	unit_add(suite, by_number, 10);
 	unit_add(suite, the_last_of_a_generation, 10);
