@@ -230,7 +230,7 @@ static bool small_tmpfs(struct fixture *fixture, const char *size)
 		snprintf(map, sizeof(map), "%u %u 1\n", gid, gid);
 		write_file("/proc/self/gid_map", map);
 	}
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) /* in a chroot, "/" may be no mount */
+	if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0) /* in a chroot, "/" may be no mount */
 		ck_assert_int_eq(mount(NULL, "/dev/shm", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	path_make(fixture->path);
 	ck_assert_int_eq(mkdir(fixture->path, 0700), 0);
