@@ -11,7 +11,6 @@
 
 #include "access.h"
 #include "broker.h"
-#include "capacity.h"
 #include "event.h"
 #include "log.h"
 #include "parts.h"
@@ -154,7 +153,7 @@ void account_limits_changed(struct broker *broker)
 	limits_look(&broker->accounts.total);
 	LIST_FOREACH (account, &broker->accounts.list, link)
 		limits_look(account);
-	capacity_check(&broker->store, &broker->accounts.total.limits);
+	capacity_check(&broker->store, &broker->accounts.total.limits, broker->accounts.limit_file);
 }
 
 /* ---- memory ---- */

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "capacity.h"
 #include "quota.h"
 
 struct broker;
@@ -52,8 +53,9 @@ struct account {
 };
 
 struct account_list {
-	LIST_HEAD(, account) list; /* by growing uid */
-	struct account total;	   /* uid is of no meaning */
+	LIST_HEAD(, account) list;	      /* by growing uid */
+	struct account total;		      /* uid is of no meaning */
+	char limit_file[CAPACITY_FILE_BYTES]; /* of the cgroup, where that is what limits its bytes */
 };
 
 int account_list_init(struct broker *broker);

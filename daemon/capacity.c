@@ -13,7 +13,11 @@
 #include "cleanup.h"
 #include "log.h"
 
-enum { PATH_BYTES = 512 };
+/*
+ * What of a cgroup's limit is no segment's: the daemon itself, and what the kernel needs besides the pages (576 bytes for 64 of them in the files' trees, page
+ * tables, sockets).
+ */
+enum { PATH_BYTES = 512, OWN_BYTES = 8 << 20, OWN_PART = 64 };
 
 /* cgroup v1 says "no limit" with LONG_MAX in whole pages. */
 #define NO_LIMIT (UINT64_C(1) << 62)
@@ -80,11 +84,19 @@ uint64_t capacity_cgroup(const char *cgroups, const char *mount, char *file, siz
 	return lowest;
 }
 
-void capacity_check(const struct store *store, const struct limits *total)
+/* The quota of all together becomes what the cgroup can hold. */
+static void lower(struct limits *total, uint64_t limit, const char *file)
+{
+	uint64_t own = OWN_BYTES + limit / OWN_PART;
+
+	total->max[LIMIT_BYTES] = limit > own ? limit - own : 0;
+	total->at[LIMIT_BYTES] = (struct policy_origin){ .file = file };
+}
+
+void capacity_check(const struct store *store, struct limits *total, char limit_file[CAPACITY_FILE_BYTES])
 {
 	uint64_t most = total->max[LIMIT_BYTES];
 	char source[POLICY_SOURCE_MAX];
-	char file[PATH_BYTES + 64];
 	char cgroups[4096];
 	struct statvfs fs;
 	uint64_t limit;
@@ -102,10 +114,12 @@ void capacity_check(const struct store *store, const struct limits *total)
 	}
 	if (file_text("/proc/self/cgroup", cgroups, sizeof(cgroups)) <= 0)
 		return;
-	limit = capacity_cgroup(cgroups, "/sys/fs/cgroup", file, sizeof(file));
-	if (limit < most)
-		log_warning("segments may have %" PRIu64
-			    " bytes, but the daemon's own cgroup, to which they are charged, may have only %" PRIu64
-			    " (%s): it would be killed when they are used; raise that (MemoryMax=), or set bytes-max in [broker] below it",
-			    most, limit, file);
+	limit = capacity_cgroup(cgroups, "/sys/fs/cgroup", limit_file, CAPACITY_FILE_BYTES);
+	if (limit == UINT64_MAX || limit >= most + OWN_BYTES + limit / OWN_PART)
+		return;
+	lower(total, limit, limit_file);
+	log_warning("segments may have %" PRIu64 " bytes, but the daemon's own cgroup, to which they are charged, may have only %" PRIu64
+		    " (%s), and it would be killed with more: they get %" PRIu64
+		    "; raise that (MemoryMax=), or set bytes-max in [broker] below it",
+		    most, limit, limit_file, total->max[LIMIT_BYTES]);
 }

@@ -2,14 +2,20 @@
 #ifndef SHMB_DAEMON_CAPACITY_H
 #define SHMB_DAEMON_CAPACITY_H
 
-/* Is there as much memory as the configuration promises? Looked at when it is loaded; what is wrong is a warning in the log, naming both. */
+/*
+ * Is there as much memory as the configuration promises? Looked at when it is loaded; what is wrong is a warning in the log, naming both. A file system
+ * that is full says so to who wants more. A cgroup kills: what its limit cannot hold is not given out.
+ */
 
 #include <stdint.h>
 
 #include "quota.h"
 #include "store.h"
 
-void capacity_check(const struct store *store, const struct limits *total);
+enum { CAPACITY_FILE_BYTES = 576 };
+
+/* Lowers the quota of bytes of all together to what the daemon's cgroup can hold; `limit_file`, which must last as long, then says where that stands. */
+void capacity_check(const struct store *store, struct limits *total, char limit_file[CAPACITY_FILE_BYTES]);
 
 /*
  * The lowest memory limit of a process' cgroup and those above it: `cgroups` is the text of /proc/PID/cgroup, `mount` where they are mounted. UINT64_MAX

@@ -465,6 +465,14 @@ static void act(struct worker *worker)
 		answer(0, "%s", "");
 		execl("/bin/sleep", "sleep", "1000", (char *)NULL);
 		_exit(127);
+	} else if (is(worker, "eat")) { /* memory of its own */
+		size_t bytes = number(worker, "mb", 256) << 20;
+		char *memory = malloc(bytes);
+
+		if (memory != NULL)
+			memset(memory, 1, bytes);
+		answer(memory != NULL && memory[bytes - 1] == 1 ? 0 : -ENOMEM, "%s", "");
+		free(memory);
 	} else if (is(worker, "ping")) {
 		answer(0, "%s", "");
 	} else if (!worker_queue_act(&worker->broker, worker->line) && !worker_frame_act(&worker->broker, worker->line)) {
