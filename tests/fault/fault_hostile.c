@@ -63,6 +63,46 @@ static unsigned long ticks(pid_t pid)
 
 /* ---- 24 ---- */
 
+/* The beginning of a good request, behind the whole of it: what of it lies in the daemon's buffer still is not taken for the rest. */
+static void beginnings_are_refused(struct broker *b)
+{
+	static struct raw_answer answer;
+
+	for (size_t length = 1; length < sizeof(struct shmb_msg_status); length++) {
+		struct shmb_msg_status status = { .head = { 0 } };
+		struct raw raw = { 0 };
+		int r;
+
+		ASSERT_OK(raw_start(&raw, b->socket));
+		ASSERT_OK(raw_ask(&raw, SHMB_OP_STATUS, &status, sizeof(status), NULL, 0, &answer));
+		raw_answer_deinit(&answer);
+		ASSERT_OK(raw_send(&raw, &status, length));
+		r = raw_receive(&raw, &answer, SUITE_PATIENCE_MS);
+		ck_assert_msg(r <= 0 || answer.head.result == -EBADMSG, "%zu bytes of a request were answered", length);
+		raw_answer_deinit(&answer);
+		raw_close(&raw);
+	}
+}
+
+/* A good request with more behind it than it says. */
+static void more_than_it_says_is_refused(struct broker *b)
+{
+	struct {
+		struct shmb_msg_status status;
+		char more[64];
+	} request = { .status = { .head = { .opcode = SHMB_OP_STATUS, .serial = 1 } } };
+	static struct raw_answer answer;
+	struct raw raw = { 0 };
+	int r;
+
+	ASSERT_OK(raw_start(&raw, b->socket));
+	ASSERT_OK(raw_send(&raw, &request, sizeof(request)));
+	r = raw_receive(&raw, &answer, SUITE_PATIENCE_MS);
+	ck_assert_msg(r <= 0 || answer.head.result == -EBADMSG, "%zu bytes too many were accepted", sizeof(request.more));
+	raw_answer_deinit(&answer);
+	raw_close(&raw);
+}
+
 START_TEST(fault_24_garbage_short_and_oversize_packets)
 {
 	static const size_t lengths[] = { 0, 1, 15, 16, 17, 64, 1000, SHMB_MESSAGE_MAX, SHMB_MESSAGE_MAX + 1, 2 * SHMB_MESSAGE_MAX };
@@ -86,17 +126,51 @@ START_TEST(fault_24_garbage_short_and_oversize_packets)
 				r = raw_receive(&raw, &answer, SUITE_PATIENCE_MS);
 				ck_assert_int_ne(r, -ETIMEDOUT);
 				ck_assert_msg(r <= 0 || answer.head.result < 0, "%zu bytes were accepted", lengths[i / 3]);
+				/* What was cut off is not even looked at. */
+				ck_assert_msg(r <= 0 || lengths[i / 3] <= SHMB_MESSAGE_MAX, "%zu bytes were answered", lengths[i / 3]);
 				raw_answer_deinit(&answer);
 			}
 			raw_close(&raw);
 		}
 	}
+	beginnings_are_refused(&b);
+	more_than_it_says_is_refused(&b);
 	serves_others(&b);
 	broker_finish(&b);
 }
 END_TEST
 
 /* ---- 25 ---- */
+
+/* Who reads late, and has asked for as much as can be asked: each request is answered, in order, and the connection stays. */
+static void late_reader_misses_nothing(struct broker *b)
+{
+	enum { REQUESTS_MAX = 5000 };
+	static struct raw_answer answer;
+	struct raw raw = { 0 };
+	uint32_t count = 0;
+
+	ASSERT_OK(raw_start(&raw, b->socket));
+	for (unsigned idle = 0; idle < 20 && count < REQUESTS_MAX;) {
+		struct shmb_msg_status status = { .head = { .opcode = SHMB_OP_STATUS, .serial = count } };
+
+		if (send(raw.fd, &status, sizeof(status), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(status)) {
+			count++;
+			continue;
+		}
+		ck_assert_msg(errno == EAGAIN, "request %u: %s", count, strerror(errno));
+		sleep_ms(1);
+		idle++;
+	}
+	serves_others(b);
+	for (uint32_t i = 0; i < count; i++) {
+		int r = raw_receive(&raw, &answer, SUITE_PATIENCE_MS);
+
+		ck_assert_msg(r > 0 && answer.head.result == 0 && answer.head.serial == i, "request %u of %u: %d", i, count, r);
+		raw_answer_deinit(&answer);
+	}
+	raw_end(&raw);
+}
 
 START_TEST(fault_25_flood_and_never_reading)
 {
@@ -105,6 +179,7 @@ START_TEST(fault_25_flood_and_never_reading)
 	pid_t floods[2];
 
 	broker_start(&b, NULL);
+	late_reader_misses_nothing(&b);
 	for (unsigned i = 0; i < 2; i++) {
 		floods[i] = fork();
 		if (floods[i] == 0) {
@@ -484,6 +559,26 @@ static struct shmb_shm_slot *slot_at(const struct shmb_shm_card *card, struct sh
 	return (struct shmb_shm_slot *)(void *)((char *)data + card->slot_offset + ((number & (card->slot_count - 1)) << card->slot_shift));
 }
 
+/* Entries that are there, and name what is not: refused, and nothing is followed. */
+static void entries_name_nothing(struct broker *b, struct program *frame)
+{
+	struct shmb_shm_card card;
+	struct shmb_shm_data *data;
+	size_t size;
+
+	look_card(b, "pins", &card);
+	data = look_map(b, "pins", ",data", &size);
+	for (uint64_t i = 0; i < card.entry_count; i++) {
+		struct shmb_shm_entry *entry =
+			(struct shmb_shm_entry *)(void *)((char *)data + card.entry_offset + (i << card.entry_shift));
+
+		atomic_store(&entry->slot, UINT64_C(1) << 40);
+	}
+	look_unmap(data, size);
+	worker_must(frame, "frame-release");
+	ASSERT_RESULT(worker_ask(frame, "frame-pin"), -EBADMSG);
+}
+
 START_TEST(fault_34_numbers_and_pins_corrupted_live)
 {
 	static const char *const commands[] = { "latest", "next", "wait deadline=2", "bounds", "read n=1" };
@@ -506,6 +601,7 @@ START_TEST(fault_34_numbers_and_pins_corrupted_live)
 	worker_must(&writer, "frame-write n=2");
 	worker_must(&frame, "frame-reader name=pins");
 	worker_must(&frame, "frame-pin");
+	entries_name_nothing(&b, &frame);
 	for (unsigned i = 0; i < 60; i++) {
 		size_t size;
 		uint64_t *words = look_map(&b, i % 2 == 0 ? "live" : "pins", parts[i / 2 % 2], &size);

@@ -172,6 +172,10 @@ START_TEST(fault_42_no_pids)
 	broker_start(&b, &(struct broker_options){ .runtime_mode = 0755, .uid = UID_ALONE });
 	ck_assert_int_eq(setrlimit(RLIMIT_NPROC, &limit), 0);
 	client = broker_connect(&b);
+	/* Large memory is had and freed on a thread where there can be one. */
+	ASSERT_OK(ring_writer_try(client, "large", 1 << 20, 4));
+	broker_wait_log(&b, "no thread can be started");
+	ASSERT_OK(shmb_remove(client, "large"));
 	worker_start(&writer, &b, "writer", false);
 	worker_start(&reader, &b, "reader", false);
 	worker_must(&writer, "writer name=alone bytes=64 salt=1");
