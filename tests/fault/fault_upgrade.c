@@ -26,11 +26,20 @@ static const struct {
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
+/* A program of the other build. */
+static const char *path_next(const char *variable, const char *built)
+{
+	const char *given = getenv(variable);
+
+	return given != NULL ? given : built;
+}
+
 static void worker_start_next(struct program *worker, struct broker *b, const char *name)
 {
 	const char *environment[] = { b->environment, "SHMB_STEP_AT", "SHMB_STEP_DO", NULL };
 
-	program_start(worker, &(struct program_options){ .name = name, .environment = environment }, ARGV(SHMB_BUILT_WORKER_NEXT));
+	program_start(worker, &(struct program_options){ .name = name, .environment = environment },
+		      ARGV(path_next("SHMB_TEST_WORKER_NEXT", SHMB_BUILT_WORKER_NEXT)));
 }
 
 static const char *command_of(const char *format, const char *prefix)
@@ -127,7 +136,7 @@ START_TEST(fault_22_upgrade_with_another_layout_version)
 	broker_kill(&b);
 
 	/* The later version. */
-	setenv("SHMB_TEST_DAEMON", SHMB_BUILT_DAEMON_NEXT, 1);
+	setenv("SHMB_TEST_DAEMON", path_next("SHMB_TEST_DAEMON_NEXT", SHMB_BUILT_DAEMON_NEXT), 1);
 	before = contents(&b, "old-");
 	broker_restart(&b);
 	ck_assert_uint_eq(left_alone(&b, "old", "the layout is older than this version can read"), KINDS);
@@ -193,7 +202,7 @@ START_TEST(fault_22_upgrade_with_another_layout_version)
 	broker_kill(&b);
 
 	/* Nothing of the other version's is lost either: it takes over what its people left, and removes it when told. */
-	setenv("SHMB_TEST_DAEMON", SHMB_BUILT_DAEMON_NEXT, 1);
+	setenv("SHMB_TEST_DAEMON", path_next("SHMB_TEST_DAEMON_NEXT", SHMB_BUILT_DAEMON_NEXT), 1);
 	broker_restart(&b);
 	worker_start_next(&stray, &b, "stray");
 	ck_assert_uint_eq(worker_must(&stray, "%s", command_of(kinds[0].open, "new")).v[0], 6);
