@@ -8,7 +8,6 @@ import re
 import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-HERE = os.path.join(TOP, "tests/fault")
 LINES = 54
 DRIVER = "tests/fault/systemd/driver"
 
@@ -57,14 +56,19 @@ def lines_read():
 
 
 def tests_read():
-    """Test name -> what it is in: tests/fault/NAME.c, or the driver of the real systemd."""
-    tests = {}
-    for file in sorted(os.listdir(HERE)):
-        if file.endswith(".c"):
-            for test in re.findall(r"^START_TEST\((\w+)\)", text_of("tests/fault/" + file), re.M):
-                tests[test] = "tests/fault/" + file
+    """Test name -> what it is in: a file of tests/fault, one elsewhere that carries a line's number, or the driver of the real systemd."""
+    tests, twice = {}, []
+    for folder, names in (("tests/fault", r"\w+"), ("tests/integration", r"fault_\w+"), ("tests/unit", r"fault_\w+")):
+        for file in sorted(os.listdir(os.path.join(TOP, folder))):
+            if file.endswith(".c"):
+                for test in re.findall(rf"^START_TEST\(({names})\)", text_of(f"{folder}/{file}"), re.M):
+                    twice += [test] if test in tests else []
+                    tests[test] = f"{folder}/{file}"
     for test in re.findall(r"^check (\w+)$", text_of(DRIVER), re.M):
+        twice += [test] if test in tests else []
         tests[test] = DRIVER
+    if twice:
+        fail("two tests of one name: " + ", ".join(twice))
     return tests
 
 
@@ -129,13 +133,15 @@ def edited(entry, read):
 def line_complaints(lines, tests, entries):
     """Lines that have not got what each must have."""
     wrong = [f"{test}: there is no such line" for test in tests if line_of(test) > LINES]
+    tried = {entry.test for entry in entries}
+    wrong += [f"{test}: no entry in mutants" for test in tests if line_of(test) > 0 and test not in tried and lines[line_of(test)].cannot is None]
     for line in lines.values():
         what = f"line {line.number}, {line.title}"
         has_entry = any(entry.line == line.number for entry in entries)
         if not any(line_of(test) == line.number for test in tests):
             wrong.append(f"{what}: no test carries its number")
         if not has_entry and line.cannot is None:
-            wrong.append(f"{what}: neither an entry in mutants, nor a reason in lines why there is none")
+            wrong.append(f"{what}: neither entry in mutants nor reason in lines why there is none")
         if has_entry and line.cannot is not None:
             wrong.append(f"{what}: an entry in mutants, and a reason in lines why there is none")
     return wrong
