@@ -8,13 +8,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char schema[] = "uint64[8] words\n";
@@ -329,6 +333,113 @@ START_TEST(hostile_reader_delays_only_its_own_waits)
 }
 END_TEST
 
+/* Memory whose first touch waits until `fd` is closed. */
+struct trap {
+	int fd;
+	void *memory;
+};
+
+static bool trap_set(struct trap *trap)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register area = { .range.len = SHMB_PAGE, .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	trap->fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (trap->fd < 0)
+		return false;
+	trap->memory = mmap(NULL, SHMB_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert(trap->memory != MAP_FAILED);
+	area.range.start = (uintptr_t)trap->memory;
+	if (ioctl(trap->fd, UFFDIO_API, &api) == 0 && ioctl(trap->fd, UFFDIO_REGISTER, &area) == 0)
+		return true;
+	close(trap->fd);
+	munmap(trap->memory, SHMB_PAGE);
+	return false;
+}
+
+struct holding {
+	int fd;
+	void *memory;
+	_Atomic int32_t thread;
+	ssize_t got;
+};
+
+static void *hold_position(void *arg)
+{
+	struct holding *holding = arg;
+
+	atomic_store(&holding->thread, (int32_t)syscall(SYS_gettid));
+	holding->got = read(holding->fd, holding->memory, SHMB_PAGE);
+	return NULL;
+}
+
+static bool thread_sleeps(int32_t thread)
+{
+	char path[64];
+	char *text, *state;
+	bool sleeps;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/status", (int)thread);
+	text = file_read(path, NULL);
+	state = text != NULL ? strstr(text, "\nState:\t") : NULL;
+	sleeps = state != NULL && (state[8] == 'S' || state[8] == 'D');
+	free(text);
+	return sleeps;
+}
+
+/*
+ * Readers are handed the same open files. One that spoils what they share, the position and its lock and the flags, is in nobody's way: neither in that of the
+ * daemon nor of those who open, read and write after it.
+ */
+START_TEST(hostile_reader_holds_the_open_files)
+{
+	struct raw_answer answer;
+	struct raw raw = { 0 };
+	struct shmb_msg_open_reader open = { .handle = 1, .role = SHMB_ROLE_READER, .kind = SHMB_KIND_RING };
+	struct program writer, reader;
+	struct holding holdings[3];
+	pthread_t threads[3];
+	struct broker b;
+	struct trap trap;
+
+	if (!trap_set(&trap))
+		TEST_SKIP("no userfaultfd(2) that stops system calls here");
+	broker_start(&b, NULL);
+	worker_start(&writer, &b, "writer", false);
+	worker_start(&reader, &b, "reader", false);
+	worker_must(&writer, "writer name=ring bytes=64 capacity=8 salt=1");
+	worker_must(&writer, "write n=2");
+	ASSERT_OK(raw_start(&raw, b.socket));
+	strcpy(open.name, "ring");
+	ASSERT_OK(raw_ask(&raw, SHMB_OP_OPEN_READER, &open, sizeof(open), NULL, 0, &answer));
+	ck_assert_uint_eq(answer.fd_count, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert_int_ge(lseek(answer.fds[i], 1, SEEK_SET), 0);
+		ck_assert_int_eq(fcntl(answer.fds[i], F_SETFL, O_APPEND | O_NONBLOCK), 0);
+		holdings[i] = (struct holding){ .fd = answer.fds[i], .memory = trap.memory };
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, hold_position, &holdings[i]), 0);
+		WAIT_UNTIL(atomic_load(&holdings[i].thread) != 0 && thread_sleeps(atomic_load(&holdings[i].thread)));
+	}
+	worker_must(&reader, "reader name=ring bytes=64");
+	worker_must(&writer, "write n=1");
+	worker_must(&writer, "close-writer");
+	worker_must(&writer, "writer name=ring bytes=64 capacity=8 salt=1");
+	worker_must(&writer, "write n=1");
+	worker_must(&reader, "close-reader");
+	close(trap.fd);
+	for (unsigned i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		ck_assert_int_gt(holdings[i].got, 0);
+	}
+	munmap(trap.memory, SHMB_PAGE);
+	raw_answer_deinit(&answer);
+	raw_end(&raw);
+	worker_quit(&writer);
+	worker_quit(&reader);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("hostile");
@@ -338,5 +449,6 @@ int main(void)
 	suite_add(suite, rubbish_under_running_readers, 60);
 	suite_add(suite, turned_back_counter_turns_no_reader_back, 30);
 	suite_add(suite, hostile_reader_delays_only_its_own_waits, 60);
+	suite_add(suite, hostile_reader_holds_the_open_files, 60);
 	return suite_run(suite);
 }
