@@ -41,6 +41,8 @@ static void why_text(const struct policy *policy, enum access_right right, uint3
 		snprintf(why, SHMB_TEXT_MAX, "uid %u is root or the daemon's own", who->uid);
 	else if (right == ACCESS_WRITE && policy->writers.is_set)
 		rule_text(policy, SETTING_WRITERS, why, SHMB_TEXT_MAX);
+	else if (right == ACCESS_WRITE && owner_uid == ACCESS_NO_OWNER && !may)
+		rule_text(policy, SETTING_READERS, why, SHMB_TEXT_MAX);
 	else if (right == ACCESS_WRITE && owner_uid == ACCESS_NO_OWNER)
 		snprintf(why, SHMB_TEXT_MAX, "it is not there yet: who makes it owns it");
 	else if (right == ACCESS_WRITE && !may)
@@ -62,8 +64,10 @@ bool access_judge(const struct policy *policy, enum access_right right, uint32_t
 
 	if (is_all_powerful(who))
 		may = true;
-	else if (right == ACCESS_WRITE && !policy->writers.is_set)
-		may = is_owner || owner_uid == ACCESS_NO_OWNER;
+	else if (right == ACCESS_WRITE &&
+		 !policy->writers.is_set) /* who could not read it does not make it: else he would see whether it is there */
+		may = is_owner || (owner_uid == ACCESS_NO_OWNER &&
+				   (!policy->readers.is_set || policy_who_has(&policy->readers, who->uid, who->gids, who->gid_count)));
 	else
 		may = policy_who_has(&policy->writers, who->uid, who->gids, who->gid_count) ||
 		      (right == ACCESS_READ &&
@@ -109,6 +113,9 @@ static bool judge(struct peer *peer, enum access_right right, const char *name, 
 	struct access_who who;
 
 	access_who_of(peer, &who);
+	/* One that is hidden is answered for as if it were not there. */
+	if (segment != NULL && right == ACCESS_WRITE && !access_judge(segment->policy, ACCESS_READ, segment->owner_uid, &who, NULL))
+		return access_judge(segment->policy, right, ACCESS_NO_OWNER, &who, why);
 	if (segment != NULL)
 		return access_judge(segment->policy, right, segment->owner_uid, &who, why);
 	policy_explain(peer->broker->policies, name, &policy, NULL);
@@ -124,7 +131,7 @@ bool access_check(struct peer *peer, enum access_right right, const char *name, 
 	if (judge(peer, right, name, segment, NULL))
 		return true;
 	judge(peer, right, name, segment, why);
-	if (right == ACCESS_WRITE && segment != NULL && !segment->policy->writers.is_set)
+	if (right == ACCESS_WRITE && segment != NULL && !segment->policy->writers.is_set && access_sees(peer, segment))
 		reply_error(reply, head, -EPERM, "%s: %s", name, why);
 	else
 		reply_error(reply, head, -EACCES, "%s is not for uid %u to %s: %s", name, peer->holder.uid,

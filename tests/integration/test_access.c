@@ -290,12 +290,54 @@ END_TEST
 
 /* ---- namespaces ---- */
 
+/* Its clocks that count from the start of the host are ahead by a day. */
+static bool shift_clocks(void)
+{
+	static const char offsets[] = "monotonic 86400 0\nboottime 86400 0\n";
+	int fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, offsets, sizeof(offsets) - 1) == (ssize_t)sizeof(offsets) - 1;
+
+	close(fd);
+	return done;
+}
+
+/* Waits by its own clock: for what does not come, and for an element that comes from there. */
+static int waits(struct shmb *client, const char *name)
+{
+	static const char bytes[64] = "y";
+	struct shmb_options options = { .capacity = 8 };
+	struct shmb_ring_reader *reader = NULL;
+	struct shmb_ring_writer *writer = NULL;
+	struct shmb_type *type = pattern_type(64);
+	struct shmb_sample sample;
+	uint64_t begun = shmb_now_ns();
+	char payload[64];
+	int r = shmb_ring_reader_open(&reader, client, name, NULL, SHMB_NO_WAIT);
+
+	if (r == 0)
+		r = shmb_ring_wait(reader, begun + 50000000) == -ETIMEDOUT || shmb_ring_read_next(reader, payload, &sample) == 0 ? 0 : -EIO;
+	if (r == 0 && shmb_now_ns() - begun > UINT64_C(1000000) * SUITE_PATIENCE_MS)
+		r = -ETIME;
+	if (r == 0)
+		r = shmb_ring_writer_open(&writer, client, name, type, &options);
+	if (r == 0)
+		r = shmb_ring_insert(writer, bytes);
+	if (r == 0)
+		r = shmb_ring_wait(reader, shmb_now_ns() + UINT64_C(1000000) * SUITE_PATIENCE_MS);
+	shmb_ring_writer_close(writer);
+	shmb_ring_reader_close(reader);
+	shmb_type_free(type);
+	return r;
+}
+
 /*
- * A container: mount, pid, network, IPC and UTS namespaces of its own, a root that has nothing of the host's /run and /dev/shm but the socket, bound to
+ * A container: mount, pid, network, time, IPC and UTS namespaces of its own, a root that has nothing of the host's /run and /dev/shm but the socket, bound to
  * another place. `user`: a user namespace around it, in which it is root.
  */
 static int contained(struct broker *b, bool user)
 {
+	const char *own = user ? "from/user" : "from/container";
+	uint64_t outside_ns = shmb_now_ns();
 	struct shmb *client = NULL;
 	char map[64];
 	pid_t pid;
@@ -315,6 +357,11 @@ static int contained(struct broker *b, bool user)
 		CHILD_CHECK(fd >= 0 && write(fd, map, strlen(map)) == (ssize_t)strlen(map) && close(fd) == 0);
 	}
 	CHILD_CHECK(unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) == 0);
+	/* Of processes that are made from here on; a kernel without these namespaces has EINVAL. */
+	if (unshare(CLONE_NEWTIME) == 0)
+		CHILD_CHECK(shift_clocks());
+	else
+		outside_ns = UINT64_MAX;
 	CHILD_CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 	pid = fork(); /* the first process of the pid namespace */
 	CHILD_CHECK(pid >= 0);
@@ -324,6 +371,7 @@ static int contained(struct broker *b, bool user)
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	CHILD_CHECK(getpid() == 1);
+	CHILD_CHECK(outside_ns == UINT64_MAX || shmb_now_ns() - outside_ns > UINT64_C(86000) * 1000000000);
 	CHILD_CHECK(mount("none", "/mnt", "tmpfs", 0, NULL) == 0);
 	CHILD_CHECK(close(open("/mnt/control.sock", O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) == 0);
 	CHILD_CHECK(mount(b->socket, "/mnt/control.sock", NULL, MS_BIND, NULL) == 0);
@@ -332,8 +380,9 @@ static int contained(struct broker *b, bool user)
 	CHILD_CHECK(access(b->socket, F_OK) != 0);
 	CHILD_CHECK(shmb_connect(&client, "/mnt/control.sock") == 0);
 	CHILD_CHECK(reads(client, "plain") == 0);
-	CHILD_CHECK(writes(client, user ? "from/user" : "from/container") == 0);
-	CHILD_CHECK(reads(client, user ? "from/user" : "from/container") == 0);
+	CHILD_CHECK(writes(client, own) == 0);
+	CHILD_CHECK(reads(client, own) == 0);
+	CHILD_CHECK(waits(client, own) == 0);
 	CHILD_CHECK(reads(client, "secret/a") == (user ? -EACCES : 0)); /* root in there is nobody here */
 	shmb_disconnect(client);
 	return 0;
@@ -546,6 +595,9 @@ static int asks_about_secrets(struct broker *b)
 	CHILD_CHECK(there.may == nowhere.may && there.is_there == nowhere.is_there);
 	CHILD_CHECK(strcmp(there.why[0], nowhere.why[0]) == 0 && strcmp(there.why[1], nowhere.why[1]) == 0);
 	CHILD_CHECK(shmb_remove(client, "secret/a") == -EACCES && shmb_remove(client, "secret/b") == -EACCES);
+	CHILD_CHECK(writes(client, "secret/a") == -EACCES);
+	snprintf(there.why[0], sizeof(there.why[0]), "%s", strchr(shmb_text(), ' '));
+	CHILD_CHECK(writes(client, "secret/b") == -EACCES && strcmp(there.why[0], strchr(shmb_text(), ' ')) == 0);
 	shmb_disconnect(client);
 	return 0;
 }

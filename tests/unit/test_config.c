@@ -516,6 +516,8 @@ START_TEST(who_may_read_and_write)
 		{ "[segment *]\nwriters = @44\nreaders = none\n", 7, ACCESS_NO_OWNER, true, true },
 		{ "[segment *]\nreaders = @43 @5\n", 7, 8, true, false },
 		{ "[segment *]\nreaders = @43\n", 7, 8, false, false },
+		{ "[segment *]\nreaders = @43\n", 7, ACCESS_NO_OWNER, false, false }, /* nor does it make what it could not read */
+		{ "[segment *]\nreaders = @43 @5\n", 7, ACCESS_NO_OWNER, true, true },
 		{ "[segment *]\nwriters = 8\n", 7, 8, true, false },
 		{ "[segment *]\nwriters = *\n", 7, 8, true, true },
 	};
