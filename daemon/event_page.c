@@ -139,6 +139,11 @@ int event_page_adopt(struct store *store, const char *file, struct event_page **
 		*why = "it is of another boot";
 		return -ESTALE;
 	}
+	/* A write lease is given only on a file that nobody else has open or mapped (gone.h); it ends with our descriptor. */
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
+		*why = "its client has let go of it";
+		return -ESTALE;
+	}
 	*why = "the daemon is out of memory";
 	page = calloc(1, sizeof(*page));
 	if (page == NULL)

@@ -20,7 +20,7 @@ void event_page_bump(struct event_page *page);
 /* Unmaps, and removes the file when `unlink`. Returns NULL. */
 struct event_page *event_page_free(struct store *store, struct event_page *page, bool unlink);
 /*
- * Takes over the page of a broker before. -ESTALE: of another boot, nobody sleeps on it; -EBADMSG, -ENODATA, -EPROTONOSUPPORT: no page of
+ * Takes over the page of a broker before. -ESTALE: of another boot, or nobody has it open: nobody sleeps on it; -EBADMSG, -ENODATA, -EPROTONOSUPPORT: no page of
  * ours. *why is a static sentence.
  */
 int event_page_adopt(struct store *store, const char *file, struct event_page **out, struct holder *who, const char **why);

@@ -375,6 +375,21 @@ START_TEST(restart_storm)
 }
 END_TEST
 
+/* Who disconnects while no daemon is there, and lives on, leaves nothing in the next one: neither a file nor a descriptor. */
+START_TEST(disconnected_without_a_daemon)
+{
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	broker_kill(&b);
+	shmb_disconnect(client);
+	broker_restart(&b);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("restart");
@@ -388,5 +403,6 @@ int main(void)
 	suite_add(suite, readers_that_died_during_the_outage, 60);
 	suite_add(suite, orderly_restart_keeps_everything, 60);
 	suite_add(suite, restart_storm, 60);
+	suite_add(suite, disconnected_without_a_daemon, 30);
 	return suite_run(suite);
 }

@@ -138,6 +138,15 @@ START_TEST(what_is_not_taken_over)
 	close(fd);
 	ck_assert_int_eq(event_page_adopt(&fixture.store, ",event,none", &adopted, &who, &why), -ENOENT);
 	event_page_free(&fixture.store, page, true);
+	/* Its client has let go of it while no broker was there. */
+	ck_assert_int_eq(event_page_new(&fixture.store, &who, &page, &fd), 0);
+	ck_assert(page_file(&fixture, file));
+	event_page_free(&fixture.store, page, false);
+	ck_assert_int_eq(event_page_adopt(&fixture.store, file, &page, &who, &why), 0);
+	event_page_free(&fixture.store, page, false);
+	close(fd);
+	ck_assert_int_eq(event_page_adopt(&fixture.store, file, &page, &who, &why), -ESTALE);
+	unlinkat(fixture.store.dir_fd, file, 0);
 	fixture_close(&fixture);
 }
 END_TEST
