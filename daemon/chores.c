@@ -12,12 +12,18 @@ bool chores_turn_is_over(uint64_t begun_ns)
 	return loop_now_ns() - begun_ns >= CHORES_TURN_NS;
 }
 
-static void append(struct chores *chores, struct chore *chore)
+static void append(struct chore_list *list, struct chore *chore)
 {
-	if (chore->is_waiting)
+	if (chore->list != NULL)
 		return; /* its own function has added it */
-	chore->is_waiting = true;
-	TAILQ_INSERT_TAIL(&chores->list, chore, link);
+	chore->list = list;
+	TAILQ_INSERT_TAIL(list, chore, link);
+}
+
+static void take_out(struct chore *chore)
+{
+	TAILQ_REMOVE(chore->list, chore, link);
+	chore->list = NULL;
 }
 
 static void on_turn(void *user)
@@ -27,14 +33,34 @@ static void on_turn(void *user)
 	struct chore *chore;
 
 	while ((chore = TAILQ_FIRST(&chores->list)) != NULL && !chores_turn_is_over(begun_ns)) {
-		TAILQ_REMOVE(&chores->list, chore, link);
-		chore->is_waiting = false;
+		take_out(chore);
 		SHMB_STEP("chore.piece");
-		if (chore->fn(chore->user))
-			append(chores, chore);
+		switch (chore->fn(chore->user)) {
+		case CHORE_MORE:
+			append(&chores->list, chore);
+			break;
+		case CHORE_RESTS:
+			if (TAILQ_EMPTY(&chores->resting))
+				loop_timer_set(chores->rest, CHORES_REST_NS);
+			append(&chores->resting, chore);
+			break;
+		case CHORE_DONE:
+			break;
+		}
 	}
 	if (chore != NULL)
 		loop_timer_set(chores->timer, 0);
+}
+
+static void on_rested(void *user)
+{
+	struct chores *chores = user;
+	struct chore *chore;
+
+	while ((chore = TAILQ_FIRST(&chores->resting)) != NULL) {
+		take_out(chore);
+		chores_add(chores, chore, chore->fn, chore->user);
+	}
 }
 
 int chores_init(struct chores *chores, struct loop *loop)
@@ -42,31 +68,32 @@ int chores_init(struct chores *chores, struct loop *loop)
 	int r = loop_timer_new(loop, on_turn, chores, &chores->timer);
 
 	TAILQ_INIT(&chores->list);
-	if (r == 0)
-		loop_timer_last(chores->timer);
-	return r;
+	TAILQ_INIT(&chores->resting);
+	if (r < 0)
+		return r;
+	loop_timer_last(chores->timer);
+	return loop_timer_new(loop, on_rested, chores, &chores->rest);
 }
 
 void chores_deinit(struct chores *chores)
 {
 	chores->timer = loop_timer_free(chores->timer);
+	chores->rest = loop_timer_free(chores->rest);
 }
 
 void chores_add(struct chores *chores, struct chore *chore, chore_fn *fn, void *user)
 {
-	if (chore->is_waiting)
+	if (chore->list != NULL)
 		return;
 	chore->fn = fn;
 	chore->user = user;
 	if (TAILQ_EMPTY(&chores->list))
 		loop_timer_set(chores->timer, 0);
-	append(chores, chore);
+	append(&chores->list, chore);
 }
 
-void chores_drop(struct chores *chores, struct chore *chore)
+void chores_drop(struct chore *chore)
 {
-	if (!chore->is_waiting)
-		return;
-	chore->is_waiting = false;
-	TAILQ_REMOVE(&chores->list, chore, link);
+	if (chore->list != NULL)
+		take_out(chore);
 }

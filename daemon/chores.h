@@ -14,24 +14,36 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+enum chore_state {
+	CHORE_DONE, /* it was the last piece, and the chore may be gone */
+	CHORE_MORE,
+	CHORE_RESTS, /* something is missing that may come back: again in CHORES_REST_NS */
+};
+
 struct loop;
 struct loop_timer;
 
 #define CHORES_TURN_NS UINT64_C(2000000) /* others are to be served within 10 ms, and there may be more in a round than one turn */
 
-/* Does a piece of it. True: there is more. False: it was the last one, and the chore may be gone. */
-typedef bool chore_fn(void *user);
+#define CHORES_REST_NS UINT64_C(100000000)
+
+/* Does a piece of it. */
+typedef enum chore_state chore_fn(void *user);
 
 struct chore {
 	TAILQ_ENTRY(chore) link;
 	chore_fn *fn;
 	void *user;
-	bool is_waiting; /* in the list */
+	struct chore_list *list; /* that it waits in, NULL none */
 };
 
+TAILQ_HEAD(chore_list, chore);
+
 struct chores {
-	TAILQ_HEAD(, chore) list;
+	struct chore_list list;
+	struct chore_list resting;
 	struct loop_timer *timer;
+	struct loop_timer *rest;
 };
 
 int chores_init(struct chores *chores, struct loop *loop);
@@ -40,7 +52,7 @@ void chores_deinit(struct chores *chores);
 /* Nothing where it waits already. */
 void chores_add(struct chores *chores, struct chore *chore, chore_fn *fn, void *user);
 /* Takes it out; not from within its own function. */
-void chores_drop(struct chores *chores, struct chore *chore);
+void chores_drop(struct chore *chore);
 
 /* Has a turn that began then been long enough? */
 bool chores_turn_is_over(uint64_t begun_ns);

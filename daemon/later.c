@@ -17,7 +17,7 @@ struct later {
 	size_t size;
 };
 
-static bool on_turn(void *user)
+static enum chore_state on_turn(void *user)
 {
 	struct later *later = user;
 
@@ -25,9 +25,9 @@ static bool on_turn(void *user)
 	peer_again(later->peer, &later->request, later->size);
 	later->runs = false;
 	if (later->peer != NULL)
-		return true;
+		return CHORE_MORE;
 	free(later);
-	return false;
+	return CHORE_DONE;
 }
 
 void later_defer(struct peer *peer, const void *request, size_t size, struct reply *reply)
@@ -58,6 +58,6 @@ void later_drop(struct peer *peer)
 	later->peer = NULL;
 	if (later->runs)
 		return;
-	chores_drop(&peer->broker->chores, &later->chore);
+	chores_drop(&later->chore);
 	free(later);
 }

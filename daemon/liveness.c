@@ -9,9 +9,12 @@
 #include "liveness.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "cleanup.h"
 #include "event.h"
 #include "kept.h"
 #include "log.h"
@@ -181,16 +184,30 @@ static void leave(struct broker *broker, struct attachment *attachment)
 		give_up(broker, attachment);
 }
 
-static bool leave_next(void *user)
+/*
+ * The files of a segment are opened for this. Without a descriptor the end waits: what is let go of undone (a lock, pins, a cell) would stay so
+ * until the next start.
+ */
+static bool can_open_files(const struct broker *broker)
+{
+	auto_close int first = fcntl(broker->store.dir_fd, F_DUPFD_CLOEXEC, 0);
+	auto_close int second = first < 0 ? -1 : fcntl(broker->store.dir_fd, F_DUPFD_CLOEXEC, 0);
+
+	return second >= 0;
+}
+
+static enum chore_state leave_next(void *user)
 {
 	struct broker *broker = user;
 
+	if (!TAILQ_EMPTY(&broker->leaving) && !can_open_files(broker))
+		return CHORE_RESTS;
 	if (!TAILQ_EMPTY(&broker->leaving))
 		leave(broker, TAILQ_FIRST(&broker->leaving));
 	if (!TAILQ_EMPTY(&broker->leaving))
-		return true;
+		return CHORE_MORE;
 	gone_look(broker);
-	return false;
+	return CHORE_DONE;
 }
 
 void liveness_close_later(struct broker *broker, struct attachment *attachment)
@@ -232,22 +249,24 @@ static void readers_first(struct process *process)
 }
 
 /* A piece of what a dead process leaves. */
-static bool end_next(void *user)
+static enum chore_state end_next(void *user)
 {
 	struct process *process = user;
 	struct broker *broker = process->table->user;
 
 	if (!LIST_EMPTY(&process->peers)) {
 		peer_close(LIST_FIRST(&process->peers));
+	} else if (!LIST_EMPTY(&process->attachments) && !can_open_files(broker)) {
+		return CHORE_RESTS;
 	} else if (!LIST_EMPTY(&process->attachments)) {
 		liveness_ended(broker, LIST_FIRST(&process->attachments));
 	} else {
 		old_pages_drop(broker, process, NULL, true);
 		process_unref(process);
 		gone_look(broker);
-		return false;
+		return CHORE_DONE;
 	}
-	return true;
+	return CHORE_MORE;
 }
 
 void liveness_process_died(struct process *process, void *user)
@@ -267,7 +286,7 @@ void liveness_settle(struct broker *broker, struct segment *segment)
 		struct attachment *next = LIST_NEXT(attachment, segment_link);
 
 		if ((attachment->role == SHMB_ROLE_WRITER || attachment->cell != UINT32_MAX) &&
-		    (attachment->leaving != NULL || attachment->process->dead))
+		    (attachment->leaving != NULL || attachment->process->dead) && can_open_files(broker))
 			leave(broker, attachment);
 		attachment = next;
 	}
@@ -315,8 +334,10 @@ static struct attachment *holder_check(struct broker *broker, struct attachment 
 		return attachment;
 	process = process_ref(attachment->process);
 	if (process_check(process)) {
-		liveness_ended(broker, attachment);
-		attachment = NULL;
+		if (can_open_files(broker)) {
+			liveness_ended(broker, attachment);
+			attachment = NULL;
+		}
 	} else if (process_is_dumping(process)) {
 		struct event event = attachment_event(attachment, EVENT_WRITER_DUMPING, "dumping");
 

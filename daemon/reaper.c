@@ -85,7 +85,7 @@ void reaper_judge(struct reaper *reaper, struct segment *segment, struct reaper_
 void reaper_forget(struct segment *segment)
 {
 	if (segment->reap != NULL) {
-		chores_drop(&segment->reap->reaper->broker->chores, &segment->reap->chore);
+		chores_drop(&segment->reap->chore);
 		loop_timer_free(segment->reap->timer);
 	}
 	free(segment->reap);
@@ -103,7 +103,7 @@ uint64_t reaper_due_in(const struct segment *segment)
 	return segment->idle_since_ns + linger > now ? segment->idle_since_ns + linger - now : 0;
 }
 
-static bool reap_due(void *user)
+static enum chore_state reap_due(void *user)
 {
 	struct reap *reap = user;
 	struct reaper *reaper = reap->reaper;
@@ -111,7 +111,7 @@ static bool reap_due(void *user)
 
 	if (reaper_due_in(segment) > 0 || reaper_reap(reaper, segment) == -EBUSY)
 		reaper_look(reaper, segment);
-	return false;
+	return CHORE_DONE;
 }
 
 static void on_timer(void *user)

@@ -181,7 +181,7 @@ static enum shmb_writer_state verdict_of(const struct process *process, int32_t 
 	}
 }
 
-static bool look(void *user)
+static enum chore_state look(void *user)
 {
 	struct stale *stale = user;
 	struct attachment *attachment = attachment_writer(stale->segment);
@@ -197,10 +197,10 @@ static bool look(void *user)
 	if (finding == STALE_BEATS)
 		judge(stale, SHMB_WRITER_ALIVE, attachment, 0);
 	if (finding != STALE_OVER)
-		return false;
+		return CHORE_DONE;
 	if (attachment == NULL) {
 		judge(stale, SHMB_WRITER_HUNG, NULL, 0);
-		return false;
+		return CHORE_DONE;
 	}
 	process = process_ref(attachment->process);
 	if (!process_check(process)) { /* else it has died, and that is seen to */
@@ -209,7 +209,7 @@ static bool look(void *user)
 		judge(stale, verdict, attachment, tracer);
 	}
 	process_unref(process);
-	return false;
+	return CHORE_DONE;
 }
 
 static void on_timer(void *user)
@@ -233,7 +233,7 @@ void stale_end(struct segment *segment)
 {
 	if (segment->stale == NULL)
 		return;
-	chores_drop(&segment->stale->broker->chores, &segment->stale->look);
+	chores_drop(&segment->stale->look);
 	loop_timer_free(segment->stale->timer);
 	free(segment->stale);
 	segment->stale = NULL;

@@ -278,16 +278,16 @@ void strays_answer(struct broker *broker, const struct shmb_msg_gc *gc, struct r
 
 /* ---- by itself ---- */
 
-static bool look_on(void *user)
+static enum chore_state look_on(void *user)
 {
 	struct broker *broker = user;
 
 	broker->strays.from = strays_look(broker, broker->strays.from, reap_one, NULL);
 	if (broker->strays.from != 0)
-		return true;
+		return CHORE_MORE;
 	if (broker->config->foreign_interval_ns != UINT64_MAX)
 		loop_timer_set(broker->strays.timer, broker->config->foreign_interval_ns);
-	return false;
+	return CHORE_DONE;
 }
 
 static void on_timer(void *user)
@@ -313,6 +313,6 @@ void strays_follow(struct broker *broker)
 
 void strays_deinit(struct broker *broker)
 {
-	chores_drop(&broker->chores, &broker->strays.look);
+	chores_drop(&broker->strays.look);
 	broker->strays.timer = loop_timer_free(broker->strays.timer);
 }

@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -349,6 +351,56 @@ START_TEST(no_descriptor_is_no_reason_to_drop_items)
 }
 END_TEST
 
+static int share_and_lock(struct raw *raw)
+{
+	static struct raw_answer answer;
+	struct shmb_msg_open_writer open;
+	struct shmb_shm_data *data;
+	int r;
+
+	raw_open_kind(&open, SHMB_KIND_BLOCK, "block", "uint64[8] words\n", 64);
+	r = raw_ask(raw, SHMB_OP_OPEN_WRITER, &open, sizeof(open), "uint64[8] words\n", 16, &answer);
+	if (r != 0)
+		return r;
+	data = mmap(NULL, SHMB_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, answer.fds[1], 0);
+	if (data == MAP_FAILED)
+		return -EIO;
+	atomic_store(&data->lock, answer.open.cell + 1);
+	return 0;
+}
+
+/* Who holds a block's lock dies while the daemon has no descriptor to look at it with: it is seen to when there is one. */
+START_TEST(no_descriptor_is_no_reason_to_leave_a_lock)
+{
+	struct shmb_type *type = pattern_type(64);
+	struct rlimit limit, none;
+	struct raw_child child;
+	struct shmb_block *block;
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	raw_child_start(&child, b.socket, share_and_lock);
+	ck_assert_int_eq(child.result, 0);
+	ASSERT_OK(shmb_block_open(&block, client, "block", type));
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, NULL, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 3, .rlim_max = limit.rlim_max };
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, &none, NULL), 0);
+	raw_child_kill(&child);
+	WAIT_UNTIL(clients_count(client) == 1); /* it has heard of the death */
+	sleep_ms(50);
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+	ck_assert_int_eq(shmb_block_lock(block, deadline_in(SUITE_PATIENCE_MS)), SHMB_BLOCK_OWNER_DIED);
+	ASSERT_OK(shmb_block_recovered(block));
+	shmb_block_unlock(block);
+	shmb_block_close(block);
+	shmb_type_free(type);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 /* A connection closes while the daemon cannot look at its process: that is not taken for dying, which would keep its lease until it does. */
 START_TEST(no_descriptor_is_no_reason_to_keep_a_lease)
 {
@@ -395,6 +447,7 @@ int main(void)
 	suite_add(suite, second_daemon_is_refused, 30);
 	suite_add(suite, daemon_without_descriptors, 60);
 	suite_add(suite, no_descriptor_is_no_reason_to_drop_items, 30);
+	suite_add(suite, no_descriptor_is_no_reason_to_leave_a_lock, 60);
 	suite_add(suite, no_descriptor_is_no_reason_to_keep_a_lease, 30);
 	return suite_run(suite);
 }
