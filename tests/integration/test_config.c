@@ -240,6 +240,66 @@ START_TEST(reload_applies_and_refuses_whole)
 }
 END_TEST
 
+/* Not only what stands in it: who may write it, whether it is there and what it is. What holds goes on holding, and is told. */
+START_TEST(reload_of_a_file_that_cannot_be)
+{
+	static const char good[] = "[broker]\nlinger = 1h\n";
+	struct config_status status;
+	struct reloaded reloaded;
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, &(struct broker_options){ .config = good });
+	client = broker_connect(&b);
+	for (unsigned i = 0; i < 3; i++) {
+		static const char *const why[] = { "anybody can write it", "No such file", "no ordinary file" };
+
+		if (i == 0)
+			write_text(b.config, "[broker]\nlinger = 0\n", 0646);
+		else
+			ck_assert_int_eq(unlink(b.config), 0);
+		if (i == 2)
+			ck_assert_int_eq(mkdir(b.config, 0755), 0);
+		ASSERT_ERROR(shmb_reload(client, note_reload, &reloaded), EINVAL);
+		ck_assert_msg(strstr(shmb_text(), why[i]) != NULL && strstr(shmb_text(), "shmbrokerd.conf") != NULL, "%s", shmb_text());
+		ASSERT_OK(shmb_status(client, note_config, &status));
+		ck_assert_msg(strstr(status.error, why[i]) != NULL, "%s", status.error);
+		ck_assert_uint_eq(status.linger_ns, 3600000000000);
+		if (i == 2)
+			ck_assert_int_eq(rmdir(b.config), 0);
+		write_text(b.config, good, 0644);
+		ASSERT_OK(shmb_reload(client, note_reload, &reloaded));
+		ASSERT_OK(shmb_status(client, note_config, &status));
+		ck_assert_str_eq(status.error, "");
+	}
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* A daemon that is not root, and a file that it may not read. */
+START_TEST(unreadable_files_are_said)
+{
+	char dir[] = "/tmp/shmb-test-conf-XXXXXX";
+	char file[64];
+	struct check check;
+
+	if (geteuid() != 0)
+		TEST_SKIP("needs root to become another user");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(chmod(dir, 0755), 0);
+	snprintf(file, sizeof(file), "%s/a.conf", dir);
+	write_text(file, "[broker]\n", 0600);
+	check = check_config_as(
+		NULL, ARGV("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", path_daemon(), "--check-config", file));
+	dir_remove(dir);
+	if (strstr(check.text, "setpriv:") != NULL)
+		TEST_SKIP("the daemon is not for other users here: %s", check.text);
+	ck_assert_msg(check.status == 1 && strstr(check.text, file) != NULL && strstr(check.text, "Permission denied") != NULL, "%d: %s",
+		      check.status, check.text);
+}
+END_TEST
+
 START_TEST(sighup_reloads)
 {
 	struct shmb_ring_writer *writer;
@@ -721,6 +781,8 @@ int main(void)
 	suite_add(suite, drop_ins_by_precedence, 30);
 	suite_add(suite, no_start_with_a_mistake, 30);
 	suite_add(suite, reload_applies_and_refuses_whole, 60);
+	suite_add(suite, reload_of_a_file_that_cannot_be, 30);
+	suite_add(suite, unreadable_files_are_said, 30);
 	suite_add(suite, sighup_reloads, 60);
 	suite_add(suite, reload_says_what_does_not_apply, 60);
 	suite_add(suite, linger_by_pattern, 60);

@@ -267,6 +267,25 @@ START_TEST(connections_of_a_user)
 }
 END_TEST
 
+/* All users together. */
+START_TEST(connections_of_all)
+{
+	struct shmb *clients[3] = { NULL };
+	struct broker b;
+
+	start(&b, "[broker]\nconnections-max = 2\n");
+	clients[0] = broker_connect(&b);
+	clients[1] = broker_connect(&b);
+	ASSERT_ERROR(shmb_connect(&clients[2], b.socket), EUSERS);
+	ck_assert_msg(strstr(shmb_text(), "connections-max") != NULL, "%s", shmb_text());
+	shmb_disconnect(clients[0]);
+	WAIT_UNTIL(shmb_connect(&clients[2], b.socket) == 0);
+	shmb_disconnect(clients[1]);
+	shmb_disconnect(clients[2]);
+	broker_finish(&b);
+}
+END_TEST
+
 static int child_asks_often(struct broker *b)
 {
 	struct shmb *client = NULL;
@@ -293,6 +312,26 @@ START_TEST(requests_of_a_user)
 	pid = other_start(OTHER_UID, child_asks_often, &b);
 	broker_wait_log(&b, "request-rate = 40");
 	for (unsigned i = 0; i < 400; i++) /* would take ten seconds if it were its bucket */
+		ck_assert_uint_eq(segments_count(client), 0);
+	other_wait(pid);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* All users together but root, whose requests are read in any case. */
+START_TEST(requests_of_all)
+{
+	struct shmb *client;
+	struct broker b;
+	pid_t pid;
+
+	OTHER_SKIP();
+	start(&b, "[broker]\nrequest-rate = 40\n");
+	client = broker_connect(&b);
+	pid = other_start(OTHER_UID, child_asks_often, &b);
+	broker_wait_log(&b, "request-rate = 40");
+	for (unsigned i = 0; i < 400; i++)
 		ck_assert_uint_eq(segments_count(client), 0);
 	other_wait(pid);
 	shmb_disconnect(client);
@@ -353,6 +392,8 @@ int main(void)
 	suite_add(suite, bytes_of_all, 30);
 	suite_add(suite, segments_of_users, 30);
 	suite_add(suite, connections_of_a_user, 30);
+	suite_add(suite, connections_of_all, 30);
+	suite_add(suite, requests_of_all, 60);
 	suite_add(suite, requests_of_a_user, 60);
 	suite_add(suite, silent_connections_are_closed, 30);
 	suite_add(suite, promises_are_looked_at, 30);
