@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -180,10 +181,46 @@ START_TEST(reads_and_does_not_write)
 }
 END_TEST
 
+/* Beside the daemon's namespace nobody writes; who shares it (--pid=container:NAME, pid: "service:NAME") does all. */
+START_TEST(writes_in_the_daemons_namespace)
+{
+	struct inside inside;
+	char path[64];
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		TEST_SKIP("needs root for namespaces");
+	inside_start(&inside);
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid_for_children", (int)inside.pid);
+	pid = fork();
+	if (pid == 0) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		struct shmb_block *block;
+		struct shmb *client;
+
+		if (fd < 0 || setns(fd, CLONE_NEWPID) < 0)
+			_exit(2);
+		pid = fork();
+		if (pid > 0)
+			_exit(waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 3);
+		if (shmb_connect(&client, inside.socket) < 0)
+			_exit(4);
+		if (ring_writer_try(client, "mine", 64, 8) < 0)
+			_exit(5);
+		_exit(shmb_block_open(&block, client, "shared", pattern_type(64)) < 0 ? 6 : 0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x", (unsigned)status);
+	inside_end(&inside);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("unseen");
 
 	suite_add(suite, reads_and_does_not_write, 60);
+	suite_add(suite, writes_in_the_daemons_namespace, 60);
 	return suite_run(suite);
 }
