@@ -103,6 +103,17 @@ struct attachment *attachment_sharer(const struct segment *segment)
 	return attachment_by_role(segment, SHMB_ROLE_SHARER);
 }
 
+bool attachment_is_read(const struct segment *segment)
+{
+	const struct attachment *attachment;
+
+	LIST_FOREACH (attachment, &segment->attachments, segment_link) {
+		if (role_has_cell(attachment->role))
+			return true;
+	}
+	return false;
+}
+
 uint32_t attachment_readers(const struct segment *segment)
 {
 	const struct attachment *attachment;

@@ -67,6 +67,8 @@ struct attachment *attachment_consumer(const struct segment *segment);
 struct attachment *attachment_sharer(const struct segment *segment);
 /* Those that count besides the writer: readers, a consumer, sharers; not observers. */
 uint32_t attachment_readers(const struct segment *segment);
+/* Is there one of those? */
+bool attachment_is_read(const struct segment *segment);
 /* Of this connection, NULL none. */
 struct attachment *attachment_by_handle(const struct peer *peer, uint32_t handle);
 

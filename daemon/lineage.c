@@ -114,6 +114,13 @@ struct segment *lineage_find(struct segment *newest, uint64_t generation)
 	return newest;
 }
 
+bool lineage_is_read(const struct segment *newest)
+{
+	while (newest != NULL && !attachment_is_read(newest))
+		newest = newest->older;
+	return newest != NULL;
+}
+
 uint32_t lineage_readers(const struct segment *newest)
 {
 	uint32_t count = 0;

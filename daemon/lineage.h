@@ -30,6 +30,8 @@ struct segment *lineage_find(struct segment *newest, uint64_t generation);
 struct segment *lineage_oldest(struct segment *newest);
 /* Readers, consumers and sharers of all generations. */
 uint32_t lineage_readers(const struct segment *newest);
+/* Is there one of those? */
+bool lineage_is_read(const struct segment *newest);
 /* How many are superseded, and what they all take with the newest. */
 uint32_t lineage_draining(const struct segment *newest);
 uint64_t lineage_bytes(const struct segment *newest);

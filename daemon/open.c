@@ -497,10 +497,10 @@ static struct segment *choose_undrained(struct broker *broker, struct segment *n
 	return segment;
 }
 
-/* The generation that is asked for. NULL: answered with an error. */
-static struct segment *choose_generation(struct peer *peer, const struct shmb_msg_open_reader *open, struct reply *reply)
+/* The generation that is asked for, of `segment`'s (the newest; NULL none). NULL: answered with an error. */
+static struct segment *choose_generation(struct peer *peer, struct segment *segment, const struct shmb_msg_open_reader *open,
+					 struct reply *reply)
 {
-	struct segment *segment = registry_find(&peer->broker->registry, open->name);
 	const struct attachment *before;
 
 	if (segment == NULL) {
@@ -547,18 +547,18 @@ void open_reader(struct peer *peer, const union shmb_msg_request *request, const
 	const struct shmb_msg_open_reader *open = &request->open_reader;
 	struct broker *broker = peer->broker;
 	struct attachment *attachment = attachment_by_handle(peer, open->handle);
-	struct segment *segment;
+	struct segment *segment = registry_find(&broker->registry, open->name);
 	int r = 0;
 
 	(void)tail;
 	/* First of all: a handle that was resumed, for which nothing but the segment's id is asked, must not be a way round it. */
-	if (!access_check(peer, ACCESS_READ, open->name, registry_find(&broker->registry, open->name), &open->head, reply))
+	if (!access_check(peer, ACCESS_READ, open->name, segment, &open->head, reply))
 		return;
 	if (attachment != NULL) {
 		reply_repeated(peer, attachment, (enum shmb_role)open->role, open->name, &open->head, reply);
 		return;
 	}
-	segment = choose_generation(peer, open, reply);
+	segment = choose_generation(peer, segment, open, reply);
 	if (segment == NULL)
 		return;
 	if (!has_room(peer, &open->head, reply) || !check_readable(peer, segment, open, reply))

@@ -64,11 +64,11 @@ void reaper_judge(struct reaper *reaper, struct segment *segment, struct reaper_
 	*fate = (struct reaper_fate){ .reason = "written" };
 	if (is_held && !hangs)
 		return;
-	if (attachment_sharer(segment) != NULL) {
+	if (segment->geometry.kind == SHMB_KIND_BLOCK && attachment_sharer(segment) != NULL) {
 		fate->reason = "shared";
 		return;
 	}
-	if (lineage_readers(segment) > 0 && policy->keep_while_read) {
+	if (policy->keep_while_read && lineage_is_read(segment)) {
 		fate_say(fate, false, "read", SETTING_KEEP_WHILE_READ);
 		return;
 	}
