@@ -190,6 +190,7 @@ START_TEST(requests_out_of_turn)
 		[SHMB_OP_POLICY] = sizeof(struct shmb_msg_policy),
 		[SHMB_OP_METRICS] = sizeof(struct shmb_msg_metrics),
 		[SHMB_OP_CLIENTS] = sizeof(struct shmb_msg_clients),
+		[SHMB_OP_USERS] = sizeof(struct shmb_msg_users),
 		[SHMB_OP_GC] = sizeof(struct shmb_msg_gc),
 		[SHMB_OP_WATCH] = sizeof(struct shmb_msg_watch),
 		[SHMB_OP_FIGURES] = sizeof(struct shmb_msg_figures),
@@ -210,7 +211,7 @@ START_TEST(requests_out_of_turn)
 			if (allowed && known &&
 			    (opcode == SHMB_OP_READY || opcode == SHMB_OP_LIST || opcode == SHMB_OP_STATUS || opcode == SHMB_OP_FIGURES ||
 			     opcode == SHMB_OP_RELOAD || opcode == SHMB_OP_GC || opcode == SHMB_OP_WATCH || opcode == SHMB_OP_METRICS ||
-			     opcode == SHMB_OP_CLIENTS))
+			     opcode == SHMB_OP_CLIENTS || opcode == SHMB_OP_USERS))
 				continue; /* would be right */
 			memcpy(packet, &head, sizeof(head));
 			r = garbage(&b, state, packet, size, &closed);
