@@ -22,12 +22,14 @@ enum { STACK_BYTES = 128 * 1024 };
 static void *closer_main(void *arg)
 {
 	int from = (int)(intptr_t)arg;
+	ssize_t length;
 	int fd;
 
 	slice_ordinary();
 	/* Several write whole ints, less than PIPE_BUF at a time: they arrive whole. */
-	while (read(from, &fd, sizeof(fd)) == (ssize_t)sizeof(fd))
-		close(fd);
+	while ((length = read(from, &fd, sizeof(fd))) == (ssize_t)sizeof(fd) || (length < 0 && errno == EINTR))
+		if (length > 0)
+			close(fd);
 	close(from);
 	return NULL;
 }
