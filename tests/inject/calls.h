@@ -4,9 +4,10 @@
 
 /*
  * What can fail of what daemon and library call, and how: the errors that the manual page of each names and that are possible with the arguments
- * we give it. (Not: those of a wrong argument, as EBADF, EFAULT, EINVAL. ETIMEDOUT of a futex is no fault but the deadline, and comes by itself.)
+ * we give it. Not: those of a wrong argument, as EBADF, EFAULT, EINVAL; nor what is true or not, and comes by itself: ETIMEDOUT of a futex, ENOENT of
+ * unlink(2), EAGAIN of an eventfd.
  *
- * CALL(name, how it says so, errors): of a symbol "64" is left out (openat64 is openat).
+ * CALL(name, how it says so, errors): of a symbol "64" is left out, as openat64 is openat.
  * VARIANT(name, call, condition, errors): where the arguments a (first) to c (third) meet the condition, these instead. The first that fits counts.
  *
  * How: FAIL_MINUS -1 and errno; FAIL_NULL NULL and errno; FAIL_CODE the error itself; FAIL_NEGATIVE the negative error; FAIL_DONE it is done and
@@ -29,6 +30,7 @@
 	CALL(bind, FAIL_MINUS, ERRORS(EACCES, EADDRINUSE, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EROFS))                            \
 	CALL(clock_nanosleep, FAIL_CODE, ERRORS(EINTR))                                                                                    \
 	CALL(close, FAIL_DONE, ERRORS(EINTR, EIO, ENOSPC, EDQUOT))                                                                         \
+	CALL(close_range, FAIL_MINUS, ERRORS(ENOMEM, ENOSYS))                                                                              \
 	CALL(closedir, FAIL_DONE, ERRORS(EINTR))                                                                                           \
 	CALL(connect, FAIL_MINUS, ERRORS(EACCES, EPERM, EAGAIN, ECONNREFUSED, EINTR, ENOENT, EPROTOTYPE))                                  \
 	CALL(epoll_create1, FAIL_MINUS, ERRORS(EMFILE, ENFILE, ENOMEM))                                                                    \
@@ -81,7 +83,6 @@
 	CALL(pread, FAIL_MINUS, ERRORS(EINTR, EIO))                                                                                        \
 	CALL(pthread_attr_init, FAIL_CODE, ERRORS(ENOMEM))                                                                                 \
 	CALL(pthread_attr_setsigmask_np, FAIL_CODE, ERRORS(ENOMEM))                                                                        \
-	CALL(pthread_attr_setstacksize, FAIL_CODE, ERRORS(EINVAL))                                                                         \
 	CALL(pthread_create, FAIL_CODE, ERRORS(EAGAIN, EPERM))                                                                             \
 	CALL(pthread_mutex_trylock, FAIL_CODE, ERRORS(EBUSY))                                                                              \
 	CALL(pthread_setname_np, FAIL_CODE, ERRORS(EIO))                                                                                   \

@@ -209,7 +209,7 @@ static int call_find(const char *symbol)
 
 	for (const char *byte = symbol; *byte != '\0' && at + 1 < sizeof(name); byte++) {
 		if (byte[0] == '6' && byte[1] == '4')
-			byte++;
+			byte += byte[2] == 'v' ? 2 : 1; /* pwritev64v2 is pwritev2 */
 		else
 			name[at++] = *byte;
 	}

@@ -49,7 +49,7 @@ static Suite *suite_of(unsigned half)
 	char name[96];
 
 	for (unsigned i = 0; i < start_count; i++) {
-		snprintf(name, sizeof(name), "start-%s", start_name(i));
+		snprintf(name, sizeof(name), "%s", start_name(i));
 		if (turn++ % 2 == half)
 			suite_add_each(suite, strdup(name), start, 600, (int)i);
 	}

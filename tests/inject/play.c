@@ -43,10 +43,28 @@ struct inject_page *daemon_page(void)
 	return daemon_one;
 }
 
+void daemon_page_drop(void)
+{
+	munmap(daemon_one, sizeof(*daemon_one));
+	daemon_one = NULL;
+	close(daemon_fd);
+}
+
 void page_count(struct inject_page *page)
 {
 	atomic_store(&page->calls, 0);
 	atomic_store(&page->mode, INJECT_COUNT);
+}
+
+/* Armed, but not yet. */
+static void page_hold(struct inject_page *page)
+{
+	atomic_store(&page->mode, INJECT_OFF);
+}
+
+static void page_release(struct inject_page *page)
+{
+	atomic_store(&page->mode, page->armed);
 }
 
 void page_disarm(struct inject_page *page)
@@ -103,7 +121,8 @@ static void rest_take(struct rest *rest, struct stage *stage)
 
 static bool rest_equal(const struct rest *a, const struct rest *b)
 {
-	return a->fds == b->fds && a->maps == b->maps && a->memory == b->memory && a->own_fds == b->own_fds && a->own_maps == b->own_maps &&
+	/* Fewer descriptors of the daemon: what it does without from then on. */
+	return a->fds >= b->fds && a->maps == b->maps && a->memory == b->memory && a->own_fds == b->own_fds && a->own_maps == b->own_maps &&
 	       a->own_memory == b->own_memory && strcmp(a->files, b->files) == 0;
 }
 
@@ -244,9 +263,7 @@ static void stage_close(struct stage *stage)
 		broker_stop(&stage->b);
 	broker_drop(&stage->b);
 	dir_remove(scene_foreign_dir());
-	munmap(daemon_one, sizeof(*daemon_one));
-	daemon_one = NULL;
-	close(daemon_fd);
+	daemon_page_drop();
 }
 
 /* The daemon anew, everything at rest. */
@@ -266,6 +283,16 @@ static void stage_again(struct stage *stage, const struct scene *scene, struct r
 	}
 	sleep_ms(20);
 	rest_take(rest, stage);
+}
+
+/* A daemon that has done nothing yet. */
+static void stage_fresh(struct stage *stage)
+{
+	if (!program_has_ended(&stage->b.daemon))
+		broker_kill(&stage->b);
+	broker_restart(&stage->b);
+	ASSERT_OK(shmb_status(stage->other, nothing_seen, NULL));
+	stage_warm(stage);
 }
 
 /* One play with a fault, and what must hold after it. False: something does not. */
@@ -383,11 +410,11 @@ bool play_applies(const struct scene *scene, enum way way)
 	case FAIL_IN_DAEMON:
 		return !scene->only_library;
 	case FAIL_IN_LIBRARY:
-		return !scene->only_daemon;
+		return !scene->only_daemon && !scene->fresh;
 	case KILL_DAEMON:
 		return !scene->only_library;
 	default:
-		return !scene->only_daemon && !scene->only_library && !scene->with_others;
+		return !scene->only_daemon && !scene->only_library && !scene->with_others && !scene->fresh;
 	}
 }
 
@@ -404,6 +431,8 @@ void play(const struct scene *scene, enum way way)
 	page = is_library ? library : daemon_one;
 	for (unsigned i = 0; i < 3; i++) {
 		sleep_ms(5);
+		if (i == 2 && scene->fresh)
+			stage_fresh(&stage);
 		if (i == 2)
 			page_count(page);
 		ASSERT_OK(scene_play(scene, &stage));
@@ -414,6 +443,11 @@ void play(const struct scene *scene, enum way way)
 	rest_take(&rest, &stage);
 	plan_init(&plan, page, is_library, kills);
 	while (plan_next(&plan)) {
+		if (scene->fresh) {
+			page_hold(page);
+			stage_fresh(&stage);
+			page_release(page);
+		}
 		if (way == KILL_DAEMON)
 			daemon_kill(&stage, scene, &rest);
 		else if (way == KILL_CLIENT)

@@ -28,6 +28,7 @@ void play_start(unsigned kind);
 
 /* The daemon's page, and where it finds it. */
 struct inject_page *daemon_page(void);
+void daemon_page_drop(void);
 /* Counts the calls from now. */
 void page_count(struct inject_page *page);
 void page_disarm(struct inject_page *page);

@@ -345,6 +345,18 @@ static int act_policy(struct stage *stage, struct shmb *client)
 	return r;
 }
 
+/* A file behind the configuration's own. */
+static void prepare_drop_in(struct stage *stage)
+{
+	static const char text[] = "[segment more]\nlinger = 1s\n";
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s.d", stage->b.config);
+	mkdir(path, 0755);
+	strcat(path, "/more.conf");
+	file_write(path, text, strlen(text));
+}
+
 /* The signal; what came of it is told by nobody, so it is waited for. */
 static int act_hangup(struct stage *stage, struct shmb *client)
 {
@@ -406,6 +418,30 @@ static int act_strays(struct stage *stage, struct shmb *client)
 			break;
 	THEN(shmb_gc(client, SHMB_GC_FOREIGN_FILES, visit_gc, &n));
 	THEN_TRUE(access(path, F_OK) != 0);
+	return r;
+}
+
+/* The socket is looked for where a user's own daemon has it. */
+static int act_found(struct stage *stage, struct shmb *client)
+{
+	struct shmb *found = NULL;
+	char path[256];
+	unsigned n = 0;
+	int r;
+
+	(void)client;
+	snprintf(path, sizeof(path), "%s/xdg", stage->b.dir);
+	mkdir(path, 0700);
+	setenv("XDG_RUNTIME_DIR", path, 1);
+	unsetenv("SHMBROKER_SOCKET");
+	strcat(path, "/shmbroker");
+	mkdir(path, 0700);
+	strcat(path, "/control.sock");
+	if (symlink(stage->b.socket, path) < 0 && errno != EEXIST)
+		return -errno;
+	r = shmb_connect(&found, NULL);
+	THEN(shmb_status(found, visit_status, &n));
+	shmb_disconnect(found);
 	return r;
 }
 
@@ -772,11 +808,14 @@ const struct scene scenes[] = {
 	{ .name = "sealed-frame", .act = act_frame_sealed },
 	{ .name = "huge-locked", .act = act_big },
 	{ .name = "large", .act = act_large },
+	{ .name = "large-first", .act = act_large, .fresh = true },
 	{ .name = "large-sealed", .act = act_large_sealed },
+	{ .name = "large-sealed-first", .act = act_large_sealed, .fresh = true },
 	{ .name = "look", .act = act_look, .prepare = prepare_segments },
 	{ .name = "refused", .act = act_refused, .prepare = prepare_segments },
-	{ .name = "policy", .act = act_policy, .also = EINVAL },
+	{ .name = "policy", .act = act_policy, .prepare = prepare_drop_in, .also = EINVAL },
 	{ .name = "hangup", .act = act_hangup, .only_daemon = true },
+	{ .name = "found", .act = act_found, .also = ENOENT },
 	{ .name = "gc", .act = act_gc },
 	{ .name = "strays", .act = act_strays, .only_daemon = true },
 	{ .name = "wait", .act = act_wait },
@@ -788,6 +827,7 @@ const struct scene scenes[] = {
 	{ .name = "linger", .act = act_linger, .only_daemon = true },
 	{ .name = "silent", .act = act_silent, .also = EBUSY, .only_daemon = true },
 	{ .name = "users", .act = act_users, .only_daemon = true, .as_root = true },
+	{ .name = "descriptors-sent-first", .act = act_sent, .fresh = true, .only_daemon = true, .old_kernel = true },
 	{ .name = "descriptors-sent", .act = act_sent, .only_daemon = true, .old_kernel = true },
 	{ .name = "ring-old-kernel", .act = act_ring, .old_kernel = true },
 	{ .name = "wait-old-kernel", .act = act_wait, .old_kernel = true },

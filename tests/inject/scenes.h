@@ -19,6 +19,7 @@ struct scene {
 	void (*prepare)(struct stage *stage);		      /* once, after the start of the daemon */
 	bool only_library;				      /* it ends the daemon itself */
 	bool only_daemon;				      /* what the library does in it is not the scene's */
+	bool fresh;					      /* each time by a daemon that has done nothing yet */
 	bool old_kernel;				      /* without what came after Linux 6.1 */
 	bool as_root;
 	int also;	  /* an error that its calls may give besides those that all may */
