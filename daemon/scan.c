@@ -198,7 +198,10 @@ static int sealed_read(struct store *store, struct segment *segment, enum part p
 
 	if (fd == -EBADMSG)
 		log_error("%s: what was kept of it is not what it should be, and is not used", segment->name);
-	return fd < 0 ? -ENOENT : sealed_put(store, segment, part, area, fd, false);
+	/* What cannot be told now is no loss: the set is left alone, and what was kept stays kept. */
+	if (fd < 0)
+		return fd == -EBADMSG ? -ENOENT : fd;
+	return sealed_put(store, segment, part, area, fd, false);
 }
 
 static int areas_read(struct store *store, const struct set *set, struct segment *segment, const char **why)
@@ -210,7 +213,7 @@ static int areas_read(struct store *store, const struct set *set, struct segment
 		if (part_is_sealed(segment, PART_AREA)) {
 			r = sealed_read(store, segment, PART_AREA, i);
 			if (r < 0 && r != -ENOENT)
-				return refuse(r, why, "no memory");
+				return refuse(r, why, "what was kept of it cannot be looked at");
 			segment->areas_lost |= r < 0;
 			continue;
 		}
@@ -272,7 +275,7 @@ static int set_read(struct store *store, struct set *set, struct segment *segmen
 		return r;
 	r = sealed_read(store, segment, PART_DATA, 0);
 	set->data_lost = r == -ENOENT;
-	return set->data_lost ? 0 : r;
+	return r == 0 || set->data_lost ? 0 : refuse(r, why, "what was kept of it cannot be looked at");
 }
 
 /* ---- settling and handing over ---- */

@@ -104,13 +104,19 @@ int sealed_make(const struct store *store, uint64_t bytes)
 int sealed_check(int fd, uint64_t bytes)
 {
 	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
 	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (seals < 0 || (seals & SEALED_SEALS) != SEALED_SEALS || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0)
+	/* EINVAL: it has no seals. What else goes wrong says nothing about it. */
+	if (seals < 0 && errno == EINVAL)
 		return -EBADMSG;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & 07777) != 0600 || st.st_uid != geteuid())
+	if (seals < 0 || flags < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if ((seals & SEALED_SEALS) != SEALED_SEALS || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0)
 		return -EBADMSG;
-	if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR || st.st_size < 0 || (uint64_t)st.st_size != bytes)
+	if (!S_ISREG(st.st_mode) || (st.st_mode & 07777) != 0600 || st.st_uid != geteuid())
+		return -EBADMSG;
+	if ((flags & O_ACCMODE) != O_RDWR || st.st_size < 0 || (uint64_t)st.st_size != bytes)
 		return -EBADMSG;
 	return 0;
 }

@@ -49,7 +49,7 @@ bool part_is_sealed(const struct segment *segment, enum part part);
 int sealed_new(const struct store *store);
 /* Makes a memfd of `bytes` (whole pages), allocated for good. -EMFILE: as many are kept as may be, or as we have descriptors. */
 int sealed_make(const struct store *store, uint64_t bytes);
-/* Is this one of ours, of so many bytes? 0 or -EBADMSG. */
+/* Is this one of ours, of so many bytes? 0 or -EBADMSG; another errno: it cannot be told now. */
 int sealed_check(int fd, uint64_t bytes);
 
 /* The segment has this part from here on, and the keeper is told. -ENOMEM (fd closed). */

@@ -68,6 +68,7 @@ int vault_take(struct vault *vault, uint64_t segment_id, enum part part, uint32_
 	const struct vault_part key = { .segment_id = segment_id, .part = part, .area = area };
 	struct vault_part *found;
 	int fd;
+	int r;
 
 	if (vault == NULL || vault->count == 0)
 		return -ENOENT;
@@ -77,8 +78,9 @@ int vault_take(struct vault *vault, uint64_t segment_id, enum part part, uint32_
 	found = bsearch(&key, vault->parts, vault->count, sizeof(key), part_compare);
 	if (found == NULL || found->fd < 0)
 		return -ENOENT;
-	if (sealed_check(found->fd, bytes) < 0)
-		return -EBADMSG;
+	r = sealed_check(found->fd, bytes);
+	if (r < 0)
+		return r;
 	fd = found->fd;
 	found->fd = -1;
 	return fd;
