@@ -122,8 +122,11 @@ static int ask(struct opening *opening, struct shmb_msg_head *request, const voi
 		LIST_INSERT_HEAD(&broker->handles, handle, link);
 	} else if (r == -EPROTOTYPE && opening->answer.answered && opening->type != NULL) {
 		show_schemas(opening);
+	} else if (!opening->answer.answered && broker->stage == CONNECTION_READY && r != -ETIMEDOUT) {
+		/* An answer that cannot be used, or be taken: it may be open over there, and what is unread here would end the connection before a close came. */
+		control_close(broker, handle->number);
 	} else if (!opening->answer.answered && broker->stage == CONNECTION_READY) {
-		/* No answer in time, or none that can be used, and it may be open over there: it shall be closed. Answers to this are dropped. */
+		/* No answer in time, and it may be open over there: it shall be closed. Answers to this are dropped. */
 		struct shmb_msg_close never = { .head.opcode = SHMB_OP_CLOSE, .handle = handle->number };
 
 		control_send(broker, &never.head, NULL, 0, 0);
