@@ -119,7 +119,7 @@
 	VARIANT(open_create, open, (b & O_CREAT) != 0,                                                                                     \
 		ERRORS(EACCES, EDQUOT, EEXIST, EINTR, EISDIR, ELOOP, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, EPERM, EROFS))                \
 	VARIANT(fcntl_add_seals, fcntl, b == F_ADD_SEALS, ERRORS(EBUSY, EPERM))                                                            \
-	VARIANT(fcntl_get_seals, fcntl, b == F_GET_SEALS, ERRORS(EINVAL))                                                                  \
+	VARIANT(fcntl_get_seals, fcntl, b == F_GET_SEALS, ERRORS(EPERM))                                                                   \
 	VARIANT(fcntl_lock, fcntl, b == F_OFD_SETLK, ERRORS(EACCES, EAGAIN, EINTR, ENOLCK))                                                \
 	VARIANT(fcntl_lease, fcntl, b == F_SETLEASE, ERRORS(EACCES, EAGAIN, ENOMEM))                                                       \
 	VARIANT(fcntl_flags, fcntl, b == F_SETFL || b == F_GETFL, ERRORS(EPERM))                                                           \
