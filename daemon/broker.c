@@ -47,7 +47,7 @@ static void on_signal(int number, void *user)
 static void on_hangup(int number, void *user)
 {
 	(void)number;
-	reload_now(user, NULL, NULL); /* events say what came of it */
+	reload_now(user);
 }
 
 static void on_connection(int fd, void *user)
@@ -264,6 +264,7 @@ void broker_stop(struct broker *broker)
 	event_flush();
 	notify_deinit();
 	strays_deinit(broker);
+	reload_deinit(broker);
 	broker->config = config_free(broker->config);
 	broker->policies = NULL;
 	broker->loop = loop_free(broker->loop);

@@ -295,6 +295,111 @@ START_TEST(hung_up_between_two_turns)
 }
 END_TEST
 
+static struct reload_seen {
+	uint32_t segments, not_applied;
+	size_t lines;
+} reload_seen;
+
+static int keep_reload(const struct shmb_reload_result *result, void *user)
+{
+	(void)user;
+	reload_seen = (struct reload_seen){ result->segments, result->not_applied, text_count(result->notes, "\n") };
+	return 0;
+}
+
+/* Two ask for it at once, and one made meanwhile is under the new rules; the answer to each comes when all have been gone through, and tells of all. */
+START_TEST(reload_in_parts)
+{
+	static struct raw_answer answer;
+	const struct shmb_msg_reload_answer *got = (const struct shmb_msg_reload_answer *)answer.bytes;
+	struct shmb_msg_reload reload = { 0 };
+	struct counts counts = { .kind = "policy" };
+	struct raw many = { 0 };
+	struct raw raw = { 0 };
+	struct raw second = { 0 };
+	struct raw third = { 0 };
+	struct shmb *client;
+	struct broker b;
+
+	gate_start(&b, "turn.reload", 3, &(struct broker_options){ .config = "[broker]\nlinger = infinity\n" });
+	ck_assert_int_eq(raw_start(&raw, b.socket), 0);
+	ck_assert_int_eq(raw_start(&second, b.socket), 0);
+	ck_assert_int_eq(raw_start(&third, b.socket), 0);
+	ck_assert_int_eq(raw_start(&many, b.socket), 0);
+	ck_assert_int_eq(make_many(&many), 0);
+	broker_configure(&b, "[broker]\nlinger = infinity\n[segment many/*]\nreader-areas = 3\n");
+	ck_assert_int_eq(send_request(&raw, SHMB_OP_RELOAD, &reload, sizeof(reload), ""), 0);
+	WAIT_UNTIL(gate_reached());
+	ck_assert_int_eq(send_request(&second, SHMB_OP_RELOAD, &reload, sizeof(reload), ""), 0);
+	{
+		struct shmb_msg_metrics metrics = { 0 };
+
+		ck_assert_int_eq(send_request(&third, SHMB_OP_METRICS, &metrics, sizeof(metrics), ""), 0);
+	}
+	sleep_ms(20);
+	gate_open();
+	ck_assert_int_gt(raw_receive(&third, &answer, SUITE_PATIENCE_MS), 0);
+	read_counts(&answer, &counts);
+	ck_assert_uint_lt(counts.events, MANY); /* what does not apply to each of them */
+	raw_answer_deinit(&answer);
+	ck_assert_int_gt(raw_receive(&raw, &answer, SUITE_PATIENCE_MS), 0);
+	ck_assert_int_eq(answer.head.result, 0);
+	ck_assert_uint_eq(got->segments, MANY);
+	ck_assert_uint_eq(got->not_applied, MANY);
+	raw_answer_deinit(&answer);
+	ck_assert_int_gt(raw_receive(&second, &answer, SUITE_PATIENCE_MS), 0);
+	ck_assert_int_eq(answer.head.result, 0);
+	ck_assert_uint_eq(got->segments, MANY);
+	ck_assert_uint_eq(got->not_applied, 0);
+	raw_answer_deinit(&answer);
+	gate_end();
+	client = broker_connect(&b);
+	broker_configure(&b, "[broker]\nlinger = infinity\n");
+	ASSERT_OK(shmb_reload(client, keep_reload, NULL));
+	ck_assert(reload_seen.segments == MANY && reload_seen.not_applied == MANY && reload_seen.lines == MANY);
+	shmb_disconnect(client);
+	raw_end(&third);
+	raw_end(&second);
+	raw_end(&raw);
+	raw_end(&many);
+	broker_finish(&b);
+}
+END_TEST
+
+/* Who asked hangs up, and the daemon is told by a signal once more: it is loaded all the same. */
+START_TEST(reload_goes_on_alone)
+{
+	struct shmb_msg_reload reload = { 0 };
+	struct raw many = { 0 };
+	struct raw raw = { 0 };
+	struct broker b;
+
+	gate_start(&b, "turn.reload", 3, &(struct broker_options){ .config = "[broker]\nlinger = infinity\n" });
+	ck_assert_int_eq(raw_start(&raw, b.socket), 0);
+	ck_assert_int_eq(raw_start(&many, b.socket), 0);
+	ck_assert_int_eq(make_many(&many), 0);
+	ck_assert_int_eq(send_request(&raw, SHMB_OP_RELOAD, &reload, sizeof(reload), ""), 0);
+	WAIT_UNTIL(gate_reached());
+	raw_close(&raw);
+	program_signal(&b.daemon, SIGHUP);
+	sleep_ms(20);
+	gate_open();
+	for (struct counts counts = { .kind = "policy" }; counts.events < 2;)
+		ask_counts(&many, &counts);
+	ck_assert_int_eq(raw_start(&raw, b.socket), 0);
+	{
+		static struct raw_answer answer;
+
+		ck_assert_int_eq(raw_ask(&raw, SHMB_OP_RELOAD, &reload, sizeof(reload), NULL, 0, &answer), 0);
+		raw_answer_deinit(&answer);
+	}
+	gate_end();
+	raw_end(&raw);
+	raw_end(&many);
+	broker_finish(&b);
+}
+END_TEST
+
 static int count_gc(const struct shmb_gc_info *info, void *user)
 {
 	(void)info;
@@ -458,6 +563,8 @@ int main(void)
 	suite_add(suite, many_silent_writers, 30);
 	suite_add(suite, figures_of_names_that_are_not_met, 30);
 	suite_add(suite, hung_up_between_two_turns, 30);
+	suite_add(suite, reload_in_parts, 30);
+	suite_add(suite, reload_goes_on_alone, 30);
 	suite_add(suite, garbage_in_parts, 30);
 	suite_add(suite, foreign_files_in_parts, 30);
 	suite_add(suite, requests_of_one_user, 60);
