@@ -49,9 +49,10 @@ OPAQUE void shmb_copy(void *dst, const void *src, size_t bytes)
 
 /* Measured against glibc 2.36's memcpy, which uses `rep movsb` itself from 2 KiB on that machine: no difference from 8 KiB to 16 MiB. Slow only on
  * x86-64 processors without ERMS (before 2012). */
-enum { REP_MOVSB_FROM = 512 * 1024, LINE = 64, LINES_FROM = 1024, LINES_UNTIL = 4096 };
+enum { REP_MOVSB_FROM = 512 * 1024, LINES_FROM = 1024, LINES_UNTIL = 4096 };
 
-typedef uint8_t line __attribute__((vector_size(LINE), aligned(1), may_alias));
+typedef uint8_t line __attribute__((vector_size(64), aligned(1), may_alias));
+#define LINE sizeof(line)
 
 /* Ice Lake, Zen 4 and later: the ones before that have such registers clock down when they are used. */
 static inline int has_lines(void)
