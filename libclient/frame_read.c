@@ -141,7 +141,7 @@ static inline __attribute__((always_inline)) int take_newest(struct frame_reader
 {
 	struct slots_reader *entries = &reader->entries;
 	const struct shmb_shm_slot *at;
-	uint64_t number, missed = 0;
+	uint64_t number = 0, missed = 0; /* 0: for gcc's analyzer */
 	int r = newest_number(entries, &number);
 
 	if (unlikely(r < 0))

@@ -241,7 +241,7 @@ static inline __attribute__((always_inline)) int latest(struct slots_reader *rea
 							bool is_short)
 {
 	const struct shmb_shm_slot *slot;
-	uint64_t number, stamp_ns, missed = 0;
+	uint64_t number = 0, stamp_ns, missed = 0; /* 0: for gcc's analyzer */
 	int r = newest_number(reader, &number);
 
 	if (unlikely(r < 0))
