@@ -21,6 +21,7 @@ struct attachment *attachment_new(struct segment *segment, struct process *proce
 	attachment->cell = UINT32_MAX;
 	attachment->area = UINT32_MAX;
 	LIST_INSERT_HEAD(&segment->attachments, attachment, segment_link);
+	segment->reader_count += role_has_cell(role);
 	LIST_INSERT_HEAD(&process->attachments, attachment, process_link);
 	return attachment;
 }
@@ -32,6 +33,7 @@ struct attachment *attachment_free(struct attachment *attachment)
 	attachment_orphan(attachment);
 	attachment_stay(attachment);
 	LIST_REMOVE(attachment, segment_link);
+	attachment->segment->reader_count -= role_has_cell(attachment->role);
 	LIST_REMOVE(attachment, process_link);
 	process_unref(attachment->process);
 	free(attachment);
@@ -95,33 +97,22 @@ struct attachment *attachment_writer(const struct segment *segment)
 
 struct attachment *attachment_consumer(const struct segment *segment)
 {
-	return attachment_by_role(segment, SHMB_ROLE_CONSUMER);
+	return segment->geometry.kind == SHMB_KIND_QUEUE ? attachment_by_role(segment, SHMB_ROLE_CONSUMER) : NULL;
 }
 
 struct attachment *attachment_sharer(const struct segment *segment)
 {
-	return attachment_by_role(segment, SHMB_ROLE_SHARER);
+	return segment->geometry.kind == SHMB_KIND_BLOCK ? attachment_by_role(segment, SHMB_ROLE_SHARER) : NULL;
 }
 
 bool attachment_is_read(const struct segment *segment)
 {
-	const struct attachment *attachment;
-
-	LIST_FOREACH (attachment, &segment->attachments, segment_link) {
-		if (role_has_cell(attachment->role))
-			return true;
-	}
-	return false;
+	return segment->reader_count > 0;
 }
 
 uint32_t attachment_readers(const struct segment *segment)
 {
-	const struct attachment *attachment;
-	uint32_t count = 0;
-
-	LIST_FOREACH (attachment, &segment->attachments, segment_link)
-		count += role_has_cell(attachment->role);
-	return count;
+	return segment->reader_count;
 }
 
 struct attachment *attachment_by_handle(const struct peer *peer, uint32_t handle)

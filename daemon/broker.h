@@ -61,6 +61,7 @@ struct broker {
 	struct chores chores;
 	struct attachment_list leaving; /* liveness.h */
 	struct chore leave;
+	uint32_t ending;  /* processes that are dead and not yet seen to */
 	bool is_adopting; /* at the start, while the directory is read */
 
 	LIST_HEAD(, old_page) old_pages; /* liveness.h */

@@ -263,6 +263,7 @@ static enum chore_state end_next(void *user)
 	} else {
 		old_pages_drop(broker, process, NULL, true);
 		process_unref(process);
+		broker->ending--;
 		gone_look(broker);
 		return CHORE_DONE;
 	}
@@ -275,21 +276,28 @@ void liveness_process_died(struct process *process, void *user)
 
 	readers_first(process);
 	process_ref(process);
+	broker->ending++;
 	chores_add(&broker->chores, &process->ending, end_next, process);
 }
 
-void liveness_settle(struct broker *broker, struct segment *segment)
+bool liveness_settle(struct broker *broker, struct segment *segment)
 {
 	struct attachment *attachment = LIST_FIRST(&segment->attachments);
+	bool settled = false;
 
+	if (TAILQ_EMPTY(&broker->leaving) && broker->ending == 0)
+		return false;
 	while (attachment != NULL) {
 		struct attachment *next = LIST_NEXT(attachment, segment_link);
 
 		if ((attachment->role == SHMB_ROLE_WRITER || attachment->cell != UINT32_MAX) &&
-		    (attachment->leaving != NULL || attachment->process->dead) && can_open_files(broker))
+		    (attachment->leaving != NULL || attachment->process->dead) && can_open_files(broker)) {
 			leave(broker, attachment);
+			settled = true;
+		}
 		attachment = next;
 	}
+	return settled;
 }
 
 struct attachment *liveness_find_holder(struct broker *broker, struct segment *segment)

@@ -20,8 +20,8 @@ int liveness_close(struct broker *broker, struct attachment *attachment);
 void liveness_close_later(struct broker *broker, struct attachment *attachment);
 /* The process ended: frees the attachment. */
 void liveness_ended(struct broker *broker, struct attachment *attachment);
-/* Those of the segment that have a lease or a cell and have ended are seen to now. */
-void liveness_settle(struct broker *broker, struct segment *segment);
+/* Those of the segment that have a lease or a cell and have ended are seen to now. Were there any? */
+bool liveness_settle(struct broker *broker, struct segment *segment);
 /* The connection closed: sees to everything held through it. */
 void liveness_peer_closed(struct broker *broker, struct peer *peer);
 /* The callback of process.h: `user` is the broker. */

@@ -109,11 +109,9 @@ static int take_cell(struct broker *broker, struct attachment *attachment)
 	int r = segment_cell_take(&broker->store, attachment->segment, &attachment->holder, attachment->role, &attachment->cell,
 				  &attachment->incarnation, &attachment->area);
 
-	if (r == -EUSERS) { /* perhaps those of the dead are taken still */
-		liveness_settle(broker, attachment->segment);
+	if (r == -EUSERS && liveness_settle(broker, attachment->segment)) /* the dead had some */
 		r = segment_cell_take(&broker->store, attachment->segment, &attachment->holder, attachment->role, &attachment->cell,
 				      &attachment->incarnation, &attachment->area);
-	}
 	if (r < 0) {
 		attachment->cell = UINT32_MAX;
 		attachment->area = UINT32_MAX;

@@ -95,6 +95,7 @@ struct segment {
 	const struct policy *policy;	     /* of the broker's set; set when the registry takes it, and at a reload */
 	struct stale *stale;		     /* NULL: its writer is not looked at */
 	LIST_HEAD(, attachment) attachments; /* handles open on it; the supervision side's */
+	uint32_t reader_count;		     /* of these that count as readers (attachment.h): a hostile one can have very many */
 	uint64_t idle_since_ns;		     /* CLOCK_MONOTONIC since when its policy lets it go, 0: it stays; the reaper's */
 	struct reap *reap;		     /* the reaper's */
 	struct account *account;	     /* to which its memory is charged; referenced */
