@@ -54,7 +54,7 @@ START_TEST(figures_of_one_segment)
 	worker_must(&writer, "write n=4");
 	for (unsigned i = 0; i < 5; i++)
 		worker_must(&reader, "next");
-	ASSERT_RESULT(worker_ask(&reader, "wait deadline=1"), -ETIMEDOUT); /* shows its counters */
+	ASSERT_RESULT(worker_ask(&reader, "wait deadline=100"), -ETIMEDOUT); /* shows its counters */
 	seen = figures_of(client, "fig/*");
 	ck_assert_uint_eq(seen.count, 1);
 	ck_assert_str_eq(seen.name, "fig/ring");
