@@ -35,7 +35,7 @@ static const char *at(const char *name)
 
 static void dir_make(void)
 {
-	snprintf(dir, sizeof(dir), "/dev/shm/shmb-test-foreign-%d-XXXXXX", (int)getpid());
+	snprintf(dir, sizeof(dir), "/dev/shm/shmb-test-%d-foreign-XXXXXX", (int)suite_pid());
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 
