@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -456,7 +457,11 @@ START_TEST(what_a_reader_did)
 	if (reader.read != 0) { /* built with counters */
 		ck_assert_uint_eq(reader.read, 4);
 		ck_assert_uint_eq(reader.lapped, 3);
-		ck_assert_uint_eq(reader.waited, 1);
+		/* Where there is no futex_waitv(2), each slice of a wait counts. */
+		if (syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno == ENOSYS)
+			ck_assert_uint_ge(reader.waited, 1);
+		else
+			ck_assert_uint_eq(reader.waited, 1);
 		ck_assert_uint_eq(reader.woken, 0);
 	}
 	ck_assert_uint_eq(reader.published, 0);
