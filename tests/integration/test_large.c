@@ -27,7 +27,7 @@ static void gate_start(struct broker *b, char gate[160], unsigned turn, const ch
 	char step_do[200];
 	char step_at[40];
 
-	snprintf(gate, 160, "%s/shmb-gate-%d-%u", broker_tmp(), (int)suite_pid(), (unsigned)(now_ns() % 1000000007));
+	snprintf(gate, 160, "%s/shmb-test-%d-gate-%u", broker_tmp(), (int)suite_pid(), (unsigned)(now_ns() % 1000000007));
 	snprintf(step_do, sizeof(step_do), "wait:%s", gate);
 	snprintf(step_at, sizeof(step_at), "worker.allocate:%u", turn);
 	broker_start(b, &(struct broker_options){ .steps = true, .step_at = step_at, .step_do = step_do, .config = config });

@@ -32,7 +32,7 @@ static void gate_start(struct broker *b, const char *step, unsigned time, const 
 	char step_do[200];
 	char step_at[40];
 
-	snprintf(gate, sizeof(gate), "%s/shmb-gate-%d-%u", broker_tmp(), (int)suite_pid(), (unsigned)(now_ns() % 1000000007));
+	snprintf(gate, sizeof(gate), "%s/shmb-test-%d-gate-%u", broker_tmp(), (int)suite_pid(), (unsigned)(now_ns() % 1000000007));
 	snprintf(step_do, sizeof(step_do), "wait:%s", gate);
 	snprintf(step_at, sizeof(step_at), "%s:%u", step, time);
 	options.steps = true;
@@ -466,7 +466,7 @@ START_TEST(foreign_files_in_parts)
 	struct broker b;
 	char config[256], dir[160], path[192];
 
-	snprintf(dir, sizeof(dir), "%s/shmb-foreign-%d", broker_tmp(), (int)suite_pid());
+	snprintf(dir, sizeof(dir), "%s/shmb-test-%d-foreign", broker_tmp(), (int)suite_pid());
 	ck_assert_int_eq(mkdir(dir, 0700), 0);
 	for (unsigned i = 0; i < MANY; i++) {
 		snprintf(path, sizeof(path), "%s/%u", dir, i);

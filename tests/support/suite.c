@@ -292,7 +292,7 @@ void suite_add_test(Suite *suite, const char *name, const TTest *test, double se
 	suite_add_each(suite, name, test, seconds, 0);
 }
 
-/* Shows the logs that failed tests left, and removes their directories. Returns how many there were. */
+/* Shows the logs that failed tests left, and removes their files and directories. Returns how many there were. */
 static unsigned sweep(const char *root)
 {
 	char prefix[64];
@@ -316,7 +316,8 @@ static unsigned sweep(const char *root)
 		if (text != NULL)
 			fprintf(stderr, "---- %s ----\n%s---- end of log ----\n", log, text);
 		free(text);
-		dir_remove(path);
+		if (unlink(path) < 0)
+			dir_remove(path);
 	}
 	free(names);
 	return count;
