@@ -167,6 +167,8 @@ bool plan_next(struct plan *plan)
 			plan->which = 0;
 			plan->at++;
 		}
+		if (which >= next->errors)
+			continue;
 		if (!totals->all &&
 		    set_has(totals->done, PAIRS, key_of(plan->is_library, next->call, next->key, plan->kills ? KILLED : which)))
 			continue;
