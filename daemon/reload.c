@@ -77,6 +77,7 @@ __attribute__((format(printf, 3, 4))) static void note(struct broker *broker, co
 	va_list args;
 
 	va_start(args, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, one line above */
 	vsnprintf(text + at, sizeof(text) - at, format, args);
 	va_end(args);
 	broker->reload.not_applied++;
