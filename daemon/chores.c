@@ -26,18 +26,37 @@ static void take_out(struct chore *chore)
 	chore->list = NULL;
 }
 
+/*
+ * Where the next piece is taken from: in the second half of a turn from the requests, if there are any. Where a long piece left nothing of a turn to
+ * them, the next one begins with them.
+ */
+static struct chore_list *next_list(struct chores *chores, uint64_t begun_ns)
+{
+	if (TAILQ_EMPTY(&chores->requests))
+		return &chores->list;
+	if (TAILQ_EMPTY(&chores->list) || chores->owes_request || loop_now_ns() - begun_ns >= CHORES_TURN_NS / 2)
+		return &chores->requests;
+	return &chores->list;
+}
+
 static void on_turn(void *user)
 {
 	struct chores *chores = user;
 	uint64_t begun_ns = loop_now_ns();
+	bool asked = false;
+	struct chore_list *list;
 	struct chore *chore;
 
-	while ((chore = TAILQ_FIRST(&chores->list)) != NULL && !chores_turn_is_over(begun_ns)) {
+	while ((list = next_list(chores, begun_ns), chore = TAILQ_FIRST(list)) != NULL && !chores_turn_is_over(begun_ns)) {
 		take_out(chore);
+		if (list == &chores->requests) {
+			asked = true;
+			chores->owes_request = false;
+		}
 		SHMB_STEP("chore.piece");
 		switch (chore->fn(chore->user)) {
 		case CHORE_MORE:
-			append(&chores->list, chore);
+			append(list, chore);
 			break;
 		case CHORE_RESTS:
 			if (TAILQ_EMPTY(&chores->resting))
@@ -48,6 +67,7 @@ static void on_turn(void *user)
 			break;
 		}
 	}
+	chores->owes_request = !asked && !TAILQ_EMPTY(&chores->requests);
 	if (chore != NULL)
 		loop_timer_set(chores->timer, 0);
 }
@@ -68,6 +88,7 @@ int chores_init(struct chores *chores, struct loop *loop)
 	int r = loop_timer_new(loop, on_turn, chores, &chores->timer);
 
 	TAILQ_INIT(&chores->list);
+	TAILQ_INIT(&chores->requests);
 	TAILQ_INIT(&chores->resting);
 	if (r < 0)
 		return r;
@@ -75,21 +96,40 @@ int chores_init(struct chores *chores, struct loop *loop)
 	return loop_timer_new(loop, on_rested, chores, &chores->rest);
 }
 
+static void forget(struct chore_list *list)
+{
+	while (!TAILQ_EMPTY(list))
+		take_out(TAILQ_FIRST(list));
+}
+
 void chores_deinit(struct chores *chores)
 {
+	forget(&chores->list);
+	forget(&chores->requests);
+	forget(&chores->resting);
 	chores->timer = loop_timer_free(chores->timer);
 	chores->rest = loop_timer_free(chores->rest);
 }
 
-void chores_add(struct chores *chores, struct chore *chore, chore_fn *fn, void *user)
+static void add(struct chores *chores, struct chore_list *list, struct chore *chore, chore_fn *fn, void *user)
 {
 	if (chore->list != NULL)
 		return;
 	chore->fn = fn;
 	chore->user = user;
-	if (TAILQ_EMPTY(&chores->list))
+	if (TAILQ_EMPTY(&chores->list) && TAILQ_EMPTY(&chores->requests))
 		loop_timer_set(chores->timer, 0);
-	append(&chores->list, chore);
+	append(list, chore);
+}
+
+void chores_add(struct chores *chores, struct chore *chore, chore_fn *fn, void *user)
+{
+	add(chores, &chores->list, chore, fn, user);
+}
+
+void chores_add_request(struct chores *chores, struct chore *chore, chore_fn *fn, void *user)
+{
+	add(chores, &chores->requests, chore, fn, user);
 }
 
 void chores_drop(struct chore *chore)

@@ -7,7 +7,7 @@
  * done in pieces, CHORES_TURN_NS of it in each round of the loop, so that requests come in between; several such works take turns piece by piece.
  *
  * The same measure holds for one request that looks at many segments: it stops after CHORES_TURN_NS, with the part of the answer that there is, or
- * is put off and goes on from there (later.h).
+ * is put off and goes on from there (later.h). However many of these there are, half of each turn is for the other work: nobody delays repair by asking.
  */
 
 #include <stdbool.h>
@@ -41,16 +41,21 @@ TAILQ_HEAD(chore_list, chore);
 
 struct chores {
 	struct chore_list list;
+	struct chore_list requests;
 	struct chore_list resting;
+	bool owes_request; /* the turn before had no time for one */
 	struct loop_timer *timer;
 	struct loop_timer *rest;
 };
 
 int chores_init(struct chores *chores, struct loop *loop);
+/* What waits is not done: those it belongs to go next, in any order. */
 void chores_deinit(struct chores *chores);
 
 /* Nothing where it waits already. */
 void chores_add(struct chores *chores, struct chore *chore, chore_fn *fn, void *user);
+/* Likewise what a client has asked for. It never rests. */
+void chores_add_request(struct chores *chores, struct chore *chore, chore_fn *fn, void *user);
 /* Takes it out; not from within its own function. */
 void chores_drop(struct chore *chore);
 

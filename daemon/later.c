@@ -44,7 +44,7 @@ void later_defer(struct peer *peer, const void *request, size_t size, struct rep
 	later->size = size;
 	memcpy(&later->request, request, size);
 	if (!later->runs)
-		chores_add(&peer->broker->chores, &later->chore, on_turn, later);
+		chores_add_request(&peer->broker->chores, &later->chore, on_turn, later);
 	reply->deferred = true;
 }
 
