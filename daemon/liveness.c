@@ -147,22 +147,22 @@ void liveness_ended(struct broker *broker, struct attachment *attachment)
 		cell_end(broker, attachment, "died");
 }
 
-/* The client lives but let go of it: a lease is GIVEN_UP, a cell stays taken; both end with the process. */
-static void give_up(struct broker *broker, struct attachment *attachment)
+/* The client lives but let go of it: a lease is GIVEN_UP, a cell stays taken; both end with the process. True: it was neither, and is freed. */
+static bool give_up(struct broker *broker, struct attachment *attachment)
 {
 	struct segment *segment = attachment->segment;
 	struct event event;
 
 	if (attachment->role != SHMB_ROLE_WRITER && attachment->cell == UINT32_MAX) {
 		cell_end(broker, attachment, "let go");
-		return;
+		return true;
 	}
 	/*
 	 * A cell stays its process's: that lives, has the memory mapped and does not know yet, and would store its pins, its position and its lock
 	 * into the cell of the next owner. It ends with the process, or when the client comes back and does not list it.
 	 */
 	if (attachment->role != SHMB_ROLE_WRITER || attachment->given_up)
-		return;
+		return false;
 	segment_release(&broker->store, segment, SHMB_WRITER_GONE, NULL); /* segment.h logs what can go wrong */
 	attachment->given_up = true;
 	stale_end(segment);
@@ -171,9 +171,16 @@ static void give_up(struct broker *broker, struct attachment *attachment)
 		   event.pid, event.comm);
 	liveness_tell_readers(segment);
 	interest_tell(&broker->interests, segment->name); /* who waits for the lease can have that */
+	return false;
 }
 
-static void leave(struct broker *broker, struct attachment *attachment)
+static bool has_ended(const struct attachment *attachment)
+{
+	return attachment->leaving != NULL || attachment->process->dead;
+}
+
+/* Sees to one that has ended. True: it is freed, and with it perhaps its segment, where that was superseded. */
+static bool leave(struct broker *broker, struct attachment *attachment)
 {
 	attachment_stay(attachment);
 	if (attachment->process->dead)
@@ -181,7 +188,8 @@ static void leave(struct broker *broker, struct attachment *attachment)
 	else if (attachment->closes)
 		liveness_close(broker, attachment);
 	else
-		give_up(broker, attachment);
+		return give_up(broker, attachment);
+	return true;
 }
 
 /*
@@ -290,8 +298,8 @@ bool liveness_settle(struct broker *broker, struct segment *segment)
 	while (attachment != NULL) {
 		struct attachment *next = LIST_NEXT(attachment, segment_link);
 
-		if ((attachment->role == SHMB_ROLE_WRITER || attachment->cell != UINT32_MAX) &&
-		    (attachment->leaving != NULL || attachment->process->dead) && can_open_files(broker)) {
+		if ((attachment->role == SHMB_ROLE_WRITER || attachment->cell != UINT32_MAX) && has_ended(attachment) &&
+		    can_open_files(broker)) {
 			leave(broker, attachment);
 			settled = true;
 		}
@@ -346,7 +354,7 @@ static struct attachment *holder_check(struct broker *broker, struct attachment 
 			liveness_ended(broker, attachment);
 			attachment = NULL;
 		}
-	} else if (process_is_dumping(process)) {
+	} else if (process_is_dumping(process) && can_open_files(broker)) {
 		struct event event = attachment_event(attachment, EVENT_WRITER_DUMPING, "dumping");
 
 		if (attachment->role == SHMB_ROLE_WRITER)
@@ -375,10 +383,10 @@ struct attachment *liveness_lease_holder(struct broker *broker, struct segment *
 
 struct attachment *liveness_consumer(struct broker *broker, struct segment *segment, const struct process *except)
 {
-	struct attachment *attachment;
+	struct attachment *attachment = attachment_consumer(segment);
 
-	liveness_settle(broker, segment);
-	attachment = attachment_consumer(segment);
+	if (attachment != NULL && has_ended(attachment) && can_open_files(broker) && leave(broker, attachment))
+		return NULL;
 	return attachment == NULL ? NULL : holder_check(broker, attachment, except);
 }
 

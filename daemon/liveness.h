@@ -40,7 +40,7 @@ struct attachment *liveness_find_holder(struct broker *broker, struct segment *s
  */
 struct attachment *liveness_lease_holder(struct broker *broker, struct segment *segment, const struct process *except);
 
-/* Who takes items out of the queue, after the same look; NULL: nobody. `except` as above. */
+/* Who takes items out of the queue, after the same look; NULL: nobody, and a superseded segment may be gone with the dead. `except` as above. */
 struct attachment *liveness_consumer(struct broker *broker, struct segment *segment, const struct process *except);
 
 /* One of those who share the block, likewise. */

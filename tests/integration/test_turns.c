@@ -174,6 +174,74 @@ START_TEST(death_of_a_process_with_many)
 }
 END_TEST
 
+/* Three readers, then the consumer of a queue: it is seen to last. */
+static int consume_behind_others(struct raw *raw)
+{
+	static struct raw_answer answer;
+	struct shmb_msg_open_reader open;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < 4; i++) {
+		raw_open_reader(&open, i < 3 ? "many/0" : "queue");
+		open.handle = i + 1;
+		open.role = i < 3 ? SHMB_ROLE_READER : SHMB_ROLE_CONSUMER;
+		open.kind = i < 3 ? SHMB_KIND_NONE : SHMB_KIND_QUEUE;
+		r = raw_ask(raw, SHMB_OP_OPEN_READER, &open, sizeof(open), NULL, 0, &answer);
+		raw_answer_deinit(&answer);
+	}
+	return r;
+}
+
+static void make_queue(struct raw *raw, uint32_t handle, const char *text, uint64_t bytes)
+{
+	static struct raw_answer answer;
+	struct shmb_msg_close end = { .handle = handle };
+	struct shmb_msg_open_writer open;
+
+	raw_open_kind(&open, SHMB_KIND_QUEUE, "queue", text, bytes);
+	open.handle = handle;
+	ck_assert_int_eq(raw_ask(raw, SHMB_OP_OPEN_WRITER, &open, sizeof(open), text, strlen(text), &answer), 0);
+	raw_answer_deinit(&answer);
+	ck_assert_int_eq(raw_ask(raw, SHMB_OP_CLOSE, &end, sizeof(end), NULL, 0, &answer), 0);
+	raw_answer_deinit(&answer);
+}
+
+/* A superseded generation has a consumer that is dead, whose turn has not come: it goes when somebody asks for the queue, and its consumer with it. */
+START_TEST(death_of_the_last_of_a_generation)
+{
+	static struct raw_answer answer;
+	struct shmb_msg_open_reader open;
+	struct raw_child child;
+	struct raw raw = { 0 };
+	struct broker b;
+
+	setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.perturb=165", 1); /* what is freed is not what it was */
+	gate_start(&b, "chore.piece", 1, &(struct broker_options){ 0 });
+	ck_assert_int_eq(raw_start(&raw, b.socket), 0);
+	ck_assert_int_eq(make_some(&raw, 1), 0);
+	make_queue(&raw, 2, schema, 64);
+	raw_child_start(&child, b.socket, consume_behind_others);
+	ck_assert_int_eq(child.result, 0);
+	make_queue(&raw, 2, "uint64[4] words\n", 32);
+	raw_child_kill(&child);
+	WAIT_UNTIL(gate_reached());
+	raw_open_reader(&open, "queue");
+	open.handle = 2;
+	open.role = SHMB_ROLE_CONSUMER;
+	open.kind = SHMB_KIND_QUEUE;
+	ck_assert_int_eq(send_request(&raw, SHMB_OP_OPEN_READER, &open, sizeof(open), ""), 0);
+	sleep_ms(20);
+	gate_open();
+	ck_assert_int_gt(raw_receive(&raw, &answer, SUITE_PATIENCE_MS), 0);
+	ck_assert_int_eq(answer.head.result, 0);
+	ck_assert_uint_eq(answer.open.generation, 2);
+	raw_answer_deinit(&answer);
+	gate_end();
+	raw_end(&raw);
+	broker_finish(&b);
+}
+END_TEST
+
 START_TEST(close_of_a_connection_with_many)
 {
 	struct raw many = { 0 };
@@ -558,6 +626,7 @@ int main(void)
 	Suite *suite = suite_create("turns");
 
 	suite_add(suite, death_of_a_process_with_many, 30);
+	suite_add(suite, death_of_the_last_of_a_generation, 30);
 	suite_add(suite, close_of_a_connection_with_many, 30);
 	suite_add(suite, many_linger_times_at_once, 30);
 	suite_add(suite, many_silent_writers, 30);
