@@ -84,13 +84,16 @@ uint64_t capacity_cgroup(const char *cgroups, const char *mount, char *file, siz
 	return lowest;
 }
 
-/* The quota of all together becomes what the cgroup can hold. */
-static void lower(struct limits *total, uint64_t limit, const char *file)
+bool capacity_lower(struct limits *total, uint64_t most, uint64_t limit, const char *file)
 {
 	uint64_t own = OWN_BYTES + limit / OWN_PART;
+	uint64_t room = limit > own ? limit - own : 0;
 
-	total->max[LIMIT_BYTES] = limit > own ? limit - own : 0;
+	if (limit == UINT64_MAX || room >= most)
+		return false;
+	total->max[LIMIT_BYTES] = room;
 	total->at[LIMIT_BYTES] = (struct policy_origin){ .file = file };
+	return true;
 }
 
 void capacity_check(const struct store *store, struct limits *total, char limit_file[CAPACITY_FILE_BYTES])
@@ -115,9 +118,8 @@ void capacity_check(const struct store *store, struct limits *total, char limit_
 	if (file_text("/proc/self/cgroup", cgroups, sizeof(cgroups)) <= 0)
 		return;
 	limit = capacity_cgroup(cgroups, "/sys/fs/cgroup", limit_file, CAPACITY_FILE_BYTES);
-	if (limit == UINT64_MAX || limit >= most + OWN_BYTES + limit / OWN_PART)
+	if (!capacity_lower(total, most, limit, limit_file))
 		return;
-	lower(total, limit, limit_file);
 	log_warning("segments may have %" PRIu64 " bytes, but the daemon's own cgroup, to which they are charged, may have only %" PRIu64
 		    " (%s), and it would be killed with more: they get %" PRIu64
 		    "; raise that (MemoryMax=), or set bytes-max in [broker] below it",

@@ -7,6 +7,7 @@
  * that is full says so to who wants more. A cgroup kills: what its limit cannot hold is not given out.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "quota.h"
@@ -16,6 +17,12 @@ enum { CAPACITY_FILE_BYTES = 576 };
 
 /* Lowers the quota of bytes of all together to what the daemon's cgroup can hold; `limit_file`, which must last as long, then says where that stands. */
 void capacity_check(const struct store *store, struct limits *total, char limit_file[CAPACITY_FILE_BYTES]);
+
+/*
+ * Lowers it to what a cgroup with this limit (UINT64_MAX none) can hold, where that is less than `most`: the quota, or what the file system holds;
+ * UINT64_MAX neither ends. Was it? Pure.
+ */
+bool capacity_lower(struct limits *total, uint64_t most, uint64_t limit, const char *file);
 
 /*
  * The lowest memory limit of a process' cgroup and those above it: `cgroups` is the text of /proc/PID/cgroup, `mount` where they are mounted. UINT64_MAX

@@ -583,6 +583,27 @@ START_TEST(limits_of_cgroups)
 }
 END_TEST
 
+/* What a cgroup can hold besides the daemon's own, whatever else there would be room for; also where nothing else ends it. */
+START_TEST(what_a_cgroup_can_hold)
+{
+	const uint64_t limit = UINT64_C(1) << 30, room = limit - (8 << 20) - limit / 64;
+	struct limits limits = { .max[LIMIT_BYTES] = UINT64_MAX };
+
+	ck_assert(!capacity_lower(&limits, UINT64_MAX, UINT64_MAX, "f"));
+	ck_assert(!capacity_lower(&limits, room, limit, "f"));
+	ck_assert_uint_eq(limits.max[LIMIT_BYTES], UINT64_MAX);
+	ck_assert_ptr_null(limits.at[LIMIT_BYTES].file);
+	ck_assert(capacity_lower(&limits, room + 1, limit, "f"));
+	ck_assert_uint_eq(limits.max[LIMIT_BYTES], room);
+	ck_assert_str_eq(limits.at[LIMIT_BYTES].file, "f");
+	ck_assert(capacity_lower(&limits, UINT64_MAX, 65536, "g"));
+	ck_assert_uint_eq(limits.max[LIMIT_BYTES], 0);
+	limits.max[LIMIT_BYTES] = UINT64_MAX;
+	ck_assert(capacity_lower(&limits, UINT64_MAX, limit, "g"));
+	ck_assert_uint_eq(limits.max[LIMIT_BYTES], room);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("config");
@@ -600,6 +621,7 @@ int main(void)
 	unit_add(suite, random_texts, 20);
 	unit_add(suite, the_example_says_the_defaults, 5);
 	unit_add(suite, who_may_read_and_write, 5);
+	unit_add(suite, what_a_cgroup_can_hold, 5);
 	unit_add(suite, limits_of_cgroups, 10);
 	return unit_run(suite);
 }
