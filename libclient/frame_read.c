@@ -28,12 +28,16 @@ static inline bool entry_holds_still(const struct shmb_shm_entry *entry, uint64_
 	return atomic_load_explicit(&entry->id, memory_order_relaxed) == shmb_id_done(number);
 }
 
-static inline void fill(const struct frame_reader *reader, const struct shmb_shm_entry *entry, uint64_t number, uint64_t length,
-			struct shmb_frame *frame)
+static inline uint64_t stamp_of(const struct frame_reader *reader, const struct shmb_shm_entry *entry)
+{
+	return reader->stamped ? atomic_load_explicit(&entry->stamp_ns, memory_order_relaxed) : 0;
+}
+
+static inline void fill(struct shmb_frame *frame, uint64_t number, uint64_t length, uint64_t stamp_ns)
 {
 	frame->length = length;
 	frame->number = number;
-	frame->stamp_ns = reader->stamped ? atomic_load_explicit(&entry->stamp_ns, memory_order_relaxed) : 0;
+	frame->stamp_ns = stamp_ns;
 }
 
 static __attribute__((noinline, cold)) void tell_no_cell(void)
@@ -41,7 +45,10 @@ static __attribute__((noinline, cold)) void tell_no_cell(void)
 	text_fail(-EUSERS, "this reader has no cell to pin frames with (too many readers or users): load copies instead");
 }
 
-/* The frame is filled before the last look at the entry, which may be written anew after it: the pin holds the payload alone. */
+/*
+ * Nothing is taken from the entry after the last look at its id: it may be written anew then, the pin holds the payload alone. The fence, which
+ * lies between the two, orders them as frame.entry does.
+ */
 static inline __attribute__((always_inline)) int pin_take(struct frame_reader *reader, const struct shmb_shm_slot *at, uint64_t number,
 							  struct shmb_frame *frame)
 {
@@ -49,6 +56,7 @@ static inline __attribute__((always_inline)) int pin_take(struct frame_reader *r
 	_Atomic uint64_t *pins = atomic_load_explicit(&reader->pins, memory_order_relaxed);
 	uint64_t slot = atomic_load_explicit(&entry->slot, memory_order_relaxed);
 	uint64_t length = atomic_load_explicit(&entry->length, memory_order_relaxed);
+	uint64_t stamp_ns = stamp_of(reader, entry);
 	uint32_t pin = (uint32_t)__builtin_ctz(~reader->held_mask);
 	uint64_t counter;
 
@@ -66,7 +74,7 @@ static inline __attribute__((always_inline)) int pin_take(struct frame_reader *r
 	 * Model:   tests/model/src/frame.rs */
 	shmb_fence_seq_cst_storing(&pins[pin], slot + 1);
 	SHMB_STEP("pin.stored");
-	fill(reader, entry, number, length, frame);
+	fill(frame, number, length, stamp_ns);
 	frame->pin = pin;
 	frame->payload = reader->payloads + slot * reader->payload_stride;
 	reader->held_mask |= 1u << pin;
@@ -90,7 +98,7 @@ static inline int copy_take(struct frame_reader *reader, const struct shmb_shm_s
 	uint64_t length = atomic_load_explicit(&entry->length, memory_order_relaxed);
 	const struct shmb_shm_slot *header;
 
-	fill(reader, entry, number, length, frame);
+	fill(frame, number, length, stamp_of(reader, entry));
 	if (!entry_holds_still(entry, number))
 		return -EAGAIN;
 	if (slot >= reader->pool_count || length > reader->payload_bytes)

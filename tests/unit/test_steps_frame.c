@@ -123,6 +123,29 @@ START_TEST(entry_written_anew_behind_a_pin)
 }
 END_TEST
 
+static void next_stamp(void *user)
+{
+	entry_at(user, 2)->stamp_ns++;
+}
+
+/* Its stamp is taken in front of the pin's fence, as slot and length are: behind it nothing orders it and the last look at the entry's id. */
+START_TEST(stamp_taken_before_the_fence)
+{
+	struct bench bench;
+	uint64_t stamp_ns;
+
+	bench_setup(&bench, 2, 2, SHMB_SEGMENT_STAMPED);
+	publish(&bench, 3);
+	stamp_ns = entry_at(&bench, 2)->stamp_ns;
+	at_step("pin.stored", 1, next_stamp, &bench);
+	ck_assert_int_eq(shmb_frame_pin_newest(first(&bench), &frame), 0);
+	ck_assert_uint_eq(entry_at(&bench, 2)->stamp_ns, stamp_ns + 1);
+	ck_assert_uint_eq(frame.stamp_ns, stamp_ns);
+	ck_assert_int_eq(shmb_frame_release(first(&bench), &frame), 0);
+	bench_teardown(&bench);
+}
+END_TEST
+
 /* The entry is written anew although the counter does not show it: a writer that does not keep to the rules, or a repair. */
 static void take_entry(void *user)
 {
@@ -450,6 +473,7 @@ int main(void)
 
 	unit_add(suite, overwritten_while_it_is_copied, 10);
 	unit_add(suite, overwritten_while_it_is_pinned, 10);
+	unit_add(suite, stamp_taken_before_the_fence, 10);
 	unit_add(suite, entry_written_anew_behind_a_pin, 10);
 	unit_add(suite, entry_taken_while_it_is_pinned, 10);
 	unit_add(suite, by_number, 10);

@@ -7,8 +7,8 @@
 //! 0 again. The payload is memory that loom watches: two accesses that nothing orders, one of them a write, are a failure.
 //!
 //! Bounds: 2 threads, a third for the successor of a writer that died; one pin, any interleaving. Entries: one lap, any interleaving.
-//! Properties: the payload is never written while a reader may look at it, also not by a compiler or machine that moves either's accesses; slot and
-//! length of an accepted entry are of one frame.
+//! Properties: the payload is never written while a reader may look at it, also not by a compiler or machine that moves either's accesses; slot,
+//! length and stamp of an accepted entry are of one frame.
 
 use crate::harness::{fails, holds, ALL};
 use crate::slot::{Slot, ORDERS as SLOT_ORDERS};
@@ -140,11 +140,26 @@ fn entries(claim_fence: bool, check_fence: bool, claims: bool) -> impl Fn() + Se
     }
 }
 
+/// The same entry, taken while it is pinned: slot and stamp are its two words.
+fn pinned_entries(before_fence: bool) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let entry = Arc::new(Slot::holding(0, 10));
+        let writers = entry.clone();
+        let writer = thread::spawn(move || writers.write(2, 12, SLOT_ORDERS));
+
+        if let Some([slot, stamp]) = entry.read_pinned(0, before_fence) {
+            assert!(slot == 10 && stamp == 10, "{MIXED}: slot {slot} and stamp {stamp} for number 0");
+        }
+        writer.join().unwrap();
+    }
+}
+
 #[test]
 fn held_frames_stay() {
     holds("frame, a pin against a loan", ALL, pins(ORDERS));
     holds("frame, a pin against the loan of a successor", ALL, succession(ORDERS));
     holds("frame, an entry that is used again", ALL, entries(true, true, true));
+    holds("frame, an entry that is used again while its frame is being pinned", ALL, pinned_entries(true));
 }
 
 #[test]
@@ -171,4 +186,5 @@ fn frame_entry_mutants() {
     fails("frame.entry without the writer's release fence", MIXED, ALL, entries(false, true, true));
     fails("frame.entry without the reader's acquire fence", MIXED, ALL, entries(true, false, true));
     fails("frame.entry without the claim", MIXED, ALL, entries(true, true, false));
+    fails("frame.entry with the stamp taken behind the pin's fence", MIXED, ALL, pinned_entries(false));
 }

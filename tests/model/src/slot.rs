@@ -61,6 +61,21 @@ impl Slot {
         self.id.store(id_done(number), orders.publish);
     }
 
+    /// As a frame's entry by pin_take(): the pin's fence lies between what is taken of it and the last look at its id; mutant: the second word is taken behind it.
+    pub fn read_pinned(&self, number: u64, before_fence: bool) -> Option<[u64; WORDS as usize]> {
+        if self.id.load(Ordering::Acquire) != id_done(number) {
+            return None;
+        }
+        let first = self.words[0].load(Ordering::Relaxed);
+        let early = if before_fence { self.words[1].load(Ordering::Relaxed) } else { 0 };
+        fence(Ordering::SeqCst);
+        let second = if before_fence { early } else { self.words[1].load(Ordering::Relaxed) };
+        if self.id.load(Ordering::Relaxed) != id_done(number) {
+            return None;
+        }
+        Some([first, second])
+    }
+
     /// What was accepted as `number`, None when it is not there (not yet, or no more).
     pub fn read(&self, number: u64, orders: Orders) -> Option<[u64; WORDS as usize]> {
         if self.id.load(orders.load) != id_done(number) {
