@@ -17,9 +17,8 @@
 #include "peer.h"
 
 enum {
-	LARGEST_MAX = 3,     /* segments named in a refusal */
-	REST_NS = 10000000,  /* between two turns of a user that asks too often: others are served meanwhile */
-	IDLE_ACCOUNTS = 256, /* accounts of users that have nothing are kept up to this number, for their buckets */
+	LARGEST_MAX = 3,    /* segments named in a refusal */
+	REST_NS = 10000000, /* between two turns of a user that asks too often: others are served meanwhile */
 };
 
 static const uint64_t second_ns = 1000000000;
@@ -65,19 +64,25 @@ static struct account *account_free(struct account *account)
 	return NULL;
 }
 
-/* Buckets of users that are gone: a user that comes again so soon that it matters is among those kept. */
+/*
+ * Buckets of users that are gone: a user that comes again so soon that it matters is among those kept. One goes for each that comes, so there are never
+ * more than these besides the most that ever had something at a time.
+ */
 static void forget_idle(struct broker *broker)
 {
-	struct account *account = LIST_FIRST(&broker->accounts.list);
+	struct account *first = NULL; /* to have gone */
+	struct account *account;
 	unsigned idle = 0;
 
-	while (account != NULL) {
-		struct account *next = LIST_NEXT(account, link);
-
-		if (account->references == 0 && ++idle > IDLE_ACCOUNTS)
-			account_free(account);
-		account = next;
+	LIST_FOREACH (account, &broker->accounts.list, link) {
+		if (account->references > 0)
+			continue;
+		idle++;
+		if (first == NULL || account->gone_ns < first->gone_ns)
+			first = account;
 	}
+	if (idle > ACCOUNTS_IDLE)
+		account_free(first);
 }
 
 /* The last one with a smaller uid, NULL none. */
@@ -125,8 +130,8 @@ struct account *account_get(struct broker *broker, uint32_t uid)
 
 struct account *account_put(struct account *account)
 {
-	if (account != NULL)
-		account->references--;
+	if (account != NULL && --account->references == 0)
+		account->gone_ns = loop_now_ns();
 	return NULL;
 }
 

@@ -25,11 +25,14 @@ struct segment;
 struct segment_spec;
 struct shmb_msg_head;
 
+enum { ACCOUNTS_IDLE = 256 }; /* of users that have nothing are kept up to this number, for their buckets: those that went last */
+
 struct account {
 	LIST_ENTRY(account) link;
 	struct broker *broker;
 	uint32_t uid;
 	uint32_t references; /* segments, memory on its way, connections: it stays while there is one */
+	uint64_t gone_ns;    /* CLOCK_MONOTONIC of the last one's end, while there is none */
 	uint32_t segments;
 	uint32_t connections;
 	uint64_t bytes;
