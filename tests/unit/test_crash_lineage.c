@@ -3,7 +3,7 @@
  * The broker killed between any two steps of giving a name its next generation, of dropping an old one, of removing a name with several; and
  * killed again at any step of taking over what it left.
  *
- * As tests/unit/test_crash.c, whose first page explains the method, for changes that end with more or fewer than one generation. Whatever is cut
+ * As tests/unit/crash_fixture.h, whose first page explains the method, for changes that end with more or fewer than one generation. Whatever is cut
  * off, the scan that comes through finds the state before or the state after: of the generations that are there the newest is served and each other one
  * says where it ends, which follows, and who still holds its lease; the numbers of the next begin where those of the one before end.
  */
