@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A name's next generation: who gets one and why, what its readers see, what becomes of the one before, across restarts of the daemon. Other
- * users are workers that changed their uid before they connected; without root those tests are skipped.
+ * A name's next generation: who gets one and why, what its readers see, what becomes of it across restarts of the daemon. Other users are workers that
+ * changed their uid before they connected; without root those tests are skipped.
  */
-#include "../support/client.h"
 #include "../support/raw.h"
+#include "takeover.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,77 +15,6 @@
 #include <unistd.h>
 
 enum { UID = 4201, OTHER = 4202, STRANGER = 4203 };
-
-#define WAIT_FOR(condition)                                                                                                                \
-	do {                                                                                                                               \
-		uint64_t wait_deadline = deadline_in(SUITE_PATIENCE_MS);                                                                   \
-		while (!(condition))                                                                                                       \
-			ck_assert_msg(suite_pause(wait_deadline), "never true: %s", #condition);                                           \
-	} while (0)
-
-/* How many files of `name` are in the directory of segments. */
-static unsigned files_of(struct broker *b, const char *name)
-{
-	DIR *directory = opendir(b->shm);
-	struct dirent *entry;
-	unsigned count = 0;
-
-	ck_assert_ptr_nonnull(directory);
-	while ((entry = readdir(directory)) != NULL)
-		count += strncmp(entry->d_name, name, strlen(name)) == 0;
-	closedir(directory);
-	return count;
-}
-
-static uint64_t generation_of(struct shmb *client, const char *name)
-{
-	struct listed listed = { 0 };
-
-	ck_assert(segment_listed(client, name, &listed));
-	return listed.generation;
-}
-
-static int note_draining(const struct shmb_segment_info *info, const char *schema, const struct shmb_reader_info *readers, void *user)
-{
-	(void)schema;
-	(void)readers;
-	*(uint32_t *)user = info->draining;
-	return 0;
-}
-
-static uint32_t draining(struct shmb *client, const char *name)
-{
-	uint32_t count = 0;
-
-	ASSERT_OK(shmb_info(client, name, note_draining, &count));
-	return count;
-}
-
-/* Waits until there is something to read; what is told of the writer meanwhile is left aside. */
-static unsigned followed(struct program *reader)
-{
-	unsigned changes = 0;
-
-	for (;;) {
-		struct answer answer = worker_ask(reader, "wait deadline=15000");
-
-		changes += answer.result == -EREMCHG;
-		if (answer.result != -EPIPE && answer.result != -EREMCHG && answer.result != -EOWNERDEAD && answer.result != -EHOSTDOWN) {
-			ASSERT_RESULT(answer, 0);
-			return changes;
-		}
-	}
-}
-
-static void must_read(struct program *reader, uint64_t number, uint64_t missed, unsigned salt)
-{
-	struct answer answer = worker_must(reader, "next");
-
-	ck_assert_msg(answer.v[0] == number && answer.v[1] == missed && answer.v[3] == salt && answer.v[4] == 0,
-		      "number %llu, %llu missed, salt %llu, torn %llu, not %llu, %llu, %u", (unsigned long long)answer.v[0],
-		      (unsigned long long)answer.v[1], (unsigned long long)answer.v[3], (unsigned long long)answer.v[4],
-		      (unsigned long long)number, (unsigned long long)missed, salt);
-}
 
 static void worker_of(struct program *worker, struct broker *b, const char *name, unsigned uid)
 {
@@ -365,130 +292,6 @@ START_TEST(another_type_or_kind_is_not_followed)
 }
 END_TEST
 
-/* ---- chains ---- */
-
-static int note_figures(const struct shmb_figures *figure, void *user)
-{
-	*(struct shmb_figures *)user = *figure;
-	return 0;
-}
-
-/* Several generations while a reader looks at the first: each is there until it has been read, in turn; then its files go. */
-START_TEST(each_generation_is_drained_in_turn)
-{
-	enum { GENERATIONS = 5 };
-	struct program reader, fast;
-	struct shmb_ring_writer *writer;
-	struct shmb_figures figure = { 0 };
-	struct listed listed = { 0 };
-	struct shmb *client;
-	struct broker b;
-	unsigned one;
-
-	broker_start(&b, NULL);
-	client = broker_connect(&b);
-	worker_start(&reader, &b, "reader", false);
-	worker_start(&fast, &b, "fast", false);
-	for (unsigned g = 0; g < GENERATIONS; g++) {
-		writer = ring_writer(client, "chain", 64, 8u << (g % 2));
-		if (g == 0)
-			worker_must(&reader, "reader name=chain bytes=64");
-		ring_write(writer, 64, 3, g + 1);
-		if (g == 2) /* it never sees the first two */
-			worker_must(&fast, "reader name=chain bytes=64");
-		shmb_ring_writer_close(writer);
-	}
-	one = files_of(&b, "chain,5");
-	ck_assert_uint_gt(one, 0);
-	ck_assert_uint_eq(draining(client, "chain"), GENERATIONS - 1);
-	/* All of them take memory, and who reads the first is behind by all there is. */
-	ASSERT_OK(shmb_figures(client, "chain", note_figures, &figure));
-	ck_assert(segment_listed(client, "chain", &listed));
-	ck_assert_uint_eq(figure.bytes, listed.bytes);
-	ck_assert_uint_eq(figure.readers, 2);
-	ck_assert_uint_eq(figure.lag, 3 * GENERATIONS);
-	ck_assert_int_eq(figure.lag_pid, reader.pid);
-	for (unsigned g = 0; g < GENERATIONS; g++) {
-		ck_assert_uint_eq(followed(&reader), g == 0 ? 0 : 1);
-		ck_assert_uint_eq(worker_must(&reader, "status").v[6], g + 1);
-		for (unsigned n = 0; n < 3; n++)
-			must_read(&reader, 3 * g + n, 0, g + 1);
-		WAIT_FOR(draining(client, "chain") == GENERATIONS - 1 - (g < 2 ? g : 2));
-	}
-	WAIT_FOR(files_of(&b, "chain,1") == 0 && files_of(&b, "chain,2") == 0 && files_of(&b, "chain,3") == one);
-	worker_must(&fast, "close-reader");
-	WAIT_FOR(draining(client, "chain") == 0);
-	ck_assert_uint_eq(files_of(&b, "chain"), one);
-	/* Removed under the eyes of readers of two generations. */
-	writer = ring_writer(client, "chain", 64, 32);
-	worker_must(&fast, "reader name=chain bytes=64");
-	shmb_ring_writer_close(writer);
-	ASSERT_OK(shmb_remove(client, "chain"));
-	ck_assert_uint_eq(files_of(&b, "chain"), 0);
-	ASSERT_RESULT(worker_ask(&reader, "follow"), -ESTALE);
-	ck_assert_uint_eq(worker_must(&reader, "latest").v[0], 3 * GENERATIONS - 1);
-	worker_quit(&reader);
-	worker_quit(&fast);
-	shmb_disconnect(client);
-	broker_finish(&b);
-}
-END_TEST
-
-/* Whoever holds an old one, and however it ends, takes it along: in any order, by death and by closing. */
-START_TEST(holders_end_in_any_order)
-{
-	enum { GENERATIONS = 4 };
-	static const unsigned orders[][GENERATIONS] = { { 0, 1, 2, 3 }, { 3, 2, 1, 0 }, { 1, 3, 0, 2 }, { 2, 0, 3, 1 } };
-	struct program readers[GENERATIONS];
-	struct shmb_ring_writer *writer;
-	struct shmb *client;
-	struct broker b;
-	uint64_t bytes;
-	struct listed listed;
-
-	broker_start(&b, NULL);
-	client = broker_connect(&b);
-	writer = ring_writer(client, "any", 64, 8);
-	ck_assert(segment_listed(client, "any", &listed));
-	bytes = listed.bytes;
-	for (unsigned turn = 0; turn < 4; turn++) {
-		for (unsigned g = 0; g < GENERATIONS; g++) {
-			shmb_ring_writer_close(writer);
-			writer = ring_writer(client, "any", 64, 8u << ((g + 1) % 2)); /* the last one as the first */
-			ring_write(writer, 64, 1, g);
-			worker_start(&readers[g], &b, "reader", false);
-			worker_must(&readers[g], "reader name=any bytes=64");
-		}
-		ck_assert_uint_eq(draining(client, "any"), GENERATIONS - 1);
-		for (unsigned i = 0; i < GENERATIONS; i++) {
-			struct program *reader = &readers[orders[turn][i]];
-
-			if ((turn + i) % 3 == 0)
-				program_kill(reader);
-			else if ((turn + i) % 3 == 1)
-				worker_quit(reader);
-			else
-				worker_must(reader, "close-reader");
-			if (i == 1 && turn % 2 == 0) { /* and the next daemon finds the rest */
-				broker_kill(&b);
-				broker_restart(&b);
-				ck_assert_uint_gt(segments_count(client), 0);
-			}
-		}
-		WAIT_FOR(draining(client, "any") == 0);
-		for (unsigned g = 0; g < GENERATIONS; g++)
-			if (!readers[g].ended)
-				worker_quit(&readers[g]);
-		ck_assert(segment_listed(client, "any", &listed));
-		ck_assert_uint_eq(listed.bytes, bytes);
-		WAIT_FOR(segment_listed(client, "any", &listed) && listed.readers == 0);
-	}
-	shmb_ring_writer_close(writer);
-	shmb_disconnect(client);
-	broker_finish(&b);
-}
-END_TEST
-
 /* ---- restarts ---- */
 
 /* Holders of the old and of the new one come back to the next daemon, each to its own. */
@@ -678,8 +481,6 @@ int main(void)
 	suite_add(suite, replaced_after_an_exit, 60);
 	suite_add(suite, replaced_while_it_hangs, 60);
 	suite_add(suite, another_type_or_kind_is_not_followed, 60);
-	suite_add(suite, each_generation_is_drained_in_turn, 60);
-	suite_add(suite, holders_end_in_any_order, 60);
 	suite_add(suite, resumed_in_its_own_generation, 60);
 	suite_add(suite, short_waits_follow, 60);
 	suite_add(suite, asking_again_makes_no_generation_more, 60);
