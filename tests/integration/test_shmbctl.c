@@ -1,28 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The command: what it prints in each form, its exit codes, and its messages for wrong input. */
 #include "../support/client.h"
+#include "command.h"
 
-#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 SHMB_TYPE(odd, (uint64, stamp_ns)(float64, gyro, 3)(bool, still)(int8, low)(float32, warm));
-
-static const struct program_options *plain(const struct broker *b)
-{
-	static const char *environment[4];
-	static struct program_options options;
-
-	environment[0] = b->environment;
-	environment[1] = "NO_COLOR=1";
-	environment[2] = NULL;
-	options.environment = environment;
-	return &options;
-}
-
-#define SHMBCTL(result, b, ...) program_run(result, plain(b), ARGV(path_shmbctl(), __VA_ARGS__))
 
 /* Runs; exit status, a word on stderr (NULL: stderr stays empty), and one line of it at most. */
 static void expect(struct broker *b, const char *const argv[], int status, const char *word)
@@ -41,15 +27,6 @@ static void expect(struct broker *b, const char *const argv[], int status, const
 }
 
 #define EXPECT(b, status, word, ...) expect(b, ARGV(path_shmbctl(), __VA_ARGS__), status, word)
-
-static json_t *object(const char *line)
-{
-	json_error_t error;
-	json_t *json = json_loads(line, JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &error);
-
-	ck_assert_msg(json_is_object(json), "no JSON object: %s: %s", error.text, line);
-	return json;
-}
 
 START_TEST(every_verb_in_both_forms)
 {
