@@ -11,7 +11,7 @@
  *   SHMB_TEST_NO_SKIP=1   a skipped test is a failed one
  *   SHMB_TEST_WRAPPER     put before every program under test ("qemu-aarch64 -L /")
  *   CK_RUN_CASE=NAME      run only this test
- *   CK_EXCLUDE_TAGS="..." leave out these, as "test_wait/forked"
+ *   CK_EXCLUDE_TAGS="..." leave out these, as "test_waitset/forked"
  */
 
 #include <check.h>
