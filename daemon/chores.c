@@ -30,13 +30,13 @@ static void take_out(struct chore *chore)
  * Where the next piece is taken from: in the second half of a turn from the requests, if there are any. Where a long piece left nothing of a turn to
  * them, the next one begins with them.
  */
-static struct chore_list *next_list(struct chores *chores, uint64_t begun_ns)
+static struct chore_list *next_list(struct chores *chores, uint64_t begun_ns, bool is_first)
 {
-	if (TAILQ_EMPTY(&chores->requests))
-		return &chores->list;
-	if (TAILQ_EMPTY(&chores->list) || chores->owes_request || loop_now_ns() - begun_ns >= CHORES_TURN_NS / 2)
+	bool asked = is_first ? chores->owes_request : loop_now_ns() - begun_ns >= CHORES_TURN_NS / 2;
+
+	if (TAILQ_EMPTY(&chores->list))
 		return &chores->requests;
-	return &chores->list;
+	return asked && !TAILQ_EMPTY(&chores->requests) ? &chores->requests : &chores->list;
 }
 
 static void on_turn(void *user)
@@ -44,15 +44,15 @@ static void on_turn(void *user)
 	struct chores *chores = user;
 	uint64_t begun_ns = loop_now_ns();
 	bool asked = false;
+	bool is_first = true; /* there is a piece in each turn, however slow the machine */
 	struct chore_list *list;
 	struct chore *chore;
 
-	while ((list = next_list(chores, begun_ns), chore = TAILQ_FIRST(list)) != NULL && !chores_turn_is_over(begun_ns)) {
+	for (; (list = next_list(chores, begun_ns, is_first), chore = TAILQ_FIRST(list)) != NULL; is_first = false) {
+		if (!is_first && chores_turn_is_over(begun_ns))
+			break;
 		take_out(chore);
-		if (list == &chores->requests) {
-			asked = true;
-			chores->owes_request = false;
-		}
+		asked |= list == &chores->requests;
 		SHMB_STEP("chore.piece");
 		switch (chore->fn(chore->user)) {
 		case CHORE_MORE:
