@@ -23,7 +23,6 @@
 void liveness_tell_readers(const struct segment *segment)
 {
 	const struct attachment *attachment;
-
 	const struct peer *last = NULL; /* its handles lie together: once is enough */
 
 	LIST_FOREACH (attachment, &segment->attachments, segment_link) {
