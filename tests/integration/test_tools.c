@@ -5,6 +5,7 @@
  */
 #include "tools.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <png.h>
