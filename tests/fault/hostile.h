@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHMB_TESTS_HOSTILE_H
+#define SHMB_TESTS_HOSTILE_H
+
+/* That others are served, soon, and that nobody spins, whatever a hostile client or segment does. */
+
+#include "../support/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Others are served within 10 ms; asserted with 50 times that. */
+enum { SERVED_WITHIN_NS = 50 * 10 * 1000000 };
+
+static inline void serves_others(struct broker *b)
+{
+	struct shmb *client;
+	uint64_t begin;
+
+	ck_assert_msg(!program_has_ended(&b->daemon), "the daemon has ended");
+	client = broker_connect(b);
+	for (unsigned i = 0; i < 10; i++) {
+		begin = now_ns();
+		ASSERT_OK(ring_writer_try(client, "others", 64, 8));
+		ck_assert_uint_lt(now_ns() - begin, (uint64_t)SERVED_WITHIN_NS * suite_slow());
+		ASSERT_OK(shmb_remove(client, "others"));
+	}
+	shmb_disconnect(client);
+}
+
+/* How long a process ran or wanted to run so far: one that spins does all the time, however busy the machine is. */
+static inline uint64_t busy_ns(pid_t pid)
+{
+	char path[64];
+	unsigned long long ran = 0;
+	unsigned long long waited = 0;
+	char *text;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+	text = file_read(path, NULL);
+	ck_assert_ptr_nonnull(text);
+	ck_assert_int_eq(sscanf(text, "%llu %llu", &ran, &waited), 2);
+	free(text);
+	return ran + waited;
+}
+
+#endif
