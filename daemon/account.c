@@ -231,7 +231,7 @@ void account_answered(struct account *account, bool is_refused)
 	total->refusals += is_refused;
 }
 
-/* ", largest: camera/front 8388608, map 4096": of this user, or of all that the client may see. */
+/* "; largest: camera/front 8388608, map 4096": of this user, or of all that the client may see. */
 static void largest_text(struct peer *peer, const struct account *account, char *out, size_t size)
 {
 	const struct segment *largest[LARGEST_MAX] = { NULL };
@@ -258,7 +258,7 @@ static void largest_text(struct peer *peer, const struct account *account, char 
 		}
 	}
 	for (unsigned i = 0; i < LARGEST_MAX && largest[i] != NULL && at < size; i++)
-		at += (size_t)snprintf(out + at, size - at, "%s%s %" PRIu64, i == 0 ? "; largest: " : ", ", largest[i]->name,
+		at += (size_t)snprintf(out + at, size - at, "%s%s %" PRIu64, i == 0 ? ACCOUNT_LARGEST : ", ", largest[i]->name,
 				       largest[i]->bytes);
 }
 

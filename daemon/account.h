@@ -25,6 +25,9 @@ struct segment;
 struct segment_spec;
 struct shmb_msg_head;
 
+/* In a sentence about memory: what follows is for who asked alone, because others may not see all of it. */
+#define ACCOUNT_LARGEST "; largest: "
+
 enum { ACCOUNTS_IDLE = 256 }; /* of users that have nothing are kept up to this number, for their buckets: those that went last */
 
 struct account {

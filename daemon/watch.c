@@ -177,6 +177,15 @@ static uint32_t owner_of(const struct segment *segment, const struct event *even
 	return event->kind == EVENT_REFUSED || event->kind == EVENT_QUOTA ? ACCESS_NO_OWNER : event->uid;
 }
 
+/* What was said to somebody of segments that not everybody may see ends here. */
+static void cut_text(char *text, size_t size)
+{
+	char *largest = strstr(text, ACCOUNT_LARGEST);
+
+	if (largest != NULL)
+		memset(largest, 0, size - (size_t)(largest - text));
+}
+
 void watch_event(struct broker *broker, const struct event *event, unsigned level, const char *text)
 {
 	struct watch_list *list = &broker->watches;
@@ -206,6 +215,7 @@ void watch_event(struct broker *broker, const struct event *event, unsigned leve
 	shmb_text_set(kept->reason, sizeof(kept->reason), event->reason);
 	shmb_text_set(kept->segment, sizeof(kept->segment), event->segment);
 	shmb_text_set(kept->text, sizeof(kept->text), text);
+	cut_text(kept->text, sizeof(kept->text));
 	look_at(broker, sequence, &look);
 	LIST_FOREACH (watch, &list->watches, link) {
 		if (meets(watch, &look))

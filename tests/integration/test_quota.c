@@ -5,6 +5,8 @@
 #include "../support/raw.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,6 +205,53 @@ START_TEST(bytes_of_all)
 }
 END_TEST
 
+static int watching[2];
+
+/* Hears of both refusals, and of no segment that it may not see. */
+static int child_watches(struct broker *b)
+{
+	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+	struct shmb_watch *watch = NULL;
+	struct shmb_event event;
+	unsigned refusals = 0;
+
+	CHILD_CHECK(shmb_watch_open(&watch, b->socket, NULL) == 0);
+	CHILD_CHECK(write(watching[1], "w", 1) == 1);
+	while (refusals < 2) {
+		CHILD_CHECK(shmb_watch_next(watch, &event, deadline) == 0);
+		if (strstr(event.text, "hidden") != NULL)
+			fprintf(stderr, "told: %s\n", event.text);
+		CHILD_CHECK(strstr(event.text, "hidden") == NULL);
+		refusals += strcmp(event.kind, "quota") == 0 || strcmp(event.kind, "refused") == 0;
+	}
+	shmb_watch_close(watch);
+	return 0;
+}
+
+START_TEST(largest_are_told_to_who_asked_alone)
+{
+	struct shmb *client;
+	struct broker b;
+	char byte;
+	pid_t pid;
+
+	OTHER_SKIP();
+	ck_assert_int_eq(pipe2(watching, O_CLOEXEC), 0);
+	start(&b, "[broker]\nbytes-max = 1M\n[segment hidden*]\nreaders = root\n");
+	client = broker_connect(&b);
+	ASSERT_OK(ring_writer_try(client, "hidden", HALF_BYTES, 8));
+	pid = other_start(OTHER_UID, child_watches, &b);
+	ck_assert_int_eq(read(watching[0], &byte, 1), 1);
+	ASSERT_ERROR(ring_writer_try(client, "second", HALF_BYTES, 8), ENOSPC);
+	ck_assert_ptr_nonnull(strstr(shmb_text(), "largest: hidden"));
+	other_wait(pid);
+	close(watching[0]);
+	close(watching[1]);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 static int child_segments(struct broker *b)
 {
 	struct shmb *client = NULL;
@@ -390,6 +439,7 @@ int main(void)
 	suite_add(suite, bytes_stay_charged_while_mapped, 60);
 	suite_add(suite, figures_of_users, 60);
 	suite_add(suite, bytes_of_all, 30);
+	suite_add(suite, largest_are_told_to_who_asked_alone, 30);
 	suite_add(suite, segments_of_users, 30);
 	suite_add(suite, connections_of_a_user, 30);
 	suite_add(suite, connections_of_all, 30);
