@@ -18,6 +18,7 @@
 #include "config.h"
 #include "event.h"
 #include "inherited.h"
+#include "kept.h"
 #include "lineage.h"
 #include "liveness.h"
 #include "log.h"
@@ -32,6 +33,7 @@ enum {
 	FDS_RESERVED = 32,  /* for what is opened and closed within one request, and ourselves */
 	FDS_GONE_PART = 16, /* one in so many is for memory on its way out (gone.h) */
 	FDS_GONE_MAX = 1024,
+	FDS_KEPT_PART = 16,    /* one in so many is kept for readers (kept.h) */
 	FDS_FOR_EACH_PEER = 8, /* socket and pidfd; and the descriptors of one answer under way count against us as well */
 };
 
@@ -81,6 +83,8 @@ static void descriptors_divide(struct broker *broker)
 	/* In a private directory only what a policy asks for is sealed. */
 	rest = all - (broker->store.seals_areas ? sealed : 0);
 	broker->gone.max = (unsigned)(all / FDS_GONE_PART < FDS_GONE_MAX ? all / FDS_GONE_PART : FDS_GONE_MAX);
+	if (all / FDS_KEPT_PART < broker->store.kept->fd_max)
+		broker->store.kept->fd_max = (unsigned)(all / FDS_KEPT_PART);
 	rest -= broker->gone.max;
 	rest = rest > FDS_RESERVED ? (rest - FDS_RESERVED) / FDS_FOR_EACH_PEER : 0;
 	if (rest < 1)

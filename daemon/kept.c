@@ -237,7 +237,7 @@ static void fds_make_room(struct kept_list *kept)
 {
 	struct kept *entry = TAILQ_LAST(&kept->list, kept_head);
 
-	while (kept->fd_count >= KEPT_FDS_MAX && entry != TAILQ_FIRST(&kept->list)) {
+	while (kept->fd_count >= kept->fd_max && entry != TAILQ_FIRST(&kept->list)) {
 		parts_each(kept, entry, part_close);
 		entry = TAILQ_PREV(entry, kept_head, link);
 	}
@@ -296,6 +296,7 @@ struct kept_list *kept_new(void)
 		return NULL;
 	TAILQ_INIT(&kept->list);
 	kept->state = 1;
+	kept->fd_max = KEPT_FDS_MAX;
 	return kept;
 }
 

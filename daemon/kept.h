@@ -51,6 +51,7 @@ struct kept_list {
 	struct kept_head list;
 	unsigned count;
 	unsigned fd_count;
+	unsigned fd_max; /* of KEPT_FDS_MAX, what our limit of descriptors allows; the segment used last keeps what it has */
 
 	uint64_t state;	       /* of the directory: grows when it may have changed */
 	uint64_t since_ns;     /* CLOCK_MONOTONIC: seen like this first */

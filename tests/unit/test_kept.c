@@ -107,6 +107,30 @@ START_TEST(bounded)
 }
 END_TEST
 
+/* Where few descriptors are allowed fewer are kept, but all of the segment opened last. */
+START_TEST(few_descriptors)
+{
+	struct fixture fixture;
+	struct segment *segments[4];
+	int fds[SHMB_FDS_MAX];
+	char name[16];
+
+	fixture_open(&fixture);
+	fixture.store.kept->fd_max = 4;
+	for (int i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), "x%d", i);
+		segments[i] = fixture_segment(&fixture, name);
+		ck_assert_int_eq(open_reader(&fixture, segments[i], fds), 0);
+		for (int j = 0; j < 3; j++)
+			inode_of(fds[j]);
+		ck_assert_uint_le(fixture.store.kept->fd_count, 4);
+	}
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(segment_remove(&fixture.store, segments[i]), 0);
+	fixture_close(&fixture);
+}
+END_TEST
+
 /* Whether the directory is believed or each file is looked at: what lies under the name is what is handed out. */
 START_TEST(replaced)
 {
@@ -256,6 +280,7 @@ int main(void)
 	Suite *suite = suite_create("kept");
 
 	unit_add(suite, lent_again, 20);
+	unit_add(suite, few_descriptors, 10);
 	unit_add(suite, bounded, 20);
 	unit_add(suite, replaced, 20);
 	unit_add(suite, replaced_at_once, 20);
