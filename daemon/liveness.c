@@ -224,6 +224,15 @@ void liveness_close_later(struct broker *broker, struct attachment *attachment)
 	chores_add(&broker->chores, &broker->leave, leave_next, broker);
 }
 
+int liveness_close_asked(struct broker *broker, struct attachment *attachment)
+{
+	if (can_open_files(broker))
+		return liveness_close(broker, attachment);
+	attachment_orphan(attachment);
+	liveness_close_later(broker, attachment);
+	return 0;
+}
+
 void liveness_peer_closed(struct broker *broker, struct peer *peer)
 {
 	bool exiting = !LIST_EMPTY(&peer->attachments) && process_is_exiting(peer->process);

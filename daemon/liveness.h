@@ -18,6 +18,8 @@
 int liveness_close(struct broker *broker, struct attachment *attachment);
 /* The client has it no longer, by its own word: the same in its turn. */
 void liveness_close_later(struct broker *broker, struct attachment *attachment);
+/* Its client asks for it: now or, where no descriptor is left to see to it, when there is one. 0, or as liveness_close(). */
+int liveness_close_asked(struct broker *broker, struct attachment *attachment);
 /* The process ended: frees the attachment. */
 void liveness_ended(struct broker *broker, struct attachment *attachment);
 /* Those of the segment that have a lease or a cell and have ended are seen to now. Were there any? */

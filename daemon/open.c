@@ -598,7 +598,7 @@ void open_close(struct peer *peer, const union shmb_msg_request *request, const 
 		char name[sizeof(attachment->segment->name)];
 
 		memcpy(name, attachment->segment->name, sizeof(name));
-		r = liveness_close(peer->broker, attachment);
+		r = liveness_close_asked(peer->broker, attachment);
 		if (r < 0) {
 			reply_error(reply, &request->close.head, r, "%s is closed, but its files are damaged: %s", name, strerror(-r));
 			return;

@@ -366,6 +366,8 @@ static int share_and_lock(struct raw *raw)
 	if (data == MAP_FAILED)
 		return -EIO;
 	atomic_store(&data->lock, answer.open.cell + 1);
+	munmap(data, SHMB_PAGE);
+	raw_answer_deinit(&answer);
 	return 0;
 }
 
@@ -397,6 +399,40 @@ START_TEST(no_descriptor_is_no_reason_to_leave_a_lock)
 	shmb_block_close(block);
 	shmb_type_free(type);
 	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* The same where it is closed while its process lives on. */
+START_TEST(no_descriptor_is_no_reason_to_keep_a_cell)
+{
+	static struct raw_answer answer;
+	struct shmb_type *type = pattern_type(64);
+	struct shmb_msg_close end = { .handle = 1 };
+	struct rlimit limit, none;
+	struct raw raw = { 0 };
+	struct shmb_block *block;
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	ck_assert_int_eq(raw_start(&raw, b.socket), 0);
+	ck_assert_int_eq(share_and_lock(&raw), 0);
+	ASSERT_OK(shmb_block_open(&block, client, "block", type));
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, NULL, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 3, .rlim_max = limit.rlim_max };
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, &none, NULL), 0);
+	ck_assert_int_eq(raw_ask(&raw, SHMB_OP_CLOSE, &end, sizeof(end), NULL, 0, &answer), 0);
+	raw_answer_deinit(&answer);
+	ck_assert_int_eq(prlimit(b.daemon.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+	ck_assert_int_eq(shmb_block_lock(block, deadline_in(SUITE_PATIENCE_MS)), SHMB_BLOCK_OWNER_DIED);
+	ASSERT_OK(shmb_block_recovered(block));
+	shmb_block_unlock(block);
+	shmb_block_close(block);
+	shmb_type_free(type);
+	shmb_disconnect(client);
+	raw_close(&raw);
 	broker_finish(&b);
 }
 END_TEST
@@ -448,6 +484,7 @@ int main(void)
 	suite_add(suite, daemon_without_descriptors, 60);
 	suite_add(suite, no_descriptor_is_no_reason_to_drop_items, 30);
 	suite_add(suite, no_descriptor_is_no_reason_to_leave_a_lock, 60);
+	suite_add(suite, no_descriptor_is_no_reason_to_keep_a_cell, 60);
 	suite_add(suite, no_descriptor_is_no_reason_to_keep_a_lease, 30);
 	return suite_run(suite);
 }
