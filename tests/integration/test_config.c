@@ -285,10 +285,9 @@ START_TEST(unreadable_files_are_said)
 	ck_assert_int_eq(chmod(dir, 0755), 0);
 	snprintf(file, sizeof(file), "%s/a.conf", dir);
 	write_text(file, "[broker]\n", 0600);
-	check = check_config_as(
-		NULL, ARGV("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", path_daemon(), "--check-config", file));
+	check = check_config_as(&(struct program_options){ .uid = 65534 }, ARGV(path_daemon(), "--check-config", file));
 	dir_remove(dir);
-	if (strstr(check.text, "setpriv:") != NULL)
+	if (check.status == 127)
 		TEST_SKIP("the daemon is not for other users here: %s", check.text);
 	ck_assert_msg(check.status == 1 && strstr(check.text, file) != NULL && strstr(check.text, "Permission denied") != NULL, "%d: %s",
 		      check.status, check.text);

@@ -357,6 +357,9 @@ static bool trap_set(struct trap *trap)
 	return false;
 }
 
+/* Of the page, for each: they are filled at the same time. */
+enum { HOLDING_BYTES = 1024 };
+
 struct holding {
 	int fd;
 	void *memory;
@@ -369,7 +372,7 @@ static void *hold_position(void *arg)
 	struct holding *holding = arg;
 
 	atomic_store(&holding->thread, (int32_t)syscall(SYS_gettid));
-	holding->got = read(holding->fd, holding->memory, SHMB_PAGE);
+	holding->got = read(holding->fd, holding->memory, HOLDING_BYTES);
 	return NULL;
 }
 
@@ -416,7 +419,7 @@ START_TEST(hostile_reader_holds_the_open_files)
 	for (unsigned i = 0; i < 3; i++) {
 		ck_assert_int_ge(lseek(answer.fds[i], 1, SEEK_SET), 0);
 		ck_assert_int_eq(fcntl(answer.fds[i], F_SETFL, O_APPEND | O_NONBLOCK), 0);
-		holdings[i] = (struct holding){ .fd = answer.fds[i], .memory = trap.memory };
+		holdings[i] = (struct holding){ .fd = answer.fds[i], .memory = (char *)trap.memory + (size_t)i * HOLDING_BYTES };
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, hold_position, &holdings[i]), 0);
 		WAIT_UNTIL(atomic_load(&holdings[i].thread) != 0 && thread_sleeps(atomic_load(&holdings[i].thread)));
 	}
