@@ -18,7 +18,8 @@ static inline void expect(struct broker *b, int status, const char *word, const 
 
 	program_run(&result, plain(b), argv);
 	ck_assert_msg(result.status == status, "%s %s: exit status %d, not %d: %s", argv[1], argv[2], result.status, status, result.err);
-	ck_assert_msg(word == NULL ? result.err[0] == '\0' : strstr(result.err, word) != NULL, "not '%s': %s", word, result.err);
+	ck_assert_msg(word == NULL ? result.err[0] == '\0' : strstr(result.err, word) != NULL, "not '%s': %s", word == NULL ? "" : word,
+		      result.err);
 	program_result_deinit(&result);
 }
 
