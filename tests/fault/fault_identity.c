@@ -281,7 +281,8 @@ static bool clock_fake(const struct broker *b, bool monotonic)
 		setenv("LD_PRELOAD", places[i], 1);
 		setenv("FAKETIME_TIMESTAMP_FILE", clock_file, 1);
 		setenv("FAKETIME_NO_CACHE", "1", 1);
-		setenv(monotonic ? "FAKETIME_SHMB_BOTH" : "FAKETIME_DONT_FAKE_MONOTONIC", "1", 1);
+		if (!monotonic)
+			setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1", 1);
 		return true;
 	}
 	return false;

@@ -8,13 +8,6 @@
 
 #include <errno.h>
 
-#define WAIT_FOR(condition)                                                                                                                \
-	do {                                                                                                                               \
-		uint64_t wait_deadline = deadline_in(SUITE_PATIENCE_MS);                                                                   \
-		while (!(condition))                                                                                                       \
-			ck_assert_msg(suite_pause(wait_deadline), "never true: %s", #condition);                                           \
-	} while (0)
-
 static inline uint64_t generation_of(struct shmb *client, const char *name)
 {
 	struct listed listed = { 0 };

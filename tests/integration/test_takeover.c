@@ -63,7 +63,7 @@ START_TEST(another_user_writes)
 	ck_assert_uint_eq(followed(&reader), 1);
 	must_read(&reader, 3, 0, 2);
 	must_read(&reader, 4, 0, 2);
-	WAIT_FOR(draining(client, "shared/ring") == 0);
+	WAIT_UNTIL(draining(client, "shared/ring") == 0);
 
 	/* Dead, not closed: the same. Root may write whatever the list says. */
 	program_kill(&second);
@@ -117,9 +117,9 @@ START_TEST(memory_of_its_own)
 	open.handle = 1;
 	ASSERT_OK(raw_ask(&raw, SHMB_OP_OPEN_WRITER, &open, sizeof(open), schema, strlen(schema), &before));
 	raw_end(&raw); /* closed, but the descriptors are kept here */
-	WAIT_FOR(clients_count(client) == 1);
+	WAIT_UNTIL(clients_count(client) == 1);
 	worker_of(&other, &b, "other", UID);
-	WAIT_FOR(worker_ask(&other, "writer name=shared bytes=64 capacity=%u", open.capacity).result == 0);
+	WAIT_UNTIL(worker_ask(&other, "writer name=shared bytes=64 capacity=%u", open.capacity).result == 0);
 	ck_assert_uint_eq(generation_of(client, "shared"), 2);
 	ASSERT_OK(raw_start(&raw, b.socket));
 	{
@@ -286,7 +286,7 @@ START_TEST(another_type_or_kind_is_not_followed)
 	ASSERT_RESULT(answer, -EMEDIUMTYPE);
 	worker_quit(&reader);
 	shmb_value_writer_close(value);
-	WAIT_FOR(draining(client, "ring") == 0);
+	WAIT_UNTIL(draining(client, "ring") == 0);
 	shmb_disconnect(client);
 	broker_finish(&b);
 }
@@ -341,7 +341,7 @@ START_TEST(resumed_in_its_own_generation)
 	must_read(&slow, 5, 1, 2);
 	worker_quit(&slow);
 	worker_quit(&zombie);
-	WAIT_FOR(draining(client, "ring") == 0);
+	WAIT_UNTIL(draining(client, "ring") == 0);
 	worker_must(&writer, "write n=1");
 	worker_quit(&writer);
 	worker_quit(&quick);
@@ -390,7 +390,7 @@ START_TEST(asking_again_makes_no_generation_more)
 		ck_assert_uint_eq(answer.open.generation, expected);
 		raw_answer_deinit(&answer);
 		raw_end(&raw);
-		WAIT_FOR(clients_count(client) == 1);
+		WAIT_UNTIL(clients_count(client) == 1);
 	}
 	shmb_disconnect(client);
 	broker_finish(&b);
@@ -434,7 +434,7 @@ START_TEST(lost_reader_areas_come_with_the_next_writer)
 	worker_quit(&before);
 	worker_quit(&after);
 	worker_quit(&writer);
-	WAIT_FOR(draining(client, "frames") == 0);
+	WAIT_UNTIL(draining(client, "frames") == 0);
 	shmb_disconnect(client);
 	broker_finish(&b);
 }

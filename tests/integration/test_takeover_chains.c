@@ -66,11 +66,11 @@ START_TEST(each_generation_is_drained_in_turn)
 		ck_assert_uint_eq(worker_must(&reader, "status").v[6], g + 1);
 		for (unsigned n = 0; n < 3; n++)
 			must_read(&reader, 3 * g + n, 0, g + 1);
-		WAIT_FOR(draining(client, "chain") == GENERATIONS - 1 - (g < 2 ? g : 2));
+		WAIT_UNTIL(draining(client, "chain") == GENERATIONS - 1 - (g < 2 ? g : 2));
 	}
-	WAIT_FOR(files_of(&b, "chain,1") == 0 && files_of(&b, "chain,2") == 0 && files_of(&b, "chain,3") == one);
+	WAIT_UNTIL(files_of(&b, "chain,1") == 0 && files_of(&b, "chain,2") == 0 && files_of(&b, "chain,3") == one);
 	worker_must(&fast, "close-reader");
-	WAIT_FOR(draining(client, "chain") == 0);
+	WAIT_UNTIL(draining(client, "chain") == 0);
 	ck_assert_uint_eq(files_of(&b, "chain"), one);
 	/* Removed under the eyes of readers of two generations. */
 	writer = ring_writer(client, "chain", 64, 32);
@@ -128,13 +128,13 @@ START_TEST(holders_end_in_any_order)
 				ck_assert_uint_gt(segments_count(client), 0);
 			}
 		}
-		WAIT_FOR(draining(client, "any") == 0);
+		WAIT_UNTIL(draining(client, "any") == 0);
 		for (unsigned g = 0; g < GENERATIONS; g++)
 			if (!readers[g].ended)
 				worker_quit(&readers[g]);
 		ck_assert(segment_listed(client, "any", &listed));
 		ck_assert_uint_eq(listed.bytes, bytes);
-		WAIT_FOR(segment_listed(client, "any", &listed) && listed.readers == 0);
+		WAIT_UNTIL(segment_listed(client, "any", &listed) && listed.readers == 0);
 	}
 	shmb_ring_writer_close(writer);
 	shmb_disconnect(client);

@@ -92,10 +92,10 @@ START_TEST(frames_stay_where_they_are)
 				ck_assert_ptr_null(held[order[i]].payload);
 			}
 			ASSERT_OK(shmb_frame_wait(reader, deadline_in(SUITE_PATIENCE_MS))); /* there is something: it does not sleep */
-			WAIT_FOR(draining(client, "frames") == 0);
+			WAIT_UNTIL(draining(client, "frames") == 0);
 		}
 		reader = shmb_frame_reader_close(reader); /* the second time with all in hand */
-		WAIT_FOR(draining(client, "frames") == 0);
+		WAIT_UNTIL(draining(client, "frames") == 0);
 		shmb_frame_writer_close(writer);
 	}
 	shmb_disconnect(client);
@@ -141,7 +141,7 @@ START_TEST(held_across_change_and_restart)
 	ASSERT_OK(shmb_follow(shmb_frame_waitable(reader)));
 	ck_assert_uint_eq(draining(client, "frames"), 1); /* the other one's */
 	program_kill(&holder);
-	WAIT_FOR(draining(client, "frames") == 0);
+	WAIT_UNTIL(draining(client, "frames") == 0);
 	ASSERT_OK(shmb_frame_release(reader, &new));
 	shmb_frame_reader_close(reader);
 	shmb_frame_writer_close(writer);
@@ -338,7 +338,7 @@ START_TEST(a_block_changes_when_nobody_shares_it)
 	program_kill(&sharer);
 	ASSERT_OK(shmb_block_open(&block, client, "block", other));
 	ck_assert_uint_eq(generation_of(client, "block"), 2);
-	WAIT_FOR(draining(client, "block") == 0);
+	WAIT_UNTIL(draining(client, "block") == 0);
 	ck_assert_int_eq(shmb_block_trylock(block), 0);
 	for (unsigned i = 0; i < 3; i++)
 		ck_assert_uint_eq(((const uint64_t *)shmb_block_payload(block))[i], 0);

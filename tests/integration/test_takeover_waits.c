@@ -43,7 +43,7 @@ START_TEST(a_loader_goes_on)
 			ASSERT_OK(shmb_loader_snapshot(loader, &payload, &sample));
 		while (sample.number != g && suite_pause(deadline_in(SUITE_PATIENCE_MS)));
 		ck_assert(pattern_check(payload, BYTES, g, &salt) && salt == g + 1);
-		WAIT_FOR(draining(client, "ring") == 0);
+		WAIT_UNTIL(draining(client, "ring") == 0);
 		ring_anew(client, &writer, "ring", g % 2 == 0 ? 16 : 8, g + 2);
 		ck_assert(pattern_check(payload, BYTES, g, &salt) && salt == g + 1);
 	}

@@ -11,7 +11,7 @@
 
 typedef unsigned __int128 set; /* bit i: byte i of the data part, or of what would lie behind it */
 
-enum { HEAD = 2 * SHMB_CACHE_LINE, FIELDS = 22 };
+enum { HEAD = 2 * SHMB_CACHE_LINE };
 
 static inline bool one_of_powers(int value, int most)
 {
