@@ -189,11 +189,11 @@ int reaper_reap(struct reaper *reaper, struct segment *segment)
 	if (r == 0) {
 		broker->reaps++;
 		event_tell(broker, &(struct event){ .kind = EVENT_REAPED, .segment = name, .pid = pid, .uid = uid, .reason = fate.reason },
-			   "%s: removed: %s; %s = %s, linger = %s (%s)", name,
+			   "%s: removed: %s; linger = %s, %s = %s (%s)", name,
 			   fate.setting == SETTING_ON_HANG    ? "its writer hangs"
 			   : fate.setting == SETTING_ON_NEVER ? "nothing was ever published"
 							      : "nobody has written or read it",
-			   setting_name(fate.setting), rule, linger, source);
+			   linger, setting_name(fate.setting), rule, source);
 	}
 	return r;
 }

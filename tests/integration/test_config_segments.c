@@ -41,7 +41,7 @@ START_TEST(linger_by_pattern)
 	made(client, "quick/b", 0);
 	WAIT_UNTIL(segments_count(client) == 1);
 	ck_assert(segment_listed(client, "slow/a", &(struct listed){ 0 }));
-	broker_wait_log(&b, "quick/a: removed: nobody has written or read it; on-exit = reap, linger = 20ms (built in)");
+	broker_wait_log(&b, "quick/a: removed: nobody has written or read it; linger = 20ms, on-exit = reap (built in)");
 	log = broker_log(&b);
 	ck_assert_uint_eq(text_count(log, "removed: nobody"), 2);
 	free(log);
@@ -70,7 +70,7 @@ START_TEST(what_follows_an_exit)
 	ck_assert(segment_listed(client, "keep/a", &(struct listed){ 0 }));
 	ck_assert(segment_listed(client, "never/written", &(struct listed){ 0 }));
 	ck_assert(segment_listed(client, "hold/empty", &(struct listed){ 0 }));
-	broker_wait_log(&b, "never/empty: removed: nothing was ever published; on-never = reap");
+	broker_wait_log(&b, "never/empty: removed: nothing was ever published; linger = 0, on-never = reap (");
 	/* A death is an exit as well. */
 	worker_start(&writer, &b, "writer", false);
 	worker_must(&writer, "writer name=keep/b bytes=64");
@@ -165,7 +165,7 @@ START_TEST(what_follows_a_hang)
 	worker_must(&hangs, "writer name=reap/a bytes=64");
 	worker_must(&hangs, "write n=1");
 	WAIT_UNTIL(!segment_listed(client, "reap/a", &listed));
-	broker_wait_log(&b, "reap/a: removed: its writer hangs; on-hang = reap, linger = 0");
+	broker_wait_log(&b, "reap/a: removed: its writer hangs; linger = 0, on-hang = reap (");
 	answer = worker_ask(&hangs, "write n=1");
 	ASSERT_RESULT(answer, -ESTALE);
 	/* Stopped is not hung: the policy does not name it. */
