@@ -46,6 +46,6 @@ __all__ = _errors.__all__ + [
     "ANY_DISTANCE", "Around", "Array", "Batch", "Block", "Bracket", "Broker", "BrokerStatus", "Closest", "Counters", "Event", "FORMATS",
     "Figures", "Frame", "FrameCopy", "FrameReader", "FrameWriter", "Garbage", "ImageType", "Key", "Loader", "Loan", "MonotonicKey",
     "Pattern", "Policy", "QueueConsumer", "QueueProducer", "Range", "ReaderInfo", "RealtimeKey", "ReloadResult", "RingReader", "RingWriter",
-    "Sample", "SegmentInfo", "SequenceKey", "Setting", "Status", "Type", "ValueReader", "ValueWriter", "WaitSet", "Watch", "all_of",
-    "connect", "image_type", "join", "near", "now_ns", "plausible", "wait_any", "watch", "within",
+    "Sample", "SegmentInfo", "SequenceKey", "Setting", "Status", "Type", "User", "ValueReader", "ValueWriter", "WaitSet", "Watch",
+    "all_of", "connect", "image_type", "join", "near", "now_ns", "plausible", "wait_any", "watch", "within",
 ]

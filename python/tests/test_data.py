@@ -18,6 +18,11 @@ def imu(i):
     return np.array((i, (i, i * 0.5, -i), i % 2 == 1), IMU)
 
 
+def test_all_is_exported():
+    ours = {name for name, what in vars(shmbroker).items() if not name.startswith("_") and isinstance(what, type)}
+    assert ours <= set(shmbroker.__all__)
+
+
 def test_value(broker):
     writer = broker.value_writer("v", IMU, stamped=True)
     reader = broker.value_reader("v")
