@@ -120,7 +120,7 @@ static bool doctor_daemon(struct doctor *doctor, struct shmb *broker, int error)
 			   "%s", *shmb_text() ? shmb_text() : shmb_strerror(r));
 		return false;
 	}
-	doctor_say(doctor, DOCTOR_OK, "daemon", NULL, "answers, pid %d, %u segments, %u clients", (int)doctor->status.pid,
+	doctor_say(doctor, DOCTOR_OK, "daemon", NULL, "answers, pid %d; segments %u, clients %u", (int)doctor->status.pid,
 		   doctor->status.segments, doctor->status.clients);
 	if (strcmp(doctor->version, shmb_version()) != 0)
 		doctor_say(doctor, DOCTOR_WARN, "versions", "restart the daemon after an upgrade: clients and segments stay",

@@ -167,8 +167,7 @@ static int info_visit(const struct shmb_segment_info *segment, const char *schem
 		info_counters(&readers[i]);
 		putchar('\n');
 	}
-	info_key("schema");
-	putchar('\n');
+	puts("  schema");
 	output_lines(schema, "    ");
 	return 0;
 }

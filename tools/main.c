@@ -549,8 +549,9 @@ int main(int argc, char **argv)
 	options.names = argv + optind + 1;
 	options.name_count = argc - optind - 1;
 	if (options.name_count < verb->names_min || options.name_count > verb->names_max)
-		return main_usage(options.name_count < verb->names_min ? "the name of a segment is missing: shmbctl %s"
-								       : "too many arguments: shmbctl %s",
+		return main_usage(options.name_count == 0		 ? "the name of a segment is missing: shmbctl %s"
+				  : options.name_count < verb->names_min ? "an argument is missing: shmbctl %s"
+									 : "too many arguments: shmbctl %s",
 				  verb->usage);
 	r = shmb_connect(&broker, options.socket);
 	if (r < 0 && (verb->options & VERB_ALONE) == 0)

@@ -115,9 +115,9 @@ const char *output_duration(char *out, uint64_t ns)
 	if (ns < 1000)
 		snprintf(out, OUTPUT_UNIT_SIZE, "%u ns", (unsigned)ns);
 	else if (ns < 1000000)
-		snprintf(out, OUTPUT_UNIT_SIZE, ns < 100000 ? "%.1f us" : "%.0f us", (double)ns / 1e3);
+		snprintf(out, OUTPUT_UNIT_SIZE, ns < 99950 ? "%.1f us" : "%.0f us", (double)ns / 1e3);
 	else if (ns < 1000000000)
-		snprintf(out, OUTPUT_UNIT_SIZE, ns < 100000000 ? "%.1f ms" : "%.0f ms", (double)ns / 1e6);
+		snprintf(out, OUTPUT_UNIT_SIZE, ns < 99950000 ? "%.1f ms" : "%.0f ms", (double)ns / 1e6);
 	else if (s < 60)
 		snprintf(out, OUTPUT_UNIT_SIZE, "%.1f s", (double)ns / 1e9);
 	else if (s < 3600)

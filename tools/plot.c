@@ -280,6 +280,7 @@ static int plot_find(struct plot *plot)
 {
 	const char *name = plot->options->names[0];
 	int r = payload_new(&plot->payload, plot->source.type);
+	const char *found;
 	char *field;
 
 	if (r < 0)
@@ -288,8 +289,10 @@ static int plot_find(struct plot *plot)
 	if (r == 0)
 		return 0;
 	field = output_escape(plot->options->names[1]);
-	fprintf(stderr, "shmbctl: %s is %s; `shmbctl info %s` shows the fields\n", field ? field : "?",
-		r == -ENOENT ? "no field of this segment" : "an array: choose one element, FIELD[INDEX]; or no array, or shorter", name);
+	found = r == -ENOENT			       ? "no field of this segment"
+		: strchr(plot->options->names[1], '[') ? "no element: the field is no array, or a shorter one"
+						       : "an array: choose one element, FIELD[INDEX]";
+	fprintf(stderr, "shmbctl: %s is %s; `shmbctl info %s` shows the fields\n", field ? field : "?", found, name);
 	free(field);
 	return COMMAND_USAGE;
 }

@@ -258,6 +258,8 @@ START_TEST(plot_draws_the_published_values)
 	ASSERT_OK(shmb_ring_writer_open(&writer, client, "r", &point_type, NULL));
 	EXPECT(&b, 2, "no field", "plot", "r", "zz");
 	EXPECT(&b, 2, "FIELD[INDEX]", "plot", "r", "p");
+	EXPECT(&b, 2, "no element", "plot", "r", "p[9]");
+	EXPECT(&b, 2, "no element", "plot", "r", "k[0]");
 	EXPECT(&b, 1, "terminal", "plot", "r", "k");
 	ASSERT_OK(shmb_ring_insert(writer, &point));
 	tmux_start(&b, "plot r 'p[1]'");

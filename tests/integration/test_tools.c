@@ -320,7 +320,8 @@ START_TEST(pictures_have_the_pixels_that_were_written)
 	EXPECT(&b, 0, NULL, "pub", "other", "--schema", "uint64 x", "x=1");
 	EXPECT(&b, 1, "no image", "snap", "other", path);
 	EXPECT(&b, 4, "nowhere", "snap", "nowhere", path);
-	EXPECT(&b, 2, "missing", "snap", "other");
+	EXPECT(&b, 2, "name of a segment is missing", "snap");
+	EXPECT(&b, 2, "an argument is missing: shmbctl snap NAME FILE.png", "snap", "other");
 	unlink(path);
 	shmb_disconnect(client);
 	broker_finish(&b);
