@@ -20,7 +20,7 @@
  *
  * The payload on loan is the writer's memory: plain bytes, nobody reads them before the commit. The payload of a pinned frame is read-only
  * memory that only a broken or hostile writer changes; shmb_frame_release() tells if that happened (-ESTALE). A reader that must not believe the
- * writer copies first (shmb_frame_load), and a filter checks what it computes with, such as sizes inside the payload.
+ * writer copies first (shmb_frame_load_newest and the like), and a filter checks what it computes with, such as sizes inside the payload.
  *
  * The newest H frames are also found in time, by stamp or key: closest, bracket, range, fresh, and joins with rings: shmb_temporal.h.
  *
@@ -115,8 +115,8 @@ SHMB_PUBLIC struct shmb_frame_reader *shmb_frame_reader_close(struct shmb_frame_
  *            gone the oldest that is left, and frame->missed says how many are lost. Moves the position behind it. -ENODATA nothing new.
  *   number   this one. -ENODATA not committed yet, -ESTALE not among the newest any more.
  *
- * All: -EMFILE this handle holds SHMB_FRAME_PINS frames, or as many as the operator allows   -EUSERS it has no cell to pin with (use shmb_frame_load)   -EAGAIN overtaken by the
- * writer SHMB_READ_TRIES times   -EBADMSG the writer wrote what cannot be   -EOWNERDEAD after fork
+ * All: -EMFILE this handle holds SHMB_FRAME_PINS frames, or as many as the operator allows   -EUSERS it has no cell to pin with (use
+ * shmb_frame_load_newest and the like)   -EAGAIN overtaken by the writer SHMB_READ_TRIES times   -EBADMSG the writer wrote what cannot be   -EOWNERDEAD after fork
  */
 SHMB_PUBLIC int shmb_frame_pin_newest(struct shmb_frame_reader *reader, struct shmb_frame *frame);
 SHMB_PUBLIC int shmb_frame_pin_next(struct shmb_frame_reader *reader, struct shmb_frame *frame);
