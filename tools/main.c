@@ -199,9 +199,8 @@ static const struct verb verbs[] = {
 	  "  shmbctl status\n"
 	  "  shmbctl status --json | jq .segments\n" },
 	{ "doctor", 0, 0, VERB_ALONE, command_doctor, "doctor", "what is wrong on this host, and what to do",
-	  "Checks the daemon, versions, segments, space, logind's RemoveIPC, leftovers, limits and the kernel. Changes nothing. The exit "
-	  "status is 1\n"
-	  "where something fails.\n"
+	  "Checks the daemon, versions, segments, space, logind's RemoveIPC, leftovers, limits and the kernel. Changes nothing. The\n"
+	  "exit status is 1 where something fails, as where no daemon answers.\n"
 	  "\n"
 	  "  --json       one object a line: check, state (ok, warn, fail), found, advice (null: nothing to do)\n"
 	  "\n"
@@ -251,12 +250,10 @@ static const struct verb verbs[] = {
 	  "  shmbctl users\n"
 	  "  shmbctl users --json | jq -r 'select(.over_quota > 0).uid'\n" },
 	{ "metrics", 0, 1, OPTION_OUTPUT | VERB_ALONE, command_metrics, "metrics [PATTERN]", "counts for monitoring, as OpenMetrics text",
-	  "Prints what the daemon counts and measures as OpenMetrics text: segments, memory, clients, deaths, repairs, refusals by "
-	  "reason,\n"
-	  "events by kind, how long requests take; of the 50 users with most memory what each has; and of each segment whose name matches "
-	  "PATTERN (* and ? match / too), or of all: the "
-	  "state\n"
-	  "of its writer, elements published, readers, lag, losses and memory. Only what you may see.\n"
+	  "Prints what the daemon counts and measures as OpenMetrics text: segments, memory, clients, deaths, repairs, refusals by\n"
+	  "reason, events by kind, how long requests take; of the 50 users with most memory what each has; and of each segment\n"
+	  "whose name matches PATTERN (* and ? match / too), or of all: the state of its writer, elements published, readers, lag,\n"
+	  "losses and memory. Only what you may see.\n"
 	  "\n"
 	  "  --output FILE  replace FILE instead of printing; where there is no daemon it is told that (shmbroker_up 0), and the exit\n"
 	  "                 status is 3\n"
