@@ -101,7 +101,7 @@ static int clients_visit(const struct shmb_client_info *client, void *user)
 	output_table_cell(clients->table, OUTPUT_PLAIN, "%" PRIu64, client->requests);
 	output_table_cell(clients->table, client->refusals ? OUTPUT_WARN : OUTPUT_PLAIN, "%" PRIu64, client->refusals);
 	output_table_cell(clients->table, OUTPUT_PLAIN, "%s", output_bytes(text, client->bytes));
-	output_table_cell(clients->table, OUTPUT_PLAIN, "%s", handles ? handles : "?");
+	output_table_cell(clients->table, OUTPUT_PLAIN, "%s", handles == NULL ? "?" : *handles == '\0' ? "-" : handles);
 	free(handles);
 	return 0;
 }

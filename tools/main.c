@@ -435,12 +435,16 @@ int main(int argc, char **argv)
 	unsigned used = 0;
 	bool help = false;
 	struct shmb *broker = NULL;
-	int option, r;
+	const char *names[32] = { NULL }; /* of the first option of each bit in `used` */
+	char what[64];
+	int option, place, r;
 
 	output_init();
 	signal(SIGPIPE, SIG_IGN);
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":h", long_options, &place)) != -1) {
+		unsigned before = used;
+
 		switch (option) {
 		case 's':
 			options.socket = optarg;
@@ -527,6 +531,8 @@ int main(int argc, char **argv)
 		default:
 			return main_usage("unknown or incomplete option '%s'", argv[optind - 1]);
 		}
+		if (used != before)
+			names[__builtin_ctz(used ^ before)] = long_options[place].name;
 	}
 	if (optind == argc) {
 		if (!help)
@@ -541,8 +547,10 @@ int main(int argc, char **argv)
 		main_help(verb);
 		return main_finish(COMMAND_OK);
 	}
-	if (used & ~verb->options)
-		return main_usage("`%s` does not take one of these options", verb->name);
+	if (used & ~verb->options) {
+		snprintf(what, sizeof(what), "`%s` does not take --%s", verb->name, names[__builtin_ctz(used & ~verb->options)]);
+		return main_usage("%s", what);
+	}
 	options.names = argv + optind + 1;
 	options.name_count = argc - optind - 1;
 	if (options.name_count < verb->names_min || options.name_count > verb->names_max)

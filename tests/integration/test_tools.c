@@ -68,6 +68,8 @@ START_TEST(arguments_are_published)
 	EXPECT(&b, 2, "no number", "pub", "new", "p[0]=x");
 	EXPECT(&b, 2, "more elements", "pub", "new", "p=[1,2,3,4]");
 	EXPECT(&b, 2, "no list", "pub", "new", "p=1");
+	EXPECT(&b, 2, "`list` does not take --count", "list", "--no-legend", "--count", "3");
+	EXPECT(&b, 2, "`hz` does not take --kind", "hz", "new", "--kind", "ring", "--capacity", "8");
 	EXPECT(&b, 2, "no element", "pub", "new", "p[3]=1");
 	EXPECT(&b, 2, "no array", "pub", "new", "k[0]=1");
 	EXPECT(&b, 2, "more characters", "pub", "new", "who=ninechars");
