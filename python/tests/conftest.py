@@ -55,7 +55,9 @@ class Daemon:
 
     def program(self, text, *arguments):
         """Another Python process: `broker` is its connection. What it prints is read with say()."""
-        body = "import os, sys, time, numpy as np, shmbroker\nbroker = shmbroker.connect()\n" + textwrap.dedent(text)
+        # A shell's background jobs ignore Ctrl-C, and so would what they start.
+        body = ("import os, signal, sys, time, numpy as np, shmbroker\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+                "broker = shmbroker.connect()\n" + textwrap.dedent(text))
         program = subprocess.Popen([sys.executable, "-c", body, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                    env={**os.environ, "SHMBROKER_SOCKET": self.socket})
         self.programs.append(program)
