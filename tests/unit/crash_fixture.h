@@ -10,28 +10,14 @@
  * step, ...; until one comes through. What is there then must be the state before the change or the state after it, whole.
  */
 
+#include "crash_step.h"
 #include "store_fixture.h"
 
 #include "daemon/event_page.h"
 #include "daemon/log.h"
-#include "proto/step.h"
 #include "proto/validate.h"
 
-#include <signal.h>
 #include <sys/wait.h>
-
-static unsigned kill_at; /* 0: never */
-static unsigned passed;
-static char *last_step; /* shared with the children, for messages */
-
-void shmb_step(const char *name)
-{
-	if (kill_at == 0)
-		return;
-	snprintf(last_step, 64, "%s", name);
-	if (++passed == kill_at)
-		kill(getpid(), SIGKILL);
-}
 
 static struct holder writer, successor, reader, newcomer;
 static bool boot_changed;

@@ -7,29 +7,15 @@
  * off, the scan that comes through finds the state before or the state after: of the generations that are there the newest is served and each other one
  * says where it ends, which follows, and who still holds its lease; the numbers of the next begin where those of the one before end.
  */
+#include "crash_step.h"
 #include "store_fixture.h"
 
 #include "daemon/event_page.h"
 #include "daemon/log.h"
-#include "proto/step.h"
 
-#include <signal.h>
 #include <sys/wait.h>
 
 enum { GENERATIONS_MAX = 4, FILES = 7 };
-
-static unsigned kill_at; /* 0: never */
-static unsigned passed;
-static char *last_step; /* shared with the children, for messages */
-
-void shmb_step(const char *name)
-{
-	if (kill_at == 0)
-		return;
-	snprintf(last_step, 64, "%s", name);
-	if (++passed == kill_at)
-		kill(getpid(), SIGKILL);
-}
 
 static struct holder writer;
 
