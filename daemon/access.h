@@ -6,7 +6,7 @@
  * Who may read and write which segment, by what the kernel says of a client: uid, gid, supplementary groups.
  *
  *            writers = ...                          no such list
- *   write    those it names                         the owner; where there is no segment yet, who may connect
+ *   write    those it names                         the owner; where there is no segment yet, who may read
  *
  *            readers = ...                          no such list
  *   read     those it names                         who may connect

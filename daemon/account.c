@@ -15,6 +15,7 @@
 #include "log.h"
 #include "parts.h"
 #include "peer.h"
+#include "proto/step.h"
 
 enum {
 	LARGEST_MAX = 3,    /* segments named in a refusal */
@@ -119,6 +120,7 @@ struct account *account_get(struct broker *broker, uint32_t uid)
 	account->broker = broker;
 	account->uid = uid;
 	account->references = 1;
+	TAILQ_INIT(&account->later.list);
 	before = place_before(broker, uid);
 	if (before != NULL)
 		LIST_INSERT_AFTER(before, account, link);
@@ -360,7 +362,7 @@ bool account_turn(struct peer *peer)
 	}
 	if (peer->lap == account->lap)
 		return false;
-	if (account->spent_ns >= turn_ns) {
+	if (account->spent_ns >= SHMB_STEP_NUMBER("turn", turn_ns)) {
 		account->lap_goes_on = true;
 		return false;
 	}

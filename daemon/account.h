@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "capacity.h"
+#include "later.h"
 #include "quota.h"
 
 struct broker;
@@ -56,6 +57,8 @@ struct account {
 	bool is_full; /* a connection was refused, and that was told */
 	bool is_told; /* of its being slowed down, until its bucket is full again */
 	struct loop_timer *timer;
+
+	struct later_list later; /* requests of its that go on in another turn */
 };
 
 struct account_list {

@@ -52,9 +52,9 @@ static void on_hangup(int number, void *user)
 	reload_now(user);
 }
 
-static void on_connection(int fd, void *user)
+static int on_connection(int fd, void *user)
 {
-	peer_new(user, fd);
+	return peer_new(user, fd);
 }
 
 /* Raises the limit of descriptors as far as it goes. */
@@ -182,6 +182,7 @@ int broker_start(struct broker *broker, const struct options *options)
 	broker->store.seals_areas = !broker->listener.is_private;
 	broker->store.keeper = &keeper;
 	broker->store.gone = gone_take;
+	broker->store.left = gone_left;
 	broker->store.gone_user = broker;
 	broker->store.vault = inherited.vault;
 	inherited.vault = NULL;

@@ -67,10 +67,10 @@ struct broker {
 	LIST_HEAD(, old_page) old_pages; /* liveness.h */
 	LIST_HEAD(, peer) peers;
 	uint64_t peer_next;	/* order of the next connection */
-	uint32_t peer_count;	/* connections, those to be refused among them */
+	uint32_t peer_count;	/* connections, without those to be refused */
 	uint32_t peers_max;	/* of PEERS_MAX, what our limit of descriptors allows */
 	uint32_t peers_refused; /* connections waiting to be told that there is no room */
-	bool is_full;		/* and that was logged */
+	bool is_full;		/* there are as many as there may be, and that was logged */
 
 	uint64_t broker_id;  /* random */
 	uint64_t started_ns; /* CLOCK_REALTIME */

@@ -252,16 +252,18 @@ static int cell_leave(void *arg)
 }
 
 /* Best effort: the area belongs to its uid, which may have made it shorter. Pins count no more without their bit. */
-static void cell_memory_leave(struct store *store, struct cell_work *work, uint32_t area)
+static int cell_memory_leave(struct store *store, struct cell_work *work, uint32_t area)
 {
 	auto_foreign struct foreign map = { 0 };
+	int r = part_map(store, work->segment, PART_AREA, area, 0, sizeof(struct shmb_shm_area), true, &map);
 
-	if (part_map(store, work->segment, PART_AREA, area, 0, sizeof(struct shmb_shm_area), true, &map) < 0)
-		return;
+	if (r < 0)
+		return store_is_short(r) ? r : 0;
 	work->area = map.at;
 	if (foreign_call(cell_leave, work) == 0)
 		syscall(SYS_futex, &work->area->cells[work->cell % SHMB_CELLS_PER_AREA].wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	work->area = NULL;
+	return 0;
 }
 
 static int cell_clear_owner(void *arg)
@@ -274,15 +276,16 @@ static int cell_clear_owner(void *arg)
 }
 
 /* Takes a block's lock from the cell. The data part may have been destroyed by who shares it: the cell is freed all the same. */
-static unsigned lock_take(struct store *store, const struct segment *segment, uint32_t cell)
+static int lock_take(struct store *store, const struct segment *segment, uint32_t cell, unsigned *mended)
 {
 	auto_close int fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
-	unsigned mended = 0;
-	int r = fd < 0 ? fd : repair_lock(fd, cell, &mended);
+	int r = fd < 0 ? fd : repair_lock(fd, cell, mended);
 
+	if (r < 0 && store_is_short(r))
+		return r;
 	if (r < 0)
 		log_error("%s: its lock cannot be looked at: %s; remove the segment", segment->name, strerror(-r));
-	return mended;
+	return 0;
 }
 
 int segment_cell_free(struct store *store, struct segment *segment, uint32_t cell, unsigned *mended)
@@ -301,11 +304,11 @@ int segment_cell_free(struct store *store, struct segment *segment, uint32_t cel
 	if (r == 0)
 		r = foreign_call(cell_is_taken, &work);
 	if (r == 0 && segment->geometry.kind == SHMB_KIND_BLOCK)
-		locks = lock_take(store, segment, cell);
+		r = lock_take(store, segment, cell, &locks);
 	if (r == 0 && area != UINT32_MAX)
 		r = foreign_call(cell_clear_bit, &work);
 	if (r == 0 && area != UINT32_MAX && (segment->geometry.kind == SHMB_KIND_FRAME || segment->geometry.kind == SHMB_KIND_QUEUE))
-		cell_memory_leave(store, &work, area);
+		r = cell_memory_leave(store, &work, area);
 	if (r == 0)
 		r = foreign_call(cell_clear_owner, &work);
 	if (mended != NULL)

@@ -7,9 +7,14 @@
 #include "loop.h"
 #include "proto/step.h"
 
+static uint64_t turn_ns(void)
+{
+	return SHMB_STEP_NUMBER("turn", CHORES_TURN_NS);
+}
+
 bool chores_turn_is_over(uint64_t begun_ns)
 {
-	return loop_now_ns() - begun_ns >= CHORES_TURN_NS;
+	return loop_now_ns() - begun_ns >= turn_ns();
 }
 
 static void append(struct chore_list *list, struct chore *chore)
@@ -32,7 +37,7 @@ static void take_out(struct chore *chore)
  */
 static struct chore_list *next_list(struct chores *chores, uint64_t begun_ns, bool is_first)
 {
-	bool asked = is_first ? chores->owes_request : loop_now_ns() - begun_ns >= CHORES_TURN_NS / 2;
+	bool asked = is_first ? chores->owes_request : loop_now_ns() - begun_ns >= turn_ns() / 2;
 
 	if (TAILQ_EMPTY(&chores->list))
 		return &chores->requests;

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -21,16 +22,18 @@ enum { STACK_BYTES = 128 * 1024 };
 
 static void *closer_main(void *arg)
 {
+	const struct timespec nap = { .tv_nsec = 1000000 };
 	int from = (int)(intptr_t)arg;
-	ssize_t length;
 	int fd;
 
 	slice_ordinary();
-	/* Several write whole ints, less than PIPE_BUF at a time: they arrive whole. */
-	while ((length = read(from, &fd, sizeof(fd))) == (ssize_t)sizeof(fd) || (length < 0 && errno == EINTR))
-		if (length > 0)
+	for (;;) {
+		/* Several write whole ints, less than PIPE_BUF at a time: they arrive whole. */
+		if (read(from, &fd, sizeof(fd)) == (ssize_t)sizeof(fd))
 			close(fd);
-	close(from);
+		else /* which has no reason: to end would leave open what waits in the pipe, and to go on at once could take a whole processor */
+			nanosleep(&nap, NULL);
+	}
 	return NULL;
 }
 

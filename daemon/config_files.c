@@ -116,8 +116,8 @@ static int file_read(const char *path, char **out, size_t *length, char *why)
 			continue;
 		if (got < 0)
 			return fail(-errno, why, "%s: %s", path, strerror(errno));
-		if (got == 0)
-			break;
+		if (got == 0) /* half a configuration is none */
+			return fail(-EAGAIN, why, "%s: became shorter while it was read: it is being written; try again", path);
 		done += (size_t)got;
 	}
 	*length = done;

@@ -36,12 +36,17 @@ static void fill_segment(const struct segment *segment, const struct reaper_fate
 static void remove_one(struct broker *broker, struct segment *segment, struct shmb_msg_gc_item *item)
 {
 	char reason[SHMB_TEXT_MAX];
-	int r = reaper_reap(&broker->reaper, segment);
+	const char *what = "its readers cannot be told now";
+	int r = reaper_tell(broker, segment);
 
+	if (r == 0) {
+		what = "not all of its files could be removed";
+		r = reaper_reap(&broker->reaper, segment);
+	}
 	item->verdict = r == 0 ? SHMB_GC_REMOVED : SHMB_GC_FAILED;
 	if (r == 0)
 		return;
-	snprintf(reason, sizeof(reason), "not all of its files could be removed: %s", strerror(-r));
+	snprintf(reason, sizeof(reason), "%s: %s", what, strerror(-r));
 	shmb_text_set(item->reason, sizeof(item->reason), reason);
 }
 

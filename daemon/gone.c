@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "debris.h"
 #include "log.h"
 #include "segment.h"
 #include "worker.h"
@@ -100,7 +101,7 @@ static void on_timer(void *user)
 	struct gone_list *list = &broker->gone;
 
 	look_at_all(broker);
-	if (TAILQ_EMPTY(&list->list))
+	if (debris_sweep(&broker->store) == 0 && TAILQ_EMPTY(&list->list))
 		return;
 	list->wait_ns = list->wait_ns < wait_most_ns / 2 ? 2 * list->wait_ns : wait_most_ns;
 	loop_timer_set(list->timer, list->wait_ns);
@@ -146,6 +147,11 @@ void gone_take(void *user, struct segment *segment, int fd)
 	}
 	TAILQ_INSERT_TAIL(&broker->gone.list, gone, link);
 	look_soon(broker);
+}
+
+void gone_left(void *user)
+{
+	look_soon(user);
 }
 
 void gone_look(struct broker *broker)

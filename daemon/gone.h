@@ -35,6 +35,8 @@ int gone_init(struct broker *broker);
 void gone_deinit(struct broker *broker);
 /* The callback of store.h: `user` is the broker. */
 void gone_take(void *user, struct segment *segment, int fd_consume);
+/* Likewise: a file could not be removed (debris.h), which is tried again by the same timer. */
+void gone_left(void *user);
 /* Something has ended: perhaps it was the last that held one. */
 void gone_look(struct broker *broker);
 /* Memory that was never anybody's. */

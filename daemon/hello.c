@@ -56,6 +56,11 @@ void hello_wait(struct peer *peer)
 		timer_set(peer->broker);
 }
 
+void hello_follow(struct broker *broker)
+{
+	timer_set(broker);
+}
+
 void hello_end(struct peer *peer)
 {
 	struct hello_list *list = &peer->broker->hellos;

@@ -22,6 +22,8 @@ int hello_init(struct broker *broker);
 void hello_deinit(struct broker *broker);
 /* A connection has come. */
 void hello_wait(struct peer *peer);
+/* That time is another one from here on, for those that are waited for, too. */
+void hello_follow(struct broker *broker);
 /* It has introduced itself, or ends. */
 void hello_end(struct peer *peer);
 

@@ -97,7 +97,7 @@ static int release(struct store *store, struct segment *segment, enum shmb_state
 	if (r < 0)
 		return r;
 	data_fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
-	if (data_fd < 0 && store_is_short(data_fd)) /* the next grant does it */
+	if (data_fd < 0 && store_is_short(data_fd))
 		return data_fd;
 	SHMB_STEP("release.begin");
 	r = foreign_call(lease_stop, &work);
@@ -108,20 +108,20 @@ static int release(struct store *store, struct segment *segment, enum shmb_state
 		log_error("%s: its data part is gone: %s; remove the segment", segment->name, strerror(-data_fd));
 	} else if (ends) {
 		r = repair_data(data_fd, &segment->geometry, &repair);
+		if (r < 0 && store_is_short(r))
+			return r;
 		if (r < 0)
 			log_error("%s: its data part cannot be repaired%s: %s; remove the segment", segment->name,
 				  r == -EBADMSG ? ", its file was made shorter by who could write it" : "", strerror(-r));
 		else if (repair.next >= SHMB_NUMBER_MAX)
-			log_error("%s: its writer left a counter that cannot be: nobody can write it any more; remove the segment",
-				  segment->name);
+			log_error("%s: its writer left a counter that cannot be: the next writer gets new memory", segment->name);
 	}
 	*mended = repair.mended;
 	r = foreign_call(lease_judge, &work);
 	if (r < 0)
 		return r;
-	if (data_fd >= 0)
-		repair_wake(data_fd, ends); /* what can fail here has been said above */
-	return 0;
+	r = data_fd >= 0 ? repair_wake(data_fd, ends) : 0;
+	return r < 0 && store_is_short(r) ? r : 0; /* what else can fail here has been said above */
 }
 
 int segment_release(struct store *store, struct segment *segment, enum shmb_writer_state verdict, unsigned *repaired)
@@ -137,6 +137,8 @@ int segment_release(struct store *store, struct segment *segment, enum shmb_writ
 	assert(verdict == SHMB_WRITER_CLOSED || verdict == SHMB_WRITER_DEAD || gone);
 	assert(segment->lease.pid != 0);
 	r = release(store, segment, state, verdict, &mended);
+	if (r < 0 && store_is_short(r))
+		return r;
 	if (r < 0)
 		log_error("%s: the lease of pid %d ends here, but cannot be ended in its files: %s", segment->name, segment->lease.pid,
 			  strerror(-r));
@@ -187,7 +189,7 @@ static int lease_is_left(void *arg)
 	return r < 0 ? r : atomic_load_explicit(&work->parts->card->lease_pid, memory_order_relaxed) != 0;
 }
 
-/* The release before could not reach the files (no descriptor or memory was left): done now, else nobody would write here any more. */
+/* The release before could not reach the files: done now, else nobody would write here any more. */
 static int lease_finish(struct store *store, struct segment *segment)
 {
 	auto_parts struct parts parts = { 0 };

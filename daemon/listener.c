@@ -29,6 +29,8 @@
 #include "inherited.h"
 #include "log.h"
 #include "loop.h"
+#include "rate.h"
+#include "store.h"
 
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83 /* asm-generic/socket.h of Linux 6.16; the same on x86-64 and arm64 */
@@ -200,13 +202,12 @@ static void set_options(int fd)
 	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 }
 
-static int make_socket(struct listener *listener, char *why)
+/* Under another name, where nobody looks for it. */
+static int make_socket(struct listener *listener, struct sockaddr_un *address, char *why)
 {
-	struct sockaddr_un address;
 	auto_close int fd = -1;
-	struct stat st;
 	mode_t mask;
-	int r = address_fill(&address, listener->path, ".new", why);
+	int r = address_fill(address, listener->path, ".new", why);
 
 	if (r < 0)
 		return r;
@@ -214,27 +215,43 @@ static int make_socket(struct listener *listener, char *why)
 	if (fd < 0)
 		return fail(-errno, why, "no socket can be made: %s", strerror(errno));
 	/* Left by a daemon killed just here; ours, because we hold the lock. */
-	unlink(address.sun_path);
+	unlink(address->sun_path);
 	mask = umask(listener->is_private ? 0177 : 0111);
-	r = bind(fd, (struct sockaddr *)&address, sizeof(address));
+	r = bind(fd, (struct sockaddr *)address, sizeof(*address));
 	umask(mask);
 	if (r < 0)
-		return fail(-errno, why, "the socket %s cannot be made: %s", address.sun_path, strerror(errno));
+		return fail(-errno, why, "the socket %s cannot be made: %s", address->sun_path, strerror(errno));
 	set_options(fd);
-	if (listen(fd, SOMAXCONN) < 0 || lstat(address.sun_path, &st) < 0 || rename(address.sun_path, listener->path) < 0) {
-		r = fail(-errno, why, "the socket %s cannot be put in place: %s", listener->path, strerror(errno));
-		unlink(address.sun_path);
-		return r;
-	}
-	listener->dev = st.st_dev;
-	listener->ino = st.st_ino;
 	listener->fd = cleanup_steal(&fd);
 	return 0;
 }
 
+/* From here on it is found and answers. */
+static int name_socket(struct listener *listener, const struct sockaddr_un *address, char *why)
+{
+	struct stat st;
+
+	if (listen(listener->fd, SOMAXCONN) < 0 || lstat(address->sun_path, &st) < 0 || rename(address->sun_path, listener->path) < 0)
+		return fail(-errno, why, "the socket %s cannot be put in place: %s", listener->path, strerror(errno));
+	listener->dev = st.st_dev;
+	listener->ino = st.st_ino;
+	return 0;
+}
+
+/* Clients decide how often that comes: each end of a connection, and the timer, is another try. */
+static void tell_pause(struct listener *listener, int error)
+{
+	uint64_t now = loop_now_ns();
+
+	if (listener->told_ns != 0 && now - listener->told_ns < RATE_WINDOW_NS)
+		return;
+	listener->told_ns = now;
+	log_warning("no connection can be accepted: %s; waiting until a descriptor is free", strerror(error));
+}
+
 static void pause_accepting(struct listener *listener, int error)
 {
-	log_warning("no connection can be accepted: %s; waiting until a descriptor is free", strerror(error));
+	tell_pause(listener, error);
 	listener->paused = true;
 	loop_fd_set(listener->watch, 0);
 	loop_timer_set(listener->retry, retry_ns);
@@ -249,9 +266,13 @@ static void on_connection(int events, void *user)
 		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
+			int r;
+
 			if (listener->activated)
 				set_options(fd);
-			listener->fn(fd, listener->user);
+			r = listener->fn(fd, listener->user);
+			if (store_is_short(r))
+				pause_accepting(listener, -r);
 			continue;
 		}
 		if (errno == EAGAIN)
@@ -278,6 +299,7 @@ void listener_resume(struct listener *listener)
 
 int listener_start(struct listener *listener, struct loop *loop, listener_fn *fn, void *user, char *why)
 {
+	struct sockaddr_un address;
 	int r;
 
 	listener->loop = loop;
@@ -289,12 +311,19 @@ int listener_start(struct listener *listener, struct loop *loop, listener_fn *fn
 	if (listener->activated) {
 		set_options(listener->fd);
 	} else {
-		r = make_socket(listener, why);
+		r = make_socket(listener, &address, why);
 		if (r < 0)
 			return r;
 	}
 	r = loop_fd_new(loop, listener->fd, LOOP_READ, on_connection, listener, &listener->watch);
-	return r < 0 ? fail(r, why, "no memory") : 0;
+	if (r < 0)
+		r = fail(r, why, "no memory");
+	/* Last of all: who connects is served. */
+	if (r == 0 && !listener->activated)
+		r = name_socket(listener, &address, why);
+	if (r < 0 && !listener->activated)
+		unlink(address.sun_path);
+	return r;
 }
 
 void listener_close(struct listener *listener)

@@ -10,6 +10,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "options.h"
@@ -19,8 +20,8 @@ struct loop;
 struct loop_fd;
 struct loop_timer;
 
-/* A connection; the descriptor (non-blocking) is given. */
-typedef void listener_fn(int fd, void *user);
+/* A connection; the descriptor (non-blocking) is given. Where it returns our own want of descriptors or memory (store_is_short()), the others wait. */
+typedef int listener_fn(int fd, void *user);
 
 struct listener {
 	int fd;		 /* -1 until it is there */
@@ -28,7 +29,8 @@ struct listener {
 	bool activated;	 /* systemd made the socket and keeps it */
 	bool is_private; /* its directory lets no other user in */
 	bool paused;
-	dev_t dev; /* of the socket we made: only that one is removed at the end */
+	uint64_t told_ns; /* when that was last logged, 0 never */
+	dev_t dev;	  /* of the socket we made: only that one is removed at the end */
 	ino_t ino;
 	char path[OPTIONS_PATH_MAX + 1];
 	struct loop *loop;

@@ -9,7 +9,6 @@
 #include "liveness.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,6 +78,8 @@ static int lease_end(struct broker *broker, struct attachment *attachment, enum 
 	unsigned repaired = 0;
 	int r = segment_release(&broker->store, segment, verdict, &repaired);
 
+	if (r < 0 && store_is_short(r))
+		return r;
 	broker->repairs += repaired;
 	/* After an error (the files were destroyed; segment.h has logged it) the lease is over all the same. */
 	if (verdict == SHMB_WRITER_DEAD) {
@@ -113,6 +114,8 @@ static int cell_end(struct broker *broker, struct attachment *attachment, const 
 
 	if (attachment->cell != UINT32_MAX)
 		r = segment_cell_free(&broker->store, segment, attachment->cell, &mended);
+	if (r < 0 && store_is_short(r))
+		return r;
 	if (r < 0)
 		log_error("%s: the cell of process %d could not be freed: %s", segment->name, attachment->holder.pid, strerror(-r));
 	if (mended != 0) {
@@ -138,31 +141,34 @@ int liveness_close(struct broker *broker, struct attachment *attachment)
 						    : cell_end(broker, attachment, "closed");
 }
 
-void liveness_ended(struct broker *broker, struct attachment *attachment)
+int liveness_ended(struct broker *broker, struct attachment *attachment)
 {
-	if (attachment->role == SHMB_ROLE_WRITER)
-		lease_end(broker, attachment, SHMB_WRITER_DEAD);
-	else
-		cell_end(broker, attachment, "died");
+	return attachment->role == SHMB_ROLE_WRITER ? lease_end(broker, attachment, SHMB_WRITER_DEAD)
+						    : cell_end(broker, attachment, "died");
 }
 
-/* The client lives but let go of it: a lease is GIVEN_UP, a cell stays taken; both end with the process. True: it was neither, and is freed. */
-static bool give_up(struct broker *broker, struct attachment *attachment)
+enum left { LEFT_FREED, LEFT_STAYS, LEFT_AGAIN }; /* AGAIN: for want of descriptors or memory nothing is done yet */
+
+/* The client lives but let go of it: a lease is GIVEN_UP, a cell stays taken; both end with the process. What is neither is freed. */
+static enum left give_up(struct broker *broker, struct attachment *attachment)
 {
 	struct segment *segment = attachment->segment;
 	struct event event;
+	int r;
 
 	if (attachment->role != SHMB_ROLE_WRITER && attachment->cell == UINT32_MAX) {
 		cell_end(broker, attachment, "let go");
-		return true;
+		return LEFT_FREED;
 	}
 	/*
 	 * A cell stays its process's: that lives, has the memory mapped and does not know yet, and would store its pins, its position and its lock
 	 * into the cell of the next owner. It ends with the process, or when the client comes back and does not list it.
 	 */
 	if (attachment->role != SHMB_ROLE_WRITER || attachment->given_up)
-		return false;
-	segment_release(&broker->store, segment, SHMB_WRITER_GONE, NULL); /* segment.h logs what can go wrong */
+		return LEFT_STAYS;
+	r = segment_release(&broker->store, segment, SHMB_WRITER_GONE, NULL); /* which logs what else can go wrong */
+	if (r < 0 && store_is_short(r))
+		return LEFT_AGAIN;
 	attachment->given_up = true;
 	stale_end(segment);
 	event = attachment_event(attachment, EVENT_WRITER_GONE, "let go");
@@ -170,7 +176,7 @@ static bool give_up(struct broker *broker, struct attachment *attachment)
 		   event.pid, event.comm);
 	liveness_tell_readers(segment);
 	interest_tell(&broker->interests, segment->name); /* who waits for the lease can have that */
-	return false;
+	return LEFT_STAYS;
 }
 
 static bool has_ended(const struct attachment *attachment)
@@ -178,39 +184,39 @@ static bool has_ended(const struct attachment *attachment)
 	return attachment->leaving != NULL || attachment->process->dead;
 }
 
-/* Sees to one that has ended. True: it is freed, and with it perhaps its segment, where that was superseded. */
-static bool leave(struct broker *broker, struct attachment *attachment)
+static enum left freed_unless_short(int r)
 {
-	attachment_stay(attachment);
-	if (attachment->process->dead)
-		liveness_ended(broker, attachment);
-	else if (attachment->closes)
-		liveness_close(broker, attachment);
-	else
-		return give_up(broker, attachment);
-	return true;
+	return r < 0 && store_is_short(r) ? LEFT_AGAIN : LEFT_FREED;
 }
 
 /*
- * The files of a segment are opened for this. Without a descriptor the end waits: what is let go of undone (a lock, pins, a cell) would stay so
- * until the next start.
+ * Sees to one that has ended. Freed with it is perhaps its segment, where that was superseded. The files of the segment are opened for it; where there
+ * is no descriptor or memory for that, its end waits: what is let go of undone (a lock, pins, a cell) would stay so until the next start.
  */
-static bool can_open_files(const struct broker *broker)
+static enum left leave(struct broker *broker, struct attachment *attachment)
 {
-	auto_close int first = fcntl(broker->store.dir_fd, F_DUPFD_CLOEXEC, 0);
-	auto_close int second = first < 0 ? -1 : fcntl(broker->store.dir_fd, F_DUPFD_CLOEXEC, 0);
+	bool was_leaving = attachment->leaving != NULL;
+	bool closes = attachment->closes;
+	enum left left;
 
-	return second >= 0;
+	attachment_stay(attachment);
+	if (attachment->process->dead)
+		left = freed_unless_short(liveness_ended(broker, attachment));
+	else if (closes)
+		left = freed_unless_short(liveness_close(broker, attachment));
+	else
+		left = give_up(broker, attachment);
+	if (left == LEFT_AGAIN && was_leaving)
+		attachment_leave(attachment, &broker->leaving, closes);
+	return left;
 }
 
 static enum chore_state leave_next(void *user)
 {
 	struct broker *broker = user;
 
-	if (!TAILQ_EMPTY(&broker->leaving) && !can_open_files(broker))
+	if (!TAILQ_EMPTY(&broker->leaving) && leave(broker, TAILQ_FIRST(&broker->leaving)) == LEFT_AGAIN)
 		return CHORE_RESTS;
-	if (!TAILQ_EMPTY(&broker->leaving))
-		leave(broker, TAILQ_FIRST(&broker->leaving));
 	if (!TAILQ_EMPTY(&broker->leaving))
 		return CHORE_MORE;
 	gone_look(broker);
@@ -226,24 +232,47 @@ void liveness_close_later(struct broker *broker, struct attachment *attachment)
 
 int liveness_close_asked(struct broker *broker, struct attachment *attachment)
 {
-	if (can_open_files(broker))
-		return liveness_close(broker, attachment);
+	int r = liveness_close(broker, attachment);
+
+	if (r == 0 || !store_is_short(r))
+		return r;
 	attachment_orphan(attachment);
 	liveness_close_later(broker, attachment);
 	return 0;
 }
 
+/* In the card: a lease or a cell. What has none its client opens anew by its RESUME, whether we know of it or not. */
+static bool has_trace(const struct attachment *attachment)
+{
+	return attachment->role == SHMB_ROLE_WRITER || attachment->cell != UINT32_MAX;
+}
+
+/* What the client had through earlier connections and did not come to resume: kept is what has a trace, as after a restart. */
+static void forget_traceless(struct broker *broker, const struct peer *peer)
+{
+	struct attachment *attachment;
+
+	LIST_FOREACH (attachment, &peer->process->attachments, process_link) {
+		if (attachment->peer == NULL && !has_trace(attachment) && holder_is_same(&attachment->holder, &peer->holder))
+			attachment_leave(attachment, &broker->leaving, false);
+	}
+}
+
 void liveness_peer_closed(struct broker *broker, struct peer *peer)
 {
 	bool exiting = !LIST_EMPTY(&peer->attachments) && process_is_exiting(peer->process);
+	/* It was coming back, and was still to say READY: it has not let go of what it has resumed, and may try again. */
+	bool resuming = peer->state == PEER_RESUMING;
 
 	while (!LIST_EMPTY(&peer->attachments)) {
 		struct attachment *attachment = LIST_FIRST(&peer->attachments);
 
 		attachment_orphan(attachment);
-		if (!exiting || attachment->role == SHMB_ROLE_OBSERVER)
+		if ((!exiting || attachment->role == SHMB_ROLE_OBSERVER) && !(resuming && has_trace(attachment)))
 			attachment_leave(attachment, &broker->leaving, false);
 	}
+	if (resuming)
+		forget_traceless(broker, peer);
 	if (!TAILQ_EMPTY(&broker->leaving))
 		chores_add(&broker->chores, &broker->leave, leave_next, broker);
 }
@@ -272,10 +301,9 @@ static enum chore_state end_next(void *user)
 
 	if (!LIST_EMPTY(&process->peers)) {
 		peer_close(LIST_FIRST(&process->peers));
-	} else if (!LIST_EMPTY(&process->attachments) && !can_open_files(broker)) {
-		return CHORE_RESTS;
 	} else if (!LIST_EMPTY(&process->attachments)) {
-		liveness_ended(broker, LIST_FIRST(&process->attachments));
+		if (freed_unless_short(liveness_ended(broker, LIST_FIRST(&process->attachments))) == LEFT_AGAIN)
+			return CHORE_RESTS;
 	} else {
 		old_pages_drop(broker, process, NULL, true);
 		process_unref(process);
@@ -296,6 +324,13 @@ void liveness_process_died(struct process *process, void *user)
 	chores_add(&broker->chores, &process->ending, end_next, process);
 }
 
+bool liveness_is_ending(const struct segment *segment)
+{
+	const struct attachment *writer = attachment_writer(segment);
+
+	return writer != NULL && has_ended(writer);
+}
+
 bool liveness_settle(struct broker *broker, struct segment *segment)
 {
 	struct attachment *attachment = LIST_FIRST(&segment->attachments);
@@ -307,10 +342,8 @@ bool liveness_settle(struct broker *broker, struct segment *segment)
 		struct attachment *next = LIST_NEXT(attachment, segment_link);
 
 		if ((attachment->role == SHMB_ROLE_WRITER || attachment->cell != UINT32_MAX) && has_ended(attachment) &&
-		    can_open_files(broker)) {
-			leave(broker, attachment);
+		    leave(broker, attachment) != LEFT_AGAIN)
 			settled = true;
-		}
 		attachment = next;
 	}
 	return settled;
@@ -329,7 +362,12 @@ struct attachment *liveness_find_holder(struct broker *broker, struct segment *s
 			.kind = EVENT_WRITER_DEAD, .segment = segment->name, .pid = pid, .uid = segment->lease.uid, .reason = "died"
 		};
 
-		segment_release(&broker->store, segment, SHMB_WRITER_DEAD, &repaired);
+		r = segment_release(&broker->store, segment, SHMB_WRITER_DEAD, &repaired);
+		if (r < 0 && store_is_short(r)) {
+			log_error("%s: its writer %d has died, which cannot be seen to until it is asked for: %s", segment->name, pid,
+				  strerror(-r));
+			return NULL;
+		}
 		broker->deaths++;
 		broker->repairs += repaired;
 		event_tell(broker, &event, "%s: writer %d has died in the meantime; %u half-written element%s repaired", segment->name, pid,
@@ -358,11 +396,9 @@ static struct attachment *holder_check(struct broker *broker, struct attachment 
 		return attachment;
 	process = process_ref(attachment->process);
 	if (process_check(process)) {
-		if (can_open_files(broker)) {
-			liveness_ended(broker, attachment);
+		if (freed_unless_short(liveness_ended(broker, attachment)) == LEFT_FREED)
 			attachment = NULL;
-		}
-	} else if (process_is_dumping(process) && can_open_files(broker)) {
+	} else if (process_is_dumping(process)) {
 		struct event event = attachment_event(attachment, EVENT_WRITER_DUMPING, "dumping");
 
 		if (attachment->role == SHMB_ROLE_WRITER)
@@ -371,8 +407,8 @@ static struct attachment *holder_check(struct broker *broker, struct attachment 
 		else
 			log_notice("%s: %s %d (%s) is dumping core and counts as dead", event.segment, role_name(attachment->role),
 				   event.pid, event.comm);
-		liveness_ended(broker, attachment);
-		attachment = NULL;
+		if (freed_unless_short(liveness_ended(broker, attachment)) == LEFT_FREED)
+			attachment = NULL;
 	}
 	process_unref(process);
 	return attachment;
@@ -393,7 +429,7 @@ struct attachment *liveness_consumer(struct broker *broker, struct segment *segm
 {
 	struct attachment *attachment = attachment_consumer(segment);
 
-	if (attachment != NULL && has_ended(attachment) && can_open_files(broker) && leave(broker, attachment))
+	if (attachment != NULL && has_ended(attachment) && leave(broker, attachment) == LEFT_FREED)
 		return NULL;
 	return attachment == NULL ? NULL : holder_check(broker, attachment, except);
 }

@@ -14,14 +14,19 @@
 #include "broker.h"
 #include "peer.h"
 
-/* An orderly end of a handle. Frees the attachment in any case; an error says that the segment's files are damaged. */
+/*
+ * An orderly end of a handle. Frees the attachment; an error says that the segment's files are damaged. But where store_is_short() nothing is done, for
+ * want of descriptors or memory: the attachment is as it was, and to be seen to again.
+ */
 int liveness_close(struct broker *broker, struct attachment *attachment);
 /* The client has it no longer, by its own word: the same in its turn. */
 void liveness_close_later(struct broker *broker, struct attachment *attachment);
-/* Its client asks for it: now or, where no descriptor is left to see to it, when there is one. 0, or as liveness_close(). */
+/* Its client has no use for it: now or, where no descriptor or memory is left to see to it, when there is. 0, or -EBADMSG as liveness_close(). */
 int liveness_close_asked(struct broker *broker, struct attachment *attachment);
-/* The process ended: frees the attachment. */
-void liveness_ended(struct broker *broker, struct attachment *attachment);
+/* The process ended: as liveness_close(). */
+int liveness_ended(struct broker *broker, struct attachment *attachment);
+/* Has its writer ended, and is not seen to yet? */
+bool liveness_is_ending(const struct segment *segment);
 /* Those of the segment that have a lease or a cell and have ended are seen to now. Were there any? */
 bool liveness_settle(struct broker *broker, struct segment *segment);
 /* The connection closed: sees to everything held through it. */

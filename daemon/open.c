@@ -89,8 +89,7 @@ static void reply_repeated(struct peer *peer, const struct attachment *attachmen
 	if (attachment->role == role && strcmp(attachment->segment->name, name) == 0)
 		reply_open(peer->broker, attachment, head, reply);
 	else
-		reply_error(reply, head, -EEXIST, "handle %u is already in use for %s: choose another number", attachment->handle,
-			    attachment->segment->name);
+		reply_in_use(reply, head, attachment->handle);
 }
 
 /*
@@ -173,6 +172,13 @@ static bool check_existing(struct peer *peer, struct segment *segment, const str
 	*reason = lineage_why_replace(peer->broker, segment, peer, other_type || r < 0);
 	if (*reason != NULL || (!other_type && r == 0))
 		return true;
+	if (liveness_is_ending(segment)) {
+		reply_error(reply, &open->head, -EBUSY,
+			    "%s: its writer has ended, which the broker has no descriptors or memory left to see to: it tries again",
+			    segment->name);
+		want(peer, &open->head, open->open_flags, segment->name, reply);
+		return false;
+	}
 	if (other_type) {
 		reply_error(reply, &open->head, -EPROTOTYPE,
 			    "%s is in use with another type, %s of %" PRIu64 " bytes: use that, or end its writer first", segment->name,
@@ -189,8 +195,10 @@ static void reply_held(struct peer *peer, struct segment *segment, const struct 
 {
 	const char *comm = attachment != NULL ? attachment->process->comm : "?";
 
-	reply_error(reply, &open->head, -EBUSY, "%s is written by process %d (%s) of uid %u: it has one writer at a time", segment->name,
-		    segment->lease.pid, comm, segment->lease.uid);
+	reply_error(
+		reply, &open->head, -EBUSY,
+		"%s is written by process %d (%s) of uid %u, and has one writer at a time: end that one, or wait for it with a deadline",
+		segment->name, segment->lease.pid, comm, segment->lease.uid);
 	reply_holder(reply, &segment->lease, comm);
 	want(peer, &open->head, open->open_flags, segment->name, reply);
 }
@@ -252,8 +260,8 @@ static struct attachment *take_share(struct peer *peer, struct segment *segment,
 	attachment_free(attachment);
 	if (r == -EUSERS)
 		reply_error(reply, &open->head, r,
-			    "%s has no cell left, or none for uid %u: as many processes as it has cells have it open", segment->name,
-			    peer->holder.uid);
+			    "%s has no cell left, or none for uid %u: as many processes as it has cells have it open; end some",
+			    segment->name, peer->holder.uid);
 	else
 		reply_error(reply, &open->head, r, "%s has no place for the sharer: %s", segment->name, strerror(-r));
 	return NULL;
@@ -391,7 +399,7 @@ void open_writer(struct peer *peer, const union shmb_msg_request *request, const
 		attachment_set_peer(attachment, peer, open->handle);
 		SHMB_STEP("open.granted");
 		if (reply_open(broker, attachment, &open->head, reply) < 0) {
-			liveness_close(broker, attachment);
+			liveness_close_asked(broker, attachment);
 			attachment = NULL;
 		}
 	}
@@ -431,8 +439,9 @@ static bool check_readable(struct peer *peer, struct segment *segment, const str
 		return false;
 	}
 	if (open->schema_hash != 0 && open->schema_hash != segment->schema_hash) {
-		reply_error(reply, &open->head, -EPROTOTYPE, "%s holds another type, %s of %" PRIu64 " bytes", segment->name, segment->type,
-			    segment->geometry.payload_bytes);
+		reply_error(reply, &open->head, -EPROTOTYPE,
+			    "%s holds another type, %s of %" PRIu64 " bytes: open it as that, or as whatever it is", segment->name,
+			    segment->type, segment->geometry.payload_bytes);
 		reply_schema(peer->broker, segment, reply);
 		return false;
 	}
@@ -477,8 +486,10 @@ static bool check_consumer(struct peer *peer, struct segment *segment, const str
 		consumer = any_consumer(registry_find(&peer->broker->registry, segment->name));
 	if (consumer == NULL)
 		return true;
-	reply_error(reply, &open->head, -EBUSY, "%s is consumed by process %d (%s) of uid %u: it has one consumer at a time", segment->name,
-		    consumer->holder.pid, consumer->process->comm, consumer->holder.uid);
+	reply_error(
+		reply, &open->head, -EBUSY,
+		"%s is consumed by process %d (%s) of uid %u, and has one consumer at a time: end that one, or wait for it with a deadline",
+		segment->name, consumer->holder.pid, consumer->process->comm, consumer->holder.uid);
 	reply_holder(reply, &consumer->holder, consumer->process->comm);
 	want(peer, &open->head, open->open_flags, segment->name, reply);
 	return false;
@@ -584,7 +595,7 @@ void open_reader(struct peer *peer, const union shmb_msg_request *request, const
 	reaper_look(&broker->reaper, segment);
 	/* Last of all: what is lent for it is good as long as nothing else is done. */
 	if (reply_open(broker, attachment, &open->head, reply) < 0)
-		liveness_close(broker, attachment);
+		liveness_close_asked(broker, attachment);
 }
 
 void open_close(struct peer *peer, const union shmb_msg_request *request, const char *tail, struct reply *reply)

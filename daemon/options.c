@@ -24,7 +24,7 @@ void options_help(FILE *out)
 	      "  --shm-dir DIR      where the segments lie, on a tmpfs; made (mode 0700) if it is missing,\n"
 	      "                     and served by one daemon only\n"
 	      "                     default: /dev/shm/shmbroker for root, else /dev/shm/shmbroker-UID\n"
-	      "  --linger TIME      remove a segment when nobody has written or read it for so long:\n"
+	      "  --linger TIME      how long a segment stays that nobody has open for writing or reading:\n"
 	      "                     500ms, 10s, 2min, 1h, 0, infinity; instead of [broker] linger\n"
 	      "                     default: 10s\n"
 	      "  --config FILE      the configuration, with drop-ins FILE.d/*.conf; '' for none\n"
@@ -225,7 +225,10 @@ enum options_verdict options_parse(struct options *options, int argc, char **arg
 		optind++;
 	}
 	if (optind < argc) {
-		snprintf(message, OPTIONS_MESSAGE_MAX, "'%.100s' is no option", argv[optind]);
+		snprintf(message, OPTIONS_MESSAGE_MAX,
+			 check ? "--check-config takes one file, and none where --config names it: '%.100s' is too much"
+			       : "'%.100s' is no option",
+			 argv[argc - 1]);
 		return OPTIONS_BAD;
 	}
 	if (!set_config(options, surroundings, message))

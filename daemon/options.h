@@ -13,7 +13,7 @@
 
 enum {
 	OPTIONS_PATH_MAX = 240,	  /* a file's name still fits behind it, and an answer to STATUS */
-	OPTIONS_SOCKET_MAX = 107, /* sun_path of unix(7), without its NUL */
+	OPTIONS_SOCKET_MAX = 103, /* sun_path of unix(7), without its NUL and the ".new" under which it is made (listener.c) */
 };
 
 #define OPTIONS_LINGER_DEFAULT UINT64_C(10000000000)

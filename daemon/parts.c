@@ -155,6 +155,8 @@ int parts_unlink_rest(struct store *store, const char *name, uint64_t generation
 		else
 			part_file(file, name, generation, i == SHMB_AREAS_MAX ? PART_DATA : PART_RECORD, 0);
 		r = debris_unlink(store, file);
+		if (r == -ENOBUFS)
+			break;
 	}
 	return r;
 }

@@ -35,7 +35,8 @@ enum {
 	INTERRUPTED_TRIES = 16,
 	SCM_FDS_MAX = 253,			/* SCM_MAX_FD of the kernel: what one message can carry */
 	PEER_SEND_BYTES = 2 * SHMB_MESSAGE_MAX, /* a full packet and the kernel's overhead */
-	QUEUE_RESIDUE = 64,			/* of packets being taken away; one of a single byte counts 768 */
+	QUEUE_MAX = 4096,   /* messages in a connection's queue: net.unix.max_dgram_qlen, 512 unless somebody raises it */
+	QUEUE_RESIDUE = 64, /* of packets being taken away; one of a single byte counts 768 */
 };
 
 static void on_readable(int events, void *user);
@@ -179,13 +180,62 @@ int peer_new(struct broker *broker, int fd)
 	hello_wait(peer);
 	if (r < 0) {
 		if (r != -EUSERS && r != -ESRCH)
-			log_warning("a connection of process %d is refused: %s", peer->holder.pid, strerror(-r));
+			event_tell(broker,
+				   &(struct event){ .kind = EVENT_REFUSED,
+						    .pid = peer->holder.pid,
+						    .uid = peer->holder.uid,
+						    .reason = strerrorname_np(-r) },
+				   "a connection of process %d is refused: %s", peer->holder.pid, strerror(-r));
 		peer_free(peer);
 	}
 	return r;
 }
 
 /* ---- closing ---- */
+
+/* Descriptors that came with a message. */
+static void close_sent(struct peer *peer, const struct cmsghdr *control)
+{
+	int fds[SCM_FDS_MAX];
+	size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	memcpy(fds, CMSG_DATA(control), count * sizeof(int));
+	closer_close(&peer->broker->closer, fds, (unsigned)count);
+}
+
+/*
+ * Closes its socket. With messages that were not read go the descriptors in them, and to close one of those can take as long as its sender likes: so they
+ * are taken out before, and nothing more comes in.
+ */
+static void socket_close(struct peer *peer)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(SCM_FDS_MAX * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	char byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	ssize_t length;
+
+	shutdown(peer->fd, SHUT_RD);
+	for (unsigned i = 0; i < QUEUE_MAX; i++) {
+		struct msghdr message = {
+			.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)
+		};
+
+		control.align = (struct cmsghdr){ 0 };
+		length = recvmsg(peer->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		if (length < 0 && errno != ECONNRESET && errno != EINTR)
+			break;
+		if (length == 0 && message.msg_controllen == 0)
+			break;
+		for (struct cmsghdr *c = length >= 0 ? CMSG_FIRSTHDR(&message) : NULL; c != NULL; c = CMSG_NXTHDR(&message, c)) {
+			if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+				close_sent(peer, c);
+		}
+	}
+	close(peer->fd);
+}
 
 static struct peer *end(struct peer *peer, bool unlink_page)
 {
@@ -205,7 +255,7 @@ static struct peer *end(struct peer *peer, bool unlink_page)
 	watch_end(peer);
 	peer->drain = loop_drain_free(peer->drain);
 	peer->watch = loop_fd_free(peer->watch);
-	close(peer->fd);
+	socket_close(peer);
 	if (peer->page != NULL) {
 		/* Whoever sleeps on it looks at its socket then, and connects again. */
 		event_page_bump(peer->page);
@@ -254,8 +304,6 @@ static bool check_control(struct peer *peer, struct msghdr *message)
 {
 	struct cmsghdr *control;
 	bool is_peer = false;
-	int fds[SCM_FDS_MAX];
-	size_t count;
 
 	for (control = CMSG_FIRSTHDR(message); control != NULL; control = CMSG_NXTHDR(message, control)) {
 		if (control->cmsg_level != SOL_SOCKET)
@@ -273,9 +321,7 @@ static bool check_control(struct peer *peer, struct msghdr *message)
 				misconduct_tell(peer, "process %d sent a message on the connection of process %d: closed", cred.pid,
 						peer->holder.pid);
 		} else if (control->cmsg_type == SCM_RIGHTS) {
-			count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-			memcpy(fds, CMSG_DATA(control), count * sizeof(int));
-			closer_close(&peer->broker->closer, fds, (unsigned)count);
+			close_sent(peer, control);
 		}
 	}
 	return is_peer;

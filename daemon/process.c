@@ -29,6 +29,34 @@
 #define PID_FS_MAGIC 0x50494446 /* linux/magic.h of Linux 6.9 */
 #endif
 
+/* Reads a small file of /proc/PID into `text`, NUL-terminated. Returns its length. */
+static ssize_t read_proc(int32_t pid, const char *file, char *text, size_t size)
+{
+	char path[64];
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	length = read(fd, text, size - 1);
+	if (length < 0)
+		length = -errno;
+	close(fd);
+	if (length >= 0)
+		text[length] = '\0';
+	return length;
+}
+
+/* Each line is "Name:\tvalue". */
+static const char *status_value(const char *text, const char *name)
+{
+	const char *line = strstr(text, name);
+
+	return line != NULL ? line + strlen(name) : "";
+}
+
 static int compare(const void *left, const void *right)
 {
 	const struct process *a = left;
@@ -133,6 +161,23 @@ fail:
 	return r;
 }
 
+/*
+ * There is no pidfd. A number that is a thread's of some process now has none, which the kernel says in one way or the other: whoever had it as a process
+ * is gone.
+ */
+static int why_none(int32_t pid, int error)
+{
+	char text[4096];
+	ssize_t length;
+
+	if (error != -EINVAL && error != -ENOENT)
+		return error;
+	length = read_proc(pid, "status", text, sizeof(text));
+	if (length > 0 && strtol(status_value(text, "\nTgid:\t"), NULL, 10) != pid)
+		length = -ESRCH;
+	return length == -ESRCH ? -ESRCH : error;
+}
+
 int process_watch_peer(struct process_table *table, int32_t pid, int pidfd, struct process **out)
 {
 	struct process_stat stat;
@@ -142,7 +187,7 @@ int process_watch_peer(struct process_table *table, int32_t pid, int pidfd, stru
 	if (pidfd < 0)
 		pidfd = pidfd_open(pid, 0);
 	if (pidfd < 0 && errno != ENOSYS && errno != EPERM)
-		return -errno;
+		return why_none(pid, -errno);
 	if (pidfd < 0)
 		log_warning("no pidfd for process %d: %s; whether it lives is looked up only when its lease is asked for", pid,
 			    strerror(errno));
@@ -252,26 +297,6 @@ bool process_check(struct process *process)
 	if (ended)
 		process_died(process);
 	return ended;
-}
-
-/* Reads a small file of /proc/PID into `text`, NUL-terminated. Returns its length. */
-static ssize_t read_proc(int32_t pid, const char *file, char *text, size_t size)
-{
-	char path[64];
-	ssize_t length;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	length = read(fd, text, size - 1);
-	if (length < 0)
-		length = -errno;
-	close(fd);
-	if (length >= 0)
-		text[length] = '\0';
-	return length;
 }
 
 int process_stat_parse(const char *text, size_t length, struct process_stat *out)
@@ -394,14 +419,6 @@ bool process_is_exiting(const struct process *process)
 static bool is_dumped(const struct process_stat *stat)
 {
 	return (stat->flags & (PROCESS_FLAG_DUMPS | PROCESS_FLAG_AFTER_DUMP)) != 0 || is_ending(stat);
-}
-
-/* Each line is "Name:\tvalue". */
-static const char *status_value(const char *text, const char *name)
-{
-	const char *line = strstr(text, name);
-
-	return line != NULL ? line + strlen(name) : "";
 }
 
 void process_status_parse(const char *text, struct process_status *out)

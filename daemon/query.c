@@ -211,9 +211,17 @@ void query_remove(struct peer *peer, const union shmb_msg_request *request, cons
 		reply_holder(reply, &sharer->holder, sharer->process->comm);
 		return;
 	}
+	r = reaper_tell(broker, segment);
+	if (r < 0) {
+		reply_error(reply, head, store_error(r), "%s is not removed, for its readers cannot be told now: %s", request->name.name,
+			    strerror(-r));
+		return;
+	}
 	r = reaper_remove(broker, segment);
 	if (r < 0) {
-		reply_error(reply, head, store_error(r), "%s: not all of its files could be removed: %s", request->name.name, strerror(-r));
+		/* Want of memory or descriptors would say that it is there still (above). */
+		reply_error(reply, head, store_is_short(store_error(r)) ? -EIO : store_error(r),
+			    "%s: not all of its files could be removed: %s", request->name.name, strerror(-r));
 		return;
 	}
 	event_tell(broker, &event, "%s: removed: process %d (%s) of uid %u asked for it", event.segment, event.pid, event.comm, event.uid);

@@ -20,6 +20,7 @@
 #include "cleanup.h"
 #include "event.h"
 #include "lineage.h"
+#include "liveness.h"
 #include "log.h"
 #include "parts.h"
 #include "setting.h"
@@ -108,9 +109,17 @@ static enum chore_state reap_due(void *user)
 	struct reap *reap = user;
 	struct reaper *reaper = reap->reaper;
 	struct segment *segment = reap->segment;
+	struct reaper_fate fate;
 
-	if (reaper_due_in(segment) > 0 || reaper_reap(reaper, segment) == -EBUSY)
+	/* Looked at before: what removing it ends with does not say whether it is still there. A file of it may be busy. */
+	reaper_judge(reaper, segment, &fate);
+	if (!fate.goes || reaper_due_in(segment) > 0) {
 		reaper_look(reaper, segment);
+		return CHORE_DONE;
+	}
+	if (reaper_tell(reaper->broker, segment) < 0)
+		return CHORE_RESTS;
+	reaper_reap(reaper, segment);
 	return CHORE_DONE;
 }
 
@@ -204,6 +213,25 @@ static int remove_one(struct broker *broker, struct segment *segment)
 	while (!LIST_EMPTY(&segment->attachments))
 		attachment_free(LIST_FIRST(&segment->attachments));
 	return segment_remove(&broker->store, segment);
+}
+
+int reaper_tell(struct broker *broker, struct segment *segment)
+{
+	for (struct segment *at = segment; at != NULL; at = at->older) {
+		auto_foreign struct foreign card = { 0 };
+		/* It stays mapped (kept.h). */
+		int r = part_map(&broker->store, at, PART_CARD, 0, 0, sizeof(struct shmb_shm_card), true, &card);
+
+		if (store_is_short(r))
+			return r;
+	}
+	for (struct segment *at = segment; at != NULL; at = at->older) {
+		if (segment_tell_removed(&broker->store, at) <= 0)
+			continue;
+		liveness_tell_readers(at);
+		old_pages_bump(broker);
+	}
+	return 0;
 }
 
 int reaper_remove(struct broker *broker, struct segment *segment)

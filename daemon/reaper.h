@@ -45,9 +45,14 @@ void reaper_look(struct reaper *reaper, struct segment *segment);
 void reaper_forget(struct segment *segment);
 /* How long until it goes; UINT64_MAX: never by itself. Of one that goes. */
 uint64_t reaper_due_in(const struct segment *segment);
-/* Removes it as policy, now. 0, -EBUSY: it is in use or kept after all, or what removing it ended with. */
+/* Removes it as policy, now, where its fate says so. 0; -EBUSY: it does not; or what removing it ended with, which can be the same. After reaper_tell(). */
 int reaper_reap(struct reaper *reaper, struct segment *segment);
 
+/*
+ * Tells those who have it open that it goes, before it does. 0, or our own want of memory or descriptors to do so: nothing has changed then, and it is to be
+ * removed later, or they would wait for ever.
+ */
+int reaper_tell(struct broker *broker, struct segment *segment);
 /*
  * Removes a segment, all its generations: attachments, registry, files; its readers are woken. It is gone from here in any case; an errno when files stay
  * behind.

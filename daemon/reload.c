@@ -13,6 +13,7 @@
 #include "broker.h"
 #include "config_files.h"
 #include "event.h"
+#include "hello.h"
 #include "later.h"
 #include "notify.h"
 #include "peer.h"
@@ -195,6 +196,7 @@ static int begin(struct broker *broker)
 	put_in_place(broker, after);
 	strays_follow(broker);
 	account_limits_changed(broker);
+	hello_follow(broker);
 	reload->before = before;
 	reload->next = 0;
 	reload->segments = 0;

@@ -45,11 +45,13 @@ struct repair_work {
 	uint32_t cell; /* whose lock, UINT32_MAX anybody's */
 };
 
-static bool file_has(int fd, uint64_t bytes)
+static int file_check(int fd, uint64_t bytes)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && st.st_size >= 0 && (uint64_t)st.st_size >= bytes;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return st.st_size >= 0 && (uint64_t)st.st_size >= bytes ? 0 : -EBADMSG;
 }
 
 static int counter_read(void *arg)
@@ -181,9 +183,9 @@ int repair_data(int fd, const struct shmb_geometry *geometry, struct repair *out
 	int r;
 
 	*out = (struct repair){ 0 };
-	if (!file_has(fd, geometry->data_bytes))
-		return -EBADMSG;
-	r = foreign_map(&head, fd, 0, SHMB_PAGE, true);
+	r = file_check(fd, geometry->data_bytes);
+	if (r == 0)
+		r = foreign_map(&head, fd, 0, SHMB_PAGE, true);
 	if (r < 0)
 		return r;
 	work.data = head.at;
@@ -223,9 +225,9 @@ int repair_wake(int fd, bool writer_ended)
 	struct repair_work work = { .writer_ended = writer_ended };
 	int r;
 
-	if (!file_has(fd, SHMB_PAGE))
-		return -EBADMSG;
-	r = foreign_map(&head, fd, 0, SHMB_PAGE, true);
+	r = file_check(fd, SHMB_PAGE);
+	if (r == 0)
+		r = foreign_map(&head, fd, 0, SHMB_PAGE, true);
 	if (r < 0)
 		return r;
 	work.data = head.at;
@@ -272,9 +274,9 @@ int repair_lock(int fd, uint32_t cell, unsigned *mended)
 	int r;
 
 	*mended = 0;
-	if (!file_has(fd, SHMB_PAGE))
-		return -EBADMSG;
-	r = foreign_map(&head, fd, 0, SHMB_PAGE, true);
+	r = file_check(fd, SHMB_PAGE);
+	if (r == 0)
+		r = foreign_map(&head, fd, 0, SHMB_PAGE, true);
 	if (r < 0)
 		return r;
 	work.data = head.at;

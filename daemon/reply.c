@@ -74,6 +74,12 @@ void reply_error(struct reply *reply, const struct shmb_msg_head *request, int r
 	answer->head.result = result;
 }
 
+void reply_in_use(struct reply *reply, const struct shmb_msg_head *request, uint32_t handle)
+{
+	reply_error(reply, request, -EEXIST, "handle %u of this connection is in use for another segment or role: choose another number",
+		    handle);
+}
+
 void reply_holder(struct reply *reply, const struct holder *holder, const char *comm)
 {
 	struct shmb_msg_answer *answer = (struct shmb_msg_answer *)reply->bytes;

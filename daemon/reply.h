@@ -39,6 +39,8 @@ void reply_done(struct reply *reply, const struct shmb_msg_head *request);
 /* The answer to what cannot be: `result` is a negative errno, the text says what was wrong and what to do about it. */
 void reply_error(struct reply *reply, const struct shmb_msg_head *request, int result, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* -EEXIST, of a number that the client has given to something else. Not to what: others who may see this request's segment may not see that one. */
+void reply_in_use(struct reply *reply, const struct shmb_msg_head *request, uint32_t handle);
 /* Adds who holds it to a reply_error(). */
 void reply_holder(struct reply *reply, const struct holder *holder, const char *comm);
 

@@ -208,20 +208,21 @@ static int part_finish(struct store *store, struct segment *segment, enum part p
 	return store_link(store, *fd, file);
 }
 
-/* What part_make() did. */
-static void part_unmake(struct store *store, struct segment *segment, enum part part, uint32_t area)
+/* What part_make() did. -ENOBUFS: the others must stay as well (debris.h). */
+static int part_unmake(struct store *store, struct segment *segment, enum part part, uint32_t area)
 {
 	char file[STORE_FILE_MAX];
 	int r;
 
 	if (part_is_sealed(segment, part)) {
 		sealed_drop(store, segment, part, area);
-		return;
+		return 0;
 	}
 	part_file(file, segment->name, segment->geometry.generation, part, area);
 	r = debris_unlink(store, file);
 	if (r < 0)
 		log_error("%s: cannot take it back: %s", file, strerror(-r));
+	return r;
 }
 
 /*
@@ -293,7 +294,8 @@ static int parts_make(struct store *store, struct segment *segment, struct segme
 	while (r < 0 && made > 0) {
 		enum part part = part_at(--made, area_count, &area);
 
-		part_unmake(store, segment, part, area);
+		if (part_unmake(store, segment, part, area) == -ENOBUFS)
+			break;
 	}
 	return r;
 }
@@ -518,41 +520,51 @@ static void let_go(struct store *store, struct segment *segment, int fd_consume)
 		close(fd_consume);
 }
 
-int segment_remove(struct store *store, struct segment *segment)
+int segment_tell_removed(struct store *store, struct segment *segment)
 {
-	auto_segment struct segment *owned = segment;
 	auto_foreign struct foreign map = { 0 };
-	struct remove_work work = { .segment = owned };
+	struct remove_work work = { .segment = segment };
 	auto_close int data_fd = -1;
-	char file[STORE_FILE_MAX];
-	int first;
+	int woken;
 	int r;
 
 	SHMB_STEP("remove.begin");
-	first = part_map(store, owned, PART_CARD, 0, 0, sizeof(struct shmb_shm_card), true, &map);
-	if (first == 0) {
+	r = part_map(store, segment, PART_CARD, 0, 0, sizeof(struct shmb_shm_card), true, &map);
+	if (r == 0) {
 		work.card = map.at;
-		first = foreign_call(card_mark_removed, &work);
+		r = foreign_call(card_mark_removed, &work);
 	}
+	segment->is_told = r == 0;
 	SHMB_STEP("remove.state");
 	/* The wake comes before the names go: once they have, a broker started later knows of nobody to wake. */
-	data_fd = part_open(store, owned, PART_DATA, 0, O_RDWR);
-	if (data_fd >= 0) {
-		r = repair_wake(data_fd, false);
-		if (r < 0)
-			log_warning("%s: its readers cannot be woken: %s", owned->name, strerror(-r));
-	}
+	data_fd = part_open(store, segment, PART_DATA, 0, O_RDWR);
+	woken = data_fd < 0 ? data_fd : repair_wake(data_fd, false);
+	if (data_fd >= 0 && woken < 0 && !store_is_short(woken))
+		log_warning("%s: its readers cannot be woken: %s", segment->name, strerror(-woken));
 	SHMB_STEP("remove.woken");
+	return r == 0 && woken < 0 ? 1 : r;
+}
+
+int segment_remove(struct store *store, struct segment *segment)
+{
+	auto_segment struct segment *owned = segment;
+	auto_close int data_fd = -1;
+	char file[STORE_FILE_MAX];
+	int first = owned->is_told ? 0 : segment_tell_removed(store, owned);
+	int r;
+
 	if (first == -ESTALE) { /* somebody put other files in their place: not ours to remove */
 		let_go(store, owned, -1);
 		return first;
 	}
+	data_fd = part_open(store, owned, PART_DATA, 0, O_RDWR);
 	part_file(file, owned->name, owned->geometry.generation, PART_CARD, 0);
-	debris_unlink(store, file);
+	r = debris_unlink(store, file);
 	SHMB_STEP("remove.card");
 	sealed_drop_all(store, owned);
 	/* Where the card is left the rest is left behind it: the next start, if it comes first, completes the removal. */
-	r = parts_unlink_rest(store, owned->name, owned->geometry.generation);
+	if (r != -ENOBUFS)
+		r = parts_unlink_rest(store, owned->name, owned->geometry.generation);
 	let_go(store, owned, cleanup_steal(&data_fd));
 	SHMB_STEP("remove.rest");
 	return first < 0 ? first : r;

@@ -99,6 +99,7 @@ struct segment {
 	uint64_t idle_since_ns;		     /* CLOCK_MONOTONIC since when its policy lets it go, 0: it stays; the reaper's */
 	struct reap *reap;		     /* the reaper's */
 	struct account *account;	     /* to which its memory is charged; referenced */
+	bool is_told;			     /* that it is removed: its readers */
 	bool was_published;		     /* something, in this generation: seen once by the reaper */
 	TAILQ_ENTRY(segment) order_link;     /* the registry's */
 };
@@ -166,8 +167,9 @@ int segment_grant(struct store *store, struct segment *segment, const struct hol
  *   SHMB_WRITER_CLOSED  closed in order     -> FREE, repaired (a close in mid-write cannot be, but costs nothing to check)
  *   SHMB_WRITER_DEAD    its process ended   -> repaired, FREE
  *   SHMB_WRITER_GONE    lives, let go       -> GIVEN_UP: stopped at its next claim; the next writer gets a new generation
- * A superseded segment stays superseded. Then wakes the readers. *repaired is the number of half-written elements mended (may be NULL). The struct changes in any case; an
- * error (logged) says that the files could not follow, because somebody removed or replaced them.
+ * A superseded segment stays superseded. Then wakes the readers. *repaired is the number of half-written elements mended (may be NULL). The struct changes, and
+ * an error (logged) says that the files could not follow, because somebody removed or replaced them. But where store_is_short(), the broker's own want
+ * of descriptors or memory: then the struct is as before, and all of it is to be tried again.
  */
 int segment_release(struct store *store, struct segment *segment, enum shmb_writer_state verdict, unsigned *repaired);
 
@@ -212,10 +214,15 @@ bool segment_cell_is(struct store *store, struct segment *segment, uint32_t cell
 int segment_open_fds(struct store *store, struct segment *segment, enum shmb_role role, uint32_t area, int out_fds[SHMB_FDS_MAX],
 		     uint32_t *count, bool *are_lent);
 
-/* Reads the schema text; `out` holds SHMB_SCHEMA_MAX bytes. */
+/* Reads the schema text; `out` holds segment->schema_length bytes. */
 int segment_read_schema(struct store *store, struct segment *segment, char *out);
 
-/* Sets the state REMOVED, wakes the readers, removes the files (card first) and the struct, the struct in any case. */
+/*
+ * Sets the state REMOVED and wakes the readers, before all else. 1: what would wake them could not be had, which their event pages can. -ESTALE: it is
+ * somebody else's card. Or why it could not be set.
+ */
+int segment_tell_removed(struct store *store, struct segment *segment);
+/* Does so, unless it has been done, and removes the files (card first) and the struct, the struct in any case. */
 int segment_remove(struct store *store, struct segment *segment);
 
 /* ---- adoption ---- */

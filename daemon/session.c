@@ -127,8 +127,7 @@ void session_resume(struct peer *peer, const union shmb_msg_request *request, co
 		if (attachment->segment == segment && attachment->role == resume->role && segment->segment_id == resume->segment_id)
 			reply_done(reply, &resume->head);
 		else
-			reply_error(reply, &resume->head, -EEXIST, "handle %u is already in use for %s: choose another number",
-				    resume->handle, attachment->segment->name);
+			reply_in_use(reply, &resume->head, resume->handle);
 		return;
 	}
 	if (peer->attachment_count >= PEER_ATTACHMENTS_MAX) {

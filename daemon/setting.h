@@ -34,7 +34,7 @@ bool setting_is_for_new(enum policy_setting setting);
 /* Reads `text` into its field of `policy`; a list is added to what is there. -EINVAL with `why`: what it is not, what would be right. */
 int setting_parse(enum policy_setting setting, const char *text, const struct setting_names *names, struct policy *policy,
 		  char why[SETTING_WHY_MAX]);
-/* The value as it would be written in the file. Returns `out`. */
+/* The value as it would be written in the file; in parentheses what holds where none does: "(none)", "(owner)", "(everybody)". Returns `out`. */
 const char *setting_format(enum policy_setting setting, const struct policy *policy, char out[SETTING_VALUE_MAX]);
 /* Takes value and origin over. */
 void setting_copy(enum policy_setting setting, struct policy *to, const struct policy *from);

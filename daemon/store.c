@@ -161,7 +161,8 @@ static int probe(struct store *store, char why[WHY_MAX])
 		return 0;
 	store->is_tmpfs = fs.f_type == TMPFS_MAGIC;
 	if (!store->is_tmpfs && fs.f_type != RAMFS_MAGIC)
-		log_warning("%s is not on a tmpfs: segments will be written to a disk", store->path);
+		log_warning("%s is not on a tmpfs: segments will be written to a disk; choose a directory in /dev/shm with --shm-dir",
+			    store->path);
 	return 0;
 }
 
@@ -183,8 +184,12 @@ int store_open(struct store *store, const char *path, uint32_t area_count, char 
 		return r;
 	}
 	store->kept = kept_new();
-	if (store->kept == NULL)
-		return -ENOMEM;
+	r = store->kept != NULL ? debris_init(store) : -ENOMEM;
+	if (r < 0) {
+		say(why, "the daemon is out of memory");
+		store_close(store);
+		return r;
+	}
 	/* Whatever umask we were started with must not lock us out of our own directory. */
 	old_umask = umask(077);
 	r = directory_open(path, why);

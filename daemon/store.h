@@ -43,12 +43,18 @@ struct store {
 	const struct store_keeper *keeper; /* NULL: nobody keeps them for the daemon after this one */
 	uint8_t boot_id[SHMB_BOOT_ID_BYTES];
 	char path[256];
-	struct kept_list *kept; /* mappings and descriptors (kept.h) */
-	struct debris *debris;	/* files to be removed (debris.h) */
+	struct kept_list *kept;	     /* mappings and descriptors (kept.h) */
+	struct debris *debris;	     /* files to be removed (debris.h) */
+	struct debris *debris_spare; /* memory for more of them */
+	unsigned debris_spare_count;
+	unsigned debris_count;
+	bool debris_is_full; /* and that was logged */
 
 	/* Takes the data part of a removed segment, -1 where there is none: it may take long to free, or be held by others. NULL: it is closed. */
 	void (*gone)(void *user, struct segment *segment, int fd_consume);
-	void *gone_user;
+	/* A file could not be removed: debris_sweep() shall be called soon. NULL: nobody does. */
+	void (*left)(void *user);
+	void *gone_user; /* of both */
 };
 
 /*

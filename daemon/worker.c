@@ -209,7 +209,7 @@ static bool thread_start(struct worker *worker)
 
 void worker_submit(struct worker *worker, struct worker_job *job)
 {
-	bool has_thread = thread_start(worker);
+	bool has_thread = !worker->ends && thread_start(worker); /* at the end one job's done() may want another, and the thread is gone */
 
 	job->at = 0;
 	job->result = 0;

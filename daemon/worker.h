@@ -47,7 +47,7 @@ struct worker *worker_free(struct worker *worker);
 int worker_fd(const struct worker *worker);
 /* Calls done() for it. */
 void worker_collect(struct worker *worker);
-/* The worker has the job until done(). Without a thread (none can be started) it is done here and now, and collected like any other. */
+/* The worker has the job until done(). Without a thread (none can be started, or it has ended) it is done here and now, and collected like any other. */
 void worker_submit(struct worker *worker, struct worker_job *job);
 
 #endif

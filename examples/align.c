@@ -11,12 +11,12 @@
  * both sides, near enough, is counted on stderr.
  */
 
+#include "program.h"
 #include "shmb.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,14 +48,6 @@ struct counts {
 	uint64_t gaps;
 	uint64_t lost; /* of the reference: overwritten before it was read */
 };
-
-static volatile sig_atomic_t is_stopped;
-
-static void stop(int signal)
-{
-	(void)signal;
-	is_stopped = 1;
-}
 
 static int add_field(const struct shmb_type_field *field, void *user)
 {
@@ -143,7 +135,7 @@ static int align_one(struct side *sides, const struct options *options, struct s
 				.payload = sides[REFERENCE].before },
 	};
 
-	while (!is_stopped) {
+	while (!program_is_stopped) {
 		bool had_ended = sides[FAST].has_ended;
 		size_t failed = REFERENCE;
 		int r;
@@ -184,7 +176,7 @@ static int align_all(struct side *sides, const struct options *options, struct c
 	struct shmb_ring_reader *reference = sides[REFERENCE].ring;
 	int r = shmb_ring_seek_oldest(reference);
 
-	while (r == 0 && !is_stopped) {
+	while (r == 0 && !program_is_stopped) {
 		bool had_ended = sides[REFERENCE].has_ended;
 		struct shmb_key_realtime key;
 		struct shmb_sample sample;
@@ -263,14 +255,6 @@ static int usage(const char *text)
 	return 2;
 }
 
-static double number(const char *text, double low, double high)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	return end == text || *end || !(value >= low && value <= high) ? -1 : value;
-}
-
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
@@ -279,20 +263,19 @@ int main(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },	     { NULL, 0, NULL, 0 },
 	};
 	struct options options = { .max_gap_ns = UINT64_C(100000000), .patience_ns = UINT64_C(10000000000) };
-	struct sigaction action = { .sa_handler = stop };
 	double value;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'g':
-			value = number(optarg, 0, 1e9);
+			value = program_number(optarg, 0, 1e9);
 			if (value < 0)
 				return usage("--max-gap takes milliseconds");
 			options.max_gap_ns = (uint64_t)(value * 1e6);
 			break;
 		case 'w':
-			value = number(optarg, 0, 1e9);
+			value = program_number(optarg, 0, 1e9);
 			if (value < 0)
 				return usage("--wait takes seconds");
 			options.patience_ns = (uint64_t)(value * 1e9);
@@ -314,7 +297,6 @@ int main(int argc, char **argv)
 		return usage("takes two rings");
 	options.names[FAST] = argv[optind];
 	options.names[REFERENCE] = argv[optind + 1];
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	program_stop_at_signals();
 	return run(&options) == 0 ? 0 : 1;
 }

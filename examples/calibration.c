@@ -10,11 +10,11 @@
  * The revision is written first and last: a reader that is told that a holder died compares the two, and so knows whether the change was
  * whole. If it was not, the last whole calibration, kept beside it, is put back.
  */
+#include "program.h"
 #include "shmb.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,14 +25,6 @@ SHMB_TYPE(camera_calibration, (uint64, begun)(uint64, ended)(float64, focal_px, 
 				      float64, last_focal_px, 2)(float64, last_centre_px, 2)(float64, last_distortion, 5));
 
 enum { LENS_BYTES = 9 * sizeof(double) };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int signal)
-{
-	(void)signal;
-	interrupted = 1;
-}
 
 static int fail(const char *what, int r)
 {
@@ -93,7 +85,7 @@ static int tune(struct shmb_block *block, struct camera_calibration *calibration
 	uint64_t begin = shmb_now_ns();
 	int r = 0;
 
-	for (uint64_t i = 0; r == 0 && i < count && !interrupted; i++)
+	for (uint64_t i = 0; r == 0 && i < count && !program_is_stopped; i++)
 		r = change(block, calibration);
 	if (r == 0 && count > 0)
 		printf("%" PRIu64 " changes, %.0f ns each\n", count, (double)(shmb_now_ns() - begin) / (double)count);
@@ -107,7 +99,7 @@ static int watch(struct shmb_block *block, struct camera_calibration *calibratio
 	uint64_t revision = UINT64_MAX;
 	int r = 0;
 
-	while (r == 0 && !interrupted) {
+	while (r == 0 && !program_is_stopped) {
 		r = copy(block, calibration, &seen);
 		if (r != 0)
 			break;
@@ -121,7 +113,6 @@ static int watch(struct shmb_block *block, struct camera_calibration *calibratio
 
 int main(int argc, char **argv)
 {
-	struct sigaction action = { .sa_handler = on_signal };
 	const char *what = argc > 1 ? argv[1] : "";
 	struct camera_calibration *calibration;
 	struct camera_calibration now;
@@ -133,8 +124,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: calibration show | calibration tune N | calibration watch\n");
 		return 2;
 	}
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	program_stop_at_signals();
 	r = shmb_connect(&broker, NULL);
 	if (r < 0)
 		return fail("connect", r);

@@ -12,12 +12,12 @@
  *
  * shmb_queue_peek and shmb_queue_release are for at-least-once; shmb_queue_pop would be for at-most-once.
  */
+#include "program.h"
 #include "shmb.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,14 +32,6 @@ struct motor {
 };
 
 static const char *const queue_name = "arm/commands";
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int signal)
-{
-	(void)signal;
-	interrupted = 1;
-}
-
 static int fail(const char *what, int r)
 {
 	fprintf(stderr, "command_queue: %s: %s (%s)\n", what, shmb_text(), shmb_strerror(r));
@@ -54,14 +46,14 @@ static int plan(struct shmb *broker, uint64_t count)
 
 	if (r < 0)
 		return fail("open", r);
-	for (uint64_t i = 0; r == 0 && i < count && !interrupted; i++) {
+	for (uint64_t i = 0; r == 0 && i < count && !program_is_stopped; i++) {
 		struct motor_command command = { .axis = (uint32_t)(i % 4), .position_rad = 0.01 * (double)i, .speed_rad_s = 0.5 };
 
 		do
 			r = shmb_queue_push_until(commands, &command, shmb_now_ns() + 200000000);
-		while (r == -ETIMEDOUT && !interrupted);
+		while (r == -ETIMEDOUT && !program_is_stopped);
 	}
-	if (r < 0 && !interrupted)
+	if (r < 0 && !program_is_stopped)
 		fail("push", r);
 	else
 		printf("planned up to command %" PRIu64 "\n", shmb_queue_next_number(commands));
@@ -97,7 +89,7 @@ static int control(struct shmb *broker, const char *registers)
 		return fail("open", r);
 	}
 	printf("going on with command %" PRIu64 "\n", shmb_queue_position(commands));
-	while (!interrupted && r != -ESTALE && r != -EPROTO) {
+	while (!program_is_stopped && r != -ESTALE && r != -EPROTO) {
 		const struct motor_command *command;
 		struct shmb_sample sample;
 
@@ -120,12 +112,11 @@ static int control(struct shmb *broker, const char *registers)
 	printf("carried out %" PRIu64 ", %" PRIu64 " came again; next is %" PRIu64 "\n", carried_out, again, shmb_queue_position(commands));
 	shmb_queue_consumer_close(commands);
 	close(fd);
-	return interrupted ? EXIT_SUCCESS : fail("control", r);
+	return program_is_stopped ? EXIT_SUCCESS : fail("control", r);
 }
 
 int main(int argc, char **argv)
 {
-	struct sigaction action = { .sa_handler = on_signal };
 	struct shmb *broker;
 	int r;
 
@@ -133,8 +124,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: command_queue plan N | command_queue control [MOTOR-FILE]\n");
 		return 2;
 	}
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	program_stop_at_signals();
 	r = shmb_connect(&broker, NULL);
 	if (r < 0)
 		return fail("connect", r);

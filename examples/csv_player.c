@@ -11,6 +11,7 @@
  */
 
 #include "csv.h"
+#include "program.h"
 #include "shmb.h"
 
 #include <errno.h>
@@ -35,19 +36,11 @@ struct options {
 	uint64_t origin_ns; /* 0: time of the first row */
 };
 
-static volatile sig_atomic_t is_stopped;
-
-static void stop(int signal)
-{
-	(void)signal;
-	is_stopped = 1;
-}
-
 static void sleep_until(uint64_t time_ns)
 {
 	struct timespec time = { .tv_sec = (time_t)(time_ns / UINT64_C(1000000000)), .tv_nsec = (long)(time_ns % UINT64_C(1000000000)) };
 
-	while (!is_stopped && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR)
+	while (!program_is_stopped && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR)
 		;
 }
 
@@ -75,12 +68,12 @@ static int play(struct csv *csv, struct shmb_ring_writer *ring, const struct opt
 	uint64_t time_ns;
 	int r = 0;
 
-	while (!is_stopped && (r = csv_read(csv, payload, &time_ns)) == 0) {
+	while (!program_is_stopped && (r = csv_read(csv, payload, &time_ns)) == 0) {
 		if (origin_ns == 0)
 			origin_ns = time_ns;
 		if (options->speed > 0 && time_ns > origin_ns)
 			sleep_until(begin_ns + (uint64_t)((double)(time_ns - origin_ns) / options->speed));
-		if (is_stopped)
+		if (program_is_stopped)
 			return 0;
 		r = shmb_ring_insert(ring, payload);
 		if (r == -EDOM) {
@@ -94,7 +87,7 @@ static int play(struct csv *csv, struct shmb_ring_writer *ring, const struct opt
 		}
 		(*written)++;
 	}
-	if (is_stopped || r == -ENODATA)
+	if (program_is_stopped || r == -ENODATA)
 		return 0;
 	fprintf(stderr, "csv_player: %s\n", r == -EINVAL ? csv_text() : strerror(-r));
 	return r;
@@ -106,11 +99,11 @@ static int play_all(struct csv *csv, struct shmb_ring_writer *ring, const struct
 	uint64_t written = 0;
 	int r = payload != NULL ? 0 : -ENOMEM;
 
-	while (r == 0 && !is_stopped) {
+	while (r == 0 && !program_is_stopped) {
 		uint64_t before = written;
 
 		r = play(csv, ring, options, payload, &written);
-		if (r < 0 || !options->loop || is_stopped || written == before)
+		if (r < 0 || !options->loop || program_is_stopped || written == before)
 			break;
 		/* From the first row again: its time is lower, so a new run of keys begins. */
 		r = csv_rewind(csv);
@@ -119,7 +112,7 @@ static int play_all(struct csv *csv, struct shmb_ring_writer *ring, const struct
 	}
 	printf("written %s %" PRIu64 "\n", options->name, written);
 	fflush(stdout);
-	while (r == 0 && options->hold && !is_stopped)
+	while (r == 0 && options->hold && !program_is_stopped)
 		sleep_until(shmb_now_ns() + UINT64_C(1000000000));
 	free(payload);
 	return r;
@@ -211,10 +204,8 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	struct options options = { .speed = 1, .capacity = 4096 };
-	struct sigaction action = { .sa_handler = stop };
 	char name[CSV_NAME_SIZE];
 	uint64_t count;
-	char *end;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
@@ -223,8 +214,8 @@ int main(int argc, char **argv)
 			options.name = optarg;
 			break;
 		case 's':
-			options.speed = strtod(optarg, &end);
-			if (end == optarg || *end != '\0' || !(options.speed >= 0 && options.speed <= 1e9))
+			options.speed = program_number(optarg, 0, 1e9);
+			if (options.speed < 0)
 				return usage("--speed takes a number from 0 to 1e9");
 			break;
 		case 'l':
@@ -267,8 +258,7 @@ int main(int argc, char **argv)
 		options.name = name;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	program_stop_at_signals();
 	signal(SIGPIPE, SIG_IGN);
 	return run(&options) == 0 ? 0 : 1;
 }

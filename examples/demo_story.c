@@ -80,7 +80,7 @@ static bool demo_producer_start(struct demo *demo, int index)
 {
 	static const char *const only[DEMO_PRODUCERS] = { "cpu,memory", "network,temperature" };
 	struct demo_producer *producer = &demo->producers[index];
-	char rate[16], corrupt[16], label[CHILD_LABEL_MAX];
+	char rate[16], label[CHILD_LABEL_MAX];
 	const char *argv[] = {
 		demo->sensors_path, "--socket", demo->place.socket, "--rate", rate, "--only", only[index], NULL, NULL, NULL
 	};
@@ -88,11 +88,10 @@ static bool demo_producer_start(struct demo *demo, int index)
 	int r;
 
 	snprintf(rate, sizeof(rate), "%d", DEMO_RATE);
-	if (demo->is_corrupting && index == DEMO_VICTIM && !demo->successors) {
-		/* half-way to the producer's death, when the readers are there for certain */
-		snprintf(corrupt, sizeof(corrupt), "%d", (int)(demo->seconds * DEMO_KILL_PRODUCER / 2 * DEMO_RATE));
+	if (demo->is_corrupting && index == DEMO_VICTIM && demo->successors) {
+		/* by one of whom every sample is read: the readers were there before it, on a slow machine too */
 		argv[7] = "--corrupt";
-		argv[8] = corrupt;
+		argv[8] = "10";
 	}
 	snprintf(label, sizeof(label), "producer %d",
 		 index == DEMO_VICTIM && demo->successors ? DEMO_PRODUCERS + demo->successors : index + 1);

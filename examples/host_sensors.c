@@ -12,6 +12,7 @@
 
 #include "checksum.h"
 #include "host_source.h"
+#include "program.h"
 #include "shmb.h"
 
 #include <errno.h>
@@ -54,14 +55,6 @@ struct ring {
 	uint64_t first; /* number of our first write */
 	uint64_t written;
 };
-
-static volatile sig_atomic_t is_stopped;
-
-static void stop(int signal)
-{
-	(void)signal;
-	is_stopped = 1;
-}
 
 static bool is_wanted(const struct options *options, const char *name)
 {
@@ -168,7 +161,7 @@ static int publish_all(struct ring *rings, int count, const struct options *opti
 
 	for (int i = 0; i < count; i++)
 		rings[i].due_ns = start;
-	while (r == 0 && !is_stopped) {
+	while (r == 0 && !program_is_stopped) {
 		struct ring *next = &rings[0];
 		uint64_t now;
 
@@ -252,14 +245,6 @@ static void help(void)
 	     "  --help, --version");
 }
 
-static double number(const char *text, double low, double high)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	return end == text || *end || !(value >= low && value <= high) ? -1 : value;
-}
-
 static int usage(const char *what)
 {
 	fprintf(stderr, "host_sensors: %s; try --help\n", what);
@@ -276,19 +261,18 @@ int main(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },	    { NULL, 0, NULL, 0 },
 	};
 	struct options options = { .prefix = "host", .root = "", .rate = 100 };
-	struct sigaction action = { .sa_handler = stop };
 	double value;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'r':
-			options.rate = number(optarg, 0.001, 1e5);
+			options.rate = program_number(optarg, 0.001, 1e5);
 			if (options.rate < 0)
 				return usage("--rate takes a number of samples a second, at most 100000");
 			break;
 		case 's':
-			options.seconds = number(optarg, 1e-3, 1e9);
+			options.seconds = program_number(optarg, 1e-3, 1e9);
 			if (options.seconds < 0)
 				return usage("--seconds takes a positive number");
 			break;
@@ -304,7 +288,7 @@ int main(int argc, char **argv)
 			options.root = optarg;
 			break;
 		case 'c':
-			value = number(optarg, 1, 1e15);
+			value = program_number(optarg, 1, 1e15);
 			if (value < 0)
 				return usage("--corrupt takes the count of a sample, from 1");
 			options.corrupt = (uint64_t)value;
@@ -325,8 +309,7 @@ int main(int argc, char **argv)
 	if (optind != argc)
 		return usage("takes no arguments");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	program_stop_at_signals();
 	signal(SIGPIPE, SIG_IGN);
 	return run(&options) == 0 ? 0 : 1;
 }

@@ -8,6 +8,7 @@
  */
 
 #include "follow.h"
+#include "program.h"
 #include "shmb.h"
 #include "units.h"
 
@@ -36,14 +37,6 @@ struct watch {
 	bool is_overfull; /* more segments than SEGMENTS_MAX: said once */
 	unsigned lines;	  /* of the table on the screen */
 };
-
-static volatile sig_atomic_t is_stopped;
-
-static void stop(int signal)
-{
-	(void)signal;
-	is_stopped = 1;
-}
 
 static struct follow *watch_find(struct watch *watch, const char *name)
 {
@@ -249,7 +242,7 @@ static int watch_run(struct watch *watch, double seconds, bool is_all)
 	uint64_t end = seconds > 0 ? shmb_now_ns() + (uint64_t)(seconds * 1e9) : UINT64_MAX;
 	unsigned turn = 0;
 
-	while (!is_stopped && shmb_now_ns() < end) {
+	while (!program_is_stopped && shmb_now_ns() < end) {
 		nanosleep(&period, NULL);
 		if (turn++ % (watch->is_terminal ? 4 : 1) == 0) {
 			int r = watch_refresh(watch, is_all);
@@ -284,20 +277,18 @@ int main(int argc, char **argv)
 		{ "lines", no_argument, NULL, 'l' },	     { "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },	     { NULL, 0, NULL, 0 },
 	};
-	struct sigaction action = { .sa_handler = stop };
 	static struct watch watch; /* large: histograms */
 	const char *socket = NULL;
 	const char *term = getenv("TERM");
 	double seconds = 0;
-	char *end;
 	int option, r;
 
 	watch.is_terminal = isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		switch (option) {
 		case 's':
-			seconds = strtod(optarg, &end);
-			if (end == optarg || *end || !(seconds > 0 && seconds < 1e9)) {
+			seconds = program_number(optarg, 1e-9, 1e9);
+			if (seconds < 0) {
 				fprintf(stderr, "watch: --seconds takes a positive number; try --help\n");
 				return 2;
 			}
@@ -318,8 +309,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	program_stop_at_signals();
 	signal(SIGPIPE, SIG_IGN);
 	r = shmb_connect(&watch.broker, socket);
 	if (r < 0) {

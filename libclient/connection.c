@@ -30,6 +30,9 @@
 
 _Static_assert(sizeof(((struct shmb *)0)->path) == sizeof(((struct sockaddr_un *)0)->sun_path), "a path that fits a socket's address");
 
+/* How often a RESUME that the broker had no memory for is asked again, and after how long, twice as long each time: 127 ms in all. */
+enum { RESUME_PAUSES = 7, RESUME_PAUSE_NS = 1000000 };
+
 static const char system_socket[] = "/run/shmbroker/control.sock";
 
 /* ---- where the broker is ---- */
@@ -121,8 +124,10 @@ void connection_drop(struct shmb *broker)
 	broker->fd = -1;
 	broker->stage = CONNECTION_NONE;
 	broker->pending = 0;
-	LIST_FOREACH (handle, &broker->handles, link)
+	LIST_FOREACH (handle, &broker->handles, link) {
 		handle->resumed = false;
+		handle->short_of = 0;
+	}
 }
 
 bool connection_is_dead(struct shmb *broker)
@@ -135,7 +140,8 @@ bool connection_is_dead(struct shmb *broker)
 	do {
 		n = recv(broker->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
-	return n == 0 || (n < 0 && errno != EAGAIN);
+	/* What the system lacks at the moment says nothing of the connection. */
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS);
 }
 
 /* ---- becoming known ---- */
@@ -233,6 +239,20 @@ static int say_hello(struct shmb *broker, uint64_t deadline_ns)
 	return r;
 }
 
+/* 0: the broker lacks what may be there now, after a wait that is longer each time. -ETIMEDOUT: at the next occasion. Else the error it is. */
+static int resume_pause(struct handle *handle, int error, uint64_t deadline_ns)
+{
+	uint64_t pause_ns = (uint64_t)RESUME_PAUSE_NS << handle->short_of;
+
+	if (handle->short_of == RESUME_PAUSES)
+		return error;
+	if (clock_now_ns() + pause_ns >= deadline_ns)
+		return -ETIMEDOUT;
+	handle->short_of++;
+	nanosleep(&(struct timespec){ .tv_nsec = (long)pause_ns }, NULL);
+	return 0;
+}
+
 static int resume(struct shmb *broker, struct handle *handle, uint64_t deadline_ns)
 {
 	struct shmb_msg_resume request = {
@@ -247,13 +267,21 @@ static int resume(struct shmb *broker, struct handle *handle, uint64_t deadline_
 	};
 	struct shmb_msg_answer done;
 	struct answer answer;
+	bool is_again;
 	int r;
 
 	memcpy(request.name, handle->name, sizeof(request.name));
-	r = stage_request(broker, &request.head, handle->number, &done, &answer, deadline_ns);
-	answer_close_fds(&answer);
-	if (r < 0 && !answer.answered)
-		return r;
+	do {
+		r = stage_request(broker, &request.head, handle->number, &done, &answer, deadline_ns);
+		answer_close_fds(&answer);
+		if (r < 0 && !answer.answered)
+			return r;
+		is_again = r == -ENOMEM || r == -EMFILE;
+		if (is_again)
+			r = resume_pause(handle, r, deadline_ns);
+		if (r == -ETIMEDOUT)
+			return r;
+	} while (is_again && r == 0);
 	/* A refusal ends the handle, not the connection: what it stood for is somebody else's by now, or gone. */
 	handle->resumed = true;
 	if (r < 0)

@@ -7,7 +7,8 @@
  *
  * The socket is used under `lock` only. A broken one is made anew by the next control request, or by a wait that the new broker's
  * adoption has woken: connect, HELLO with the same cookie, RESUME for each handle, READY. What times out there goes on where it was at the
- * next occasion, because closing the socket would give every lease up.
+ * next occasion, because closing the socket would give every lease up. A RESUME that the broker has no memory or descriptor for is asked again a few
+ * times: its refusal would be the end of the handle.
  */
 
 #include <pthread.h>
@@ -21,9 +22,10 @@
 struct handle {
 	LIST_ENTRY(handle) link;
 	struct shmb *broker;
-	uint32_t number; /* in this connection */
-	uint8_t role;	 /* enum shmb_role */
-	bool resumed;	 /* on the socket that is open now */
+	uint32_t number;  /* in this connection */
+	uint8_t role;	  /* enum shmb_role */
+	bool resumed;	  /* on the socket that is open now */
+	uint8_t short_of; /* how often it could not be for want of memory */
 	uint64_t segment_id;
 	uint64_t generation;
 	uint64_t epoch;

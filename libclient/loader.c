@@ -29,7 +29,10 @@ enum {
 	FRESH = 4, /* of `middle`: newer than the caller's */
 };
 
-/* What the thread does not ask at once again: an element that is overwritten faster than it can be copied, data that cannot be. */
+/*
+ * What the thread does not ask at once again: an element that is overwritten faster than it can be copied; data that cannot be, a generation to which it
+ * may not go on.
+ */
 #define AGAIN_NS UINT64_C(1000000)
 #define BROKEN_NS UINT64_C(100000000)
 
@@ -121,6 +124,12 @@ static bool is_final(int r)
 	return r == -ESTALE || r == -EPROTOTYPE || r == -EMEDIUMTYPE;
 }
 
+/* What a wait says once, so that the next one waits; all else it says each time, at once, and perhaps after a request. */
+static bool is_news(int r)
+{
+	return r == 0 || r == -EOWNERDEAD || r == -EPIPE || r == -EHOSTDOWN || r == -EREMCHG || r == -ECANCELED;
+}
+
 static void *run(void *arg)
 {
 	struct shmb_loader *loader = arg;
@@ -139,7 +148,7 @@ static void *run(void *arg)
 		tell(loader, r);
 		if (is_final(r))
 			break;
-		if (r == -EBADMSG)
+		if (!is_news(r))
 			rest(loader, BROKEN_NS);
 	}
 	return NULL;

@@ -287,8 +287,10 @@ static int part_settle(const void *part, uint64_t bytes, bool writable, const st
 			touch(memory, bytes, writable);
 			r = 0;
 		}
+		/* EFAULT: its file is shorter by now. */
 		if (r < 0)
-			return text_fail(r, "segment %s: making its pages present: %s", expected->name, strerrordesc_np(-r));
+			return text_fail(r == -EFAULT ? -EBADMSG : text_system(r), "segment %s: making its pages present: %s",
+					 expected->name, strerrordesc_np(-r));
 	}
 	if ((flags & SHMB_LOCK) && mlock(memory, bytes) < 0) {
 		/* EAGAIN: some could not be locked, which is want of memory too. */

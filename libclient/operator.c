@@ -119,6 +119,7 @@ int shmb_gc(struct shmb *broker, unsigned what, int (*visit)(const struct shmb_g
 {
 	struct shmb_msg_gc request = { .head.opcode = SHMB_OP_GC };
 	struct shmb_msg_gc_answer answer = { 0 };
+	uint64_t before;
 	int r = 0;
 
 	if ((what & ~(unsigned)(SHMB_GC_TELL | SHMB_GC_FOREIGN_FILES)) != 0)
@@ -130,11 +131,13 @@ int shmb_gc(struct shmb *broker, unsigned what, int (*visit)(const struct shmb_g
 	do {
 		char *tail = NULL;
 
+		before = request.after;
 		r = query_ask(broker, &request.head, &answer, &tail);
 		if (r == 0)
 			r = gc_visit(&answer, tail, visit, user);
 		free(tail);
 		request.after = answer.next;
-	} while (r == 0 && answer.next != 0);
+		/* It grows, a segment's number as well as a place in a directory: one that does not would make this loop endless. */
+	} while (r == 0 && answer.next > before);
 	return r;
 }

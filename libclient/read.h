@@ -131,12 +131,6 @@ static inline uint64_t oldest_number(const struct slots_reader *reader, uint64_t
 /* Of a superseded generation: the first number from `from` on that is there, UINT64_MAX none. */
 uint64_t slots_left(const struct slots_reader *reader, uint64_t from) __attribute__((cold));
 
-/* Nothing is there to be read: -ENODATA, or -EREMCHG, nothing will be. */
-static inline int read_nothing(const struct slots_reader *reader)
-{
-	return is_superseded(reader) ? -EREMCHG : -ENODATA;
-}
-
 static inline int read_done(struct slots_reader *reader, uint64_t number, uint64_t stamp_ns, uint64_t missed, struct shmb_sample *sample)
 {
 	if (number >= reader->seen)

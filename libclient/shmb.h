@@ -20,13 +20,15 @@
  *
  * Rules that hold for every function
  *
- *   Errors    0 or a negative errno; nothing else. Codes with a meaning of their own are listed with each function. shmb_text() has a
- *             sentence about the last control request, open, wait or type function of this thread that failed. Each that asks the broker may
- *             also be -ENOMEM, -EMFILE, -ENOSPC or, where the system refuses something else to it or to the broker, -EIO: the sentence says what.
- *   Threads   A connection may be used by several threads; each handle (reader, writer) by one thread at a time.
+ *   Errors    0 or a negative errno; nothing else, but what a visitor returned and SHMB_BLOCK_OWNER_DIED. Codes with a meaning of their own are
+ *             listed with each function. shmb_text() has a sentence about the last control request, open, wait or type function of this thread
+ *             that failed. Each that asks the broker may also be what shmb_connect() may be, for the connection may have to be made anew
+ *             (-ECONNREFUSED then where that is -ENOENT); and -ENOMEM, -EMFILE, -ENOSPC or, where the system refuses something else to it or to the
+ *             broker, -EIO, or -EPERM or -EAGAIN as the system says (-EAGAIN: no more memory may be locked, mlockall(2)): the sentence says what.
+ *   Threads   A connection may be used by several threads, whose requests take turns; each handle (reader, writer) by one thread at a time.
  *   Fork      A child owns nothing: in it every call on an inherited handle or connection is -EOWNERDEAD, closing only frees memory.
  *             The parent goes on undisturbed. The child connects anew. After exec nothing is left open.
- *   Blocking  Only functions with a deadline block, and open, close and query functions wait for the broker's answer (at most
+ *   Blocking  Only functions with a deadline block, and open, close, follow and query functions wait for the broker's answer (at most
  *             SHMB_ANSWER_TIMEOUT_NS, then -ETIMEDOUT). Deadlines are absolute CLOCK_MONOTONIC nanoseconds; SHMB_NO_WAIT and SHMB_FOREVER.
  *   Signals   No function installs a handler; no read or write is interrupted by one; waits go on after one. Not for use in handlers.
  *   Ownership Pointers from *_open, *_connect, *_parse belong to the caller, who ends them with the matching close function; those take
@@ -82,7 +84,7 @@ struct shmb_type {
  * Makes a type from schema text. *out is ended with shmb_type_free(). -EINVAL with shmb_text() naming line and reason, -ENOMEM.
  */
 SHMB_PUBLIC int shmb_type_parse(struct shmb_type **out, const char *name, const char *schema);
-/* Opaque bytes of a stated size (1 to 256 MiB): the schema is "uint8[SIZE] data". -EINVAL, -ENOMEM. */
+/* Opaque bytes of a stated size (1 to 256 MiB): the name is "bytes", the schema "uint8[SIZE] data\n". *out as above. -EINVAL, -ENOMEM. */
 SHMB_PUBLIC int shmb_type_opaque(struct shmb_type **out, size_t bytes);
 SHMB_PUBLIC struct shmb_type *shmb_type_free(struct shmb_type *type);
 /* XXH3-64 of the schema text: what readers and writers must agree in. */
@@ -90,8 +92,8 @@ SHMB_PUBLIC uint64_t shmb_type_hash(const struct shmb_type *type);
 
 /*
  * Calls `visit` for each field in order, until it returns other than 0, and returns that. primitive is the ROS 2 name ("float64");
- * offset and size in bytes, count elements (1 for a scalar, is_array tells them apart). -EINVAL when the schema does not parse. Pointers are
- * valid during the call.
+ * offset and size in bytes, count elements (1 for a scalar, is_array tells them apart). -EINVAL when the schema does not parse, -ENOMEM. Pointers
+ * are valid during the call.
  */
 struct shmb_type_field {
 	const char *name;
@@ -108,11 +110,14 @@ SHMB_PUBLIC int shmb_type_fields(const struct shmb_type *type, int (*visit)(cons
 struct shmb;
 
 /*
- * Connects to the broker. `socket_path` NULL: $SHMBROKER_SOCKET if it is set (and then no other), else
- * $XDG_RUNTIME_DIR/shmbroker/control.sock if that exists, else /run/shmbroker/control.sock.
- *   -ENOENT no socket there, -ECONNREFUSED no daemon behind it, -EACCES this user may not, -ENAMETOOLONG a path over 107 bytes,
- *   -EPROTONOSUPPORT another version, -EBADMSG something else than shmbrokerd answers, -ECONNRESET it ended meanwhile, -ETIMEDOUT,
- *   -ENOMEM, -EMFILE
+ * Connects to the broker. `socket_path` NULL: $SHMBROKER_SOCKET if it is set and not empty (and then no other), else
+ * $XDG_RUNTIME_DIR/shmbroker/control.sock if that exists, else /run/shmbroker/control.sock. Programs with raised rights (set-user-ID) pass over both
+ * variables.
+ *   -ENOENT no socket there, -ECONNREFUSED no daemon behind it, or it ended meanwhile, -ENAMETOOLONG a path over 107 bytes,
+ *   -EACCES this user may not, or the broker may not look at this process in /proc, -EUSERS as many are connected as may be (of all, or of this user),
+ *   -EOPNOTSUPP the broker cannot see this process, in a container with pids of its own (before Linux 6.9; later it may read),
+ *   -EPROTONOSUPPORT another version, -EBADMSG something else than shmbrokerd answers, -ETIMEDOUT,
+ *   -ENOMEM, -EMFILE, -ENOSPC, -EIO
  * shmb_disconnect closes what is still open through it; those handles must not be used afterwards. No other thread may be using the
  * connection or its handles meanwhile.
  */
@@ -120,7 +125,8 @@ SHMB_PUBLIC int shmb_connect(struct shmb **out, const char *socket_path);
 SHMB_PUBLIC struct shmb *shmb_disconnect(struct shmb *broker);
 
 /* A sentence about the last call of this thread that failed in a control request, open, wait or type function: what was wrong and what to do.
- * Never NULL, may have several lines; valid until the next such call of this thread. Reads and writes set it only in a forked child, a wait that
+ * Never NULL, may have several lines; valid until the next such call of this thread. Reads and writes set it only in a forked child and for what their
+ * code does not say: -ENOBUFS of a loan, -EUSERS of a pin, -EPROTO of a queue, -ESTALE of a block, what is wrong with a query, a key or an image. A wait that
  * reaches its deadline does not. */
 SHMB_PUBLIC const char *shmb_text(void);
 /* A short word for an error code of this library ("no new data", ...), else strerror's. Static storage. */
@@ -143,7 +149,7 @@ struct shmb_sample {
 
 /*
  * As capacity of a ring's options or history of a frame's: layout and keys as they are in the segment that is there, whoever made it; -ENOENT where there
- * is none. Who asks for another layout than that of a segment that nobody writes gives the name new, empty memory.
+ * is none, -EMEDIUMTYPE where it is of another kind. Who asks for another layout than that of a segment that nobody writes gives the name new, empty memory.
  */
 #define SHMB_AS_IT_IS UINT32_C(0xffff0a51) /* none that comes about by mistake, as -1 does: that is refused */
 
@@ -185,20 +191,23 @@ struct shmb_segment_status {
 };
 
 /*
- * Opening, the same for both kinds.
+ * Opening, the same for value and ring; the other kinds say what is different.
  *
  * Writer: makes the segment if there is none, takes its lease, continues the numbering of the writer before it.
  *   -EINVAL name, type, capacity or key   -EBUSY another handle writes it (shmb_text() names the process)   -EEXIST, -EPROTOTYPE another handle
- *   writes it with another kind, capacity or stamping, or another type: at once, also with a deadline; when nobody does, the segment is made anew
- *   (generations: shmb_wait.h)   -EPERM belongs to another user, -EACCES not for this one by the operator's policy   -ENOSPC no memory for it
+ *   writes it with another kind, capacity, stamping or key, or another type: at once, also with a deadline; when nobody does, the segment is made anew
+ *   (generations: shmb_wait.h)   -EPERM belongs to another user   -ENOSPC no memory for it, or the quota of all users together is used up
+ *   -EDQUOT this user's quota is   -EFBIG larger than the operator's policy, or any segment, may be   -EOPNOTSUPP the broker cannot see this process,
+ *   in a container with pids of its own: it may only read   -EOVERFLOW its numbers are used up
  *   With a deadline it waits while another process has the lease and nothing else stands in the way. One that let go but lives, or that hangs where
  *   the policy says on-hang = replace, is replaced and not waited for.
  * Reader: never makes anything. `type` NULL takes what is there (see *_type). Waits for the name until `deadline_ns`.
  *   -ENOENT no such segment (at once or at the deadline)   -EPROTOTYPE another type (shmb_text() shows both schemas)   -EMEDIUMTYPE another kind
  *   -EINVAL name or type
- * Both: -ENAMETOOLONG a name over 200 bytes   -EBADMSG what was mapped contradicts itself   -EPROTONOSUPPORT laid out by another version
- *   -ENOMEM, -EMFILE, -EUSERS out of memory, descriptors, handles   -ECONNREFUSED no daemon   -ETIMEDOUT it does not answer
- *   -EOWNERDEAD after fork
+ * Both: -EACCES not for this user by the operator's policy; of a reader at once, whether it is there or not   -ENAMETOOLONG a name over 200 bytes
+ *   -EBADMSG what was mapped contradicts itself, or its files are damaged   -ESTALE they are not its own   -EPROTONOSUPPORT laid out by another version
+ *   -ENOMEM, -EMFILE, -EUSERS out of memory, descriptors, handles of this connection (256) or names that it waits for (64)
+ *   -ECONNREFUSED no daemon   -ETIMEDOUT it does not answer   -EOWNERDEAD after fork
  *
  * Closing tells the broker, so that the next writer can have the lease at once. Without a broker nothing is waited for: the next one hears
  * of it at this connection's next control request, or when the process ends.
@@ -230,6 +239,7 @@ SHMB_PUBLIC struct shmb_value_reader *shmb_value_reader_close(struct shmb_value_
 SHMB_PUBLIC int shmb_value_load(struct shmb_value_reader *reader, void *payload, struct shmb_sample *sample);
 /* Waits until there is a newer value than the one loaded last. Results as shmb_ring_wait(). */
 SHMB_PUBLIC int shmb_value_wait(struct shmb_value_reader *reader, uint64_t deadline_ns);
+/* -EBADMSG the writer's counter cannot be, -EOWNERDEAD after fork. */
 SHMB_PUBLIC int shmb_value_status(struct shmb_value_reader *reader, struct shmb_segment_status *out);
 /* The segment's own type; belongs to the reader. */
 SHMB_PUBLIC const struct shmb_type *shmb_value_type(const struct shmb_value_reader *reader);
@@ -255,7 +265,8 @@ SHMB_PUBLIC int shmb_ring_reader_open(struct shmb_ring_reader **out, struct shmb
 SHMB_PUBLIC struct shmb_ring_reader *shmb_ring_reader_close(struct shmb_ring_reader *reader);
 /* The newest element. As shmb_value_load(). Moves the position of shmb_ring_read_next() behind it. */
 SHMB_PUBLIC int shmb_ring_latest(struct shmb_ring_reader *reader, void *payload, struct shmb_sample *sample);
-/* The element of this number. -ENODATA not written yet, -ESTALE overwritten or never there. Does not move the position; sample->missed is 0. */
+/* The element of this number. -ENODATA not written yet, -ESTALE overwritten or never there; else as shmb_value_load(). Does not move the position;
+ * sample->missed is 0. */
 SHMB_PUBLIC int shmb_ring_read(struct shmb_ring_reader *reader, uint64_t number, void *payload, struct shmb_sample *sample);
 /*
  * The next element in order, from the one that was newest when the reader was opened (position: shmb_ring_seek). Where it fell behind it goes on
@@ -264,18 +275,22 @@ SHMB_PUBLIC int shmb_ring_read(struct shmb_ring_reader *reader, uint64_t number,
  * SHMB_READ_TRIES times; else as shmb_value_load().
  */
 SHMB_PUBLIC int shmb_ring_read_next(struct shmb_ring_reader *reader, void *payload, struct shmb_sample *sample);
-/* Sets the number that shmb_ring_read_next() reads next. Numbers from there on that are gone count as missed then. -EINVAL over the next write. */
+/* Sets the number that shmb_ring_read_next() reads next. Numbers from there on that are gone count as missed then. -EINVAL over the next write,
+ * -EBADMSG, -EOWNERDEAD. */
 SHMB_PUBLIC int shmb_ring_seek(struct shmb_ring_reader *reader, uint64_t number);
-/* The numbers that can be read now: from *oldest to *next - 1; none where they are equal. The one before *oldest may last until the next write. */
+/* The numbers that can be read now: from *oldest to *next - 1; none where they are equal. The one before *oldest may last until the next write.
+ * -EBADMSG the writer's counter cannot be, -EOWNERDEAD after fork. */
 SHMB_PUBLIC int shmb_ring_bounds(struct shmb_ring_reader *reader, uint64_t *oldest, uint64_t *next);
 /*
  * Waits until there is an element this handle has not read. 0 there is; -ETIMEDOUT deadline; -ECANCELED shmb_cancel(); and, each once per change of
  * the writer, after the data before it was read: -EOWNERDEAD writer dead (or this is a forked child: shmb_text() tells), -EPIPE writer closed or let
  * go, -EHOSTDOWN it is stopped, traced, dumping core or hangs, -EREMCHG the segment has a new generation, which this handle reads from now on; and
- * every time -ESTALE the segment was removed, -EBADMSG the writer's counter cannot be. Calling again waits for the next writer. The writer that ended
- * last before the reader was opened is reported as well. More in shmb_wait.h.
+ * every time -ESTALE the segment was removed, -EBADMSG the writer's counter cannot be, -EPROTOTYPE, -EMEDIUMTYPE, -EACCES, ... this handle cannot go on to
+ * the new generation. Calling again waits for the next writer. The writer that ended last before the reader was opened is reported as well. All of it in
+ * shmb_wait.h.
  */
 SHMB_PUBLIC int shmb_ring_wait(struct shmb_ring_reader *reader, uint64_t deadline_ns);
+/* As shmb_value_status(). */
 SHMB_PUBLIC int shmb_ring_status(struct shmb_ring_reader *reader, struct shmb_segment_status *out);
 SHMB_PUBLIC const struct shmb_type *shmb_ring_type(const struct shmb_ring_reader *reader);
 
@@ -284,14 +299,14 @@ SHMB_PUBLIC const struct shmb_type *shmb_ring_type(const struct shmb_ring_reader
 struct shmb_segment_info {
 	const char *name;
 	const char *type;
-	const char *kind; /* "value", "ring" */
+	const char *kind; /* "value", "ring", "frame", "queue", "block" */
 	uint64_t schema_hash;
 	uint64_t generation;
 	uint64_t epoch;
 	uint64_t created_ns; /* CLOCK_REALTIME */
 	uint64_t bytes;	     /* of all its memory */
 	uint64_t payload_bytes;
-	uint32_t capacity;
+	uint32_t capacity; /* slots; of a frame 1 + history + pins, of a block 0 */
 	uint32_t stamped;
 	uint32_t owner_uid;
 	uint32_t owner_gid;
@@ -299,7 +314,7 @@ struct shmb_segment_info {
 	uint32_t writer_uid;
 	const char *writer_comm;
 	enum shmb_writer_condition writer;
-	uint32_t readers;
+	uint32_t readers;  /* handles that read, consume or share it; given by shmb_info(): those that it has room to tell of */
 	uint32_t draining; /* earlier generations that somebody holds still; their bytes and readers are counted above */
 };
 
@@ -311,7 +326,7 @@ struct shmb_reader_info {
 	uint32_t older;	 /* it reads the generation so many before the newest, 0 the newest */
 	uint32_t role;	 /* enum shmb_handle_role (shmb_metrics.h) */
 	/* As in struct shmb_counters, by its own account, which it brings up to date when it waits; UINT64_MAX unknown, 0 of a library without counters. */
-	uint64_t published; /* by a sharer of a block */
+	uint64_t published; /* 0: who reads, consumes or shares publishes nothing that is counted */
 	uint64_t read;
 	uint64_t retried;
 	uint64_t lapped; /* elements overwritten before it read them */
@@ -330,7 +345,7 @@ struct shmb_broker_status {
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t linger_ns;
 	uint64_t bytes;
-	uint64_t deaths; /* since the start */
+	uint64_t deaths; /* since the start; these four as in struct shmb_metrics */
 	uint64_t repairs;
 	uint64_t reaps;
 	uint64_t adopted;
@@ -341,14 +356,18 @@ struct shmb_broker_status {
 /* Calls `visit` for each segment, in the order of their making, until it returns other than 0, and returns that. Pointers are valid during the
  * call. No lock is held meanwhile: the visitor may use the connection. */
 SHMB_PUBLIC int shmb_list(struct shmb *broker, int (*visit)(const struct shmb_segment_info *info, void *user), void *user);
-/* One segment with its schema and readers; `visit` is called once. -ENOENT. */
+/* One segment with its schema and readers (info->readers of them); `visit` is called once, and what it returns is returned. -ENOENT, -EACCES not for this user;
+ * -EINVAL, -ENAMETOOLONG the name; -EBADMSG, -ESTALE its files are damaged. */
 SHMB_PUBLIC int shmb_info(struct shmb *broker, const char *name,
 			  int (*visit)(const struct shmb_segment_info *info, const char *schema, const struct shmb_reader_info *readers,
 				       void *user),
 			  void *user);
+/* Calls `visit` once and returns what it returns. */
 SHMB_PUBLIC int shmb_status(struct shmb *broker, int (*visit)(const struct shmb_broker_status *status, void *user), void *user);
 /* Removes a segment. Its readers keep what they have mapped and get -ESTALE from waits. 0, also where it was asked twice because the first answer
- * was lost; -EBUSY while a writer lives, -ENOENT, -EPERM. */
+ * was lost; -EBUSY while a writer lives, or a process has the block open; -ENOENT; -EACCES not for this user, -EPERM it is another user's; -EINVAL,
+ * -ENAMETOOLONG the name; -ENOMEM, -EMFILE: the broker has nothing left to tell its readers with, try again; any other: it is gone, but not
+ * all of its files. */
 SHMB_PUBLIC int shmb_remove(struct shmb *broker, const char *name);
 
 /* As a reader, but unseen: takes no cell, keeps nothing alive, waits in slices of 10 ms. For tools. */

@@ -37,8 +37,8 @@ struct shmb_block;
 enum { SHMB_BLOCK_OWNER_DIED = 1 };
 
 /*
- * Opens a block; makes it, all zero, where there is none. Any number of processes may. Errors as for a writer (shmb.h) without those of
- * the lease: -EINVAL, -EPROTOTYPE, -EEXIST, -EPERM, -ENOSPC, ..., and -EUSERS: all cells are taken.
+ * Opens a block; makes it, all zero, where there is none. As many processes may as there are cells. Errors as for a writer (shmb.h) without those of the
+ * lease (-EBUSY, -EOVERFLOW); and -EUSERS: all cells are taken, or none is left for this user.
  */
 SHMB_PUBLIC int shmb_block_open(struct shmb_block **out, struct shmb *broker, const char *name, const struct shmb_type *type);
 SHMB_PUBLIC struct shmb_block *shmb_block_close(struct shmb_block *block);
@@ -52,16 +52,16 @@ SHMB_PUBLIC void *shmb_block_payload(struct shmb_block *block);
  *   -EOWNERDEAD after fork
  */
 SHMB_PUBLIC int shmb_block_lock(struct shmb_block *block, uint64_t deadline_ns);
-/* Likewise without waiting: -EBUSY. */
+/* Likewise without waiting: -EBUSY somebody else has it. */
 SHMB_PUBLIC int shmb_block_trylock(struct shmb_block *block);
-/* The payload is whole again: nobody need be told any more. -EPERM this handle has not the lock. */
+/* The payload is whole again: nobody need be told any more. -EPERM this handle has not the lock; -ESTALE as above, -EOWNERDEAD after fork. */
 SHMB_PUBLIC int shmb_block_recovered(struct shmb_block *block);
 /*
  * -EPERM this handle has not the lock; -ESTALE it was taken away meanwhile, and others may have changed the payload; -EOWNERDEAD after
  * fork.
  */
 SHMB_PUBLIC int shmb_block_unlock(struct shmb_block *block);
-/* Process id of who has the lock, in the pid namespace of the broker; 0 nobody. */
+/* Process id of who has the lock, in the pid namespace of the broker; 0 nobody, or after fork. */
 SHMB_PUBLIC int32_t shmb_block_holder(const struct shmb_block *block);
 
 #ifdef __cplusplus

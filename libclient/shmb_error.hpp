@@ -51,7 +51,7 @@ inline std::error_code make_error(int result) noexcept
 	return { -result, category() };
 }
 
-// what() is shmb_text(): what was wrong and what to do about it; for reads and writes, which have no sentence, the words of the code.
+// what() is shmb_text(): what was wrong and what to do about it; for reads and writes, few of which have a sentence, the words of the code.
 class error : public std::system_error
 {
       public:
@@ -162,7 +162,7 @@ enum class wake {
 	writer_hung,   // stopped, in a debugger, dumping core, or hung: word_of(status().writer)
 	superseded, // the segment has a new generation: the handle has gone on to it; where nothing waits (no_wait, wait_set): follow() first
 	removed,    // the segment was removed: close the handle and open the name again
-	failed,	    // something else, of a wait also a new generation of another type or kind; the code passed says what
+	failed,	    // something else, of a wait also a new generation to which the handle cannot go on; the code passed says what
 };
 
 namespace detail

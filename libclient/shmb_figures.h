@@ -41,7 +41,7 @@ struct shmb_figures {
 
 /*
  * Calls `visit` for each segment whose name matches `pattern` (* matches any bytes, ? one, '/' too; NULL: all), in the order
- * of their making, until it returns other than 0, and returns that. One request for about 160 segments. Pointers are valid during the
+ * of their making, until it returns other than 0, and returns that. One request for at most 170 segments. Pointers are valid during the
  * call. No lock is held meanwhile: the visitor may use the connection. -EINVAL for a pattern over 200 bytes or of other than printable ASCII;
  * else as shmb_list().
  */

@@ -14,9 +14,9 @@
  * Nothing is copied, whatever the size: a loan, a commit, a pin and a release together cost about as much as one small store. The newest H
  * frames (the history) can be pinned. A pinned frame stays as it is until it is released, while the writer goes on with other slots of its
  * pool; the pool has 1 + history + pins slots. A reader holds at most SHMB_FRAME_PINS at once (fewer where the operator
- * says so: `pins` in shmbrokerd.conf), so a segment whose `pins` are
- * SHMB_FRAME_PINS times its readers never refuses a loan; with fewer, a loan that finds every slot held is -ENOBUFS at once and shmb_text()
- * says which process holds which frames. A reader that dies loses its pins as soon as the broker hears of it.
+ * says so: `pins` in shmbrokerd.conf), so a segment whose `pins` are SHMB_FRAME_PINS times its readers never refuses a loan; with fewer, a
+ * loan that finds every slot held is -ENOBUFS at once and shmb_text() says which process holds which frames. A reader that dies
+ * loses its pins as soon as the broker hears of it.
  *
  * The payload on loan is the writer's memory: plain bytes, nobody reads them before the commit. The payload of a pinned frame is read-only
  * memory that only a broken or hostile writer changes; shmb_frame_release() tells if that happened (-ESTALE). A reader that must not believe the
@@ -64,8 +64,8 @@ struct shmb_frame_writer;
 struct shmb_frame_reader;
 
 /*
- * Opening: as for value and ring (shmb.h). The type's size is the capacity of every frame. -EEXIST: there with another history, number of pins or
- * key.
+ * Opening: as for value and ring (shmb.h). The type's size is the capacity of every frame. -EEXIST: somebody writes it with another history,
+ * number of pins, stamping or key.
  */
 SHMB_PUBLIC int shmb_frame_writer_open(struct shmb_frame_writer **out, struct shmb *broker, const char *name, const struct shmb_type *type,
 				       const struct shmb_frame_options *options);
@@ -112,7 +112,8 @@ SHMB_PUBLIC struct shmb_frame_reader *shmb_frame_reader_close(struct shmb_frame_
  *
  *   newest   the newest frame. Moves the position behind it. -ENODATA none yet.
  *   next     in order, from the one that was newest when the reader was opened (shmb_frame_seek): the one at the position, or where that is
- *            gone the oldest that is left, and frame->missed says how many are lost. Moves the position behind it. -ENODATA nothing new.
+ *            gone the oldest that is left, and frame->missed says how many are lost. Moves the position behind it. -ENODATA nothing new,
+ *            -EREMCHG nothing will be: the segment has a new generation, shmb_follow().
  *   number   this one. -ENODATA not committed yet, -ESTALE not among the newest any more.
  *
  * All: -EMFILE this handle holds SHMB_FRAME_PINS frames, or as many as the operator allows   -EUSERS it has no cell to pin with (use
@@ -130,14 +131,14 @@ SHMB_PUBLIC int shmb_frame_pin_number(struct shmb_frame_reader *reader, uint64_t
 SHMB_PUBLIC int shmb_frame_release(struct shmb_frame_reader *reader, struct shmb_frame *frame);
 /*
  * Copies a frame to `buffer` instead of holding it; frame->payload is `buffer` then, and nothing is to be released. Needs no cell. Positions and errors as
- * shmb_frame_pin_newest(), _next() and _number(); -EMSGSIZE it has more than `size` bytes: frame->length says how many, the position stays.
- * -EINVAL no buffer.
+ * shmb_frame_pin_newest(), _next() and _number(), without -EMFILE and -EUSERS; -EMSGSIZE it has more than `size` bytes: frame->length says how
+ * many, the position stays. -EINVAL no buffer.
  */
 SHMB_PUBLIC int shmb_frame_load_newest(struct shmb_frame_reader *reader, void *buffer, size_t size, struct shmb_frame *frame);
 SHMB_PUBLIC int shmb_frame_load_next(struct shmb_frame_reader *reader, void *buffer, size_t size, struct shmb_frame *frame);
 SHMB_PUBLIC int shmb_frame_load_number(struct shmb_frame_reader *reader, uint64_t number, void *buffer, size_t size,
 				       struct shmb_frame *frame);
-/* As the functions of rings: the position of _next(), the numbers that can be read, waiting for a frame at the position, status, type. */
+/* As the functions of rings, with their errors: the position of _next(), the numbers that can be read, waiting for a frame at the position, status, type. */
 SHMB_PUBLIC int shmb_frame_seek(struct shmb_frame_reader *reader, uint64_t number);
 SHMB_PUBLIC int shmb_frame_bounds(struct shmb_frame_reader *reader, uint64_t *oldest, uint64_t *next);
 SHMB_PUBLIC int shmb_frame_wait(struct shmb_frame_reader *reader, uint64_t deadline_ns);

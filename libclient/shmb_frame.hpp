@@ -279,7 +279,7 @@ class frame_reader : public detail::owner<::shmb_frame_reader, shmb_frame_reader
 	{
 		ec(shmb_frame_reader_open(&handle_, broker.get(), name, type, until.ns()), true);
 	}
-	// Nothing: none yet, nothing new, or (number) gone.
+	// Nothing: none yet, nothing new, (number) gone, overtaken again and again, or (next, EREMCHG in a code that was passed) the segment has a new generation.
 	std::optional<pinned_frame> pin_newest(on_error ec = {})
 	{
 		::shmb_frame raw = {};
@@ -298,7 +298,7 @@ class frame_reader : public detail::owner<::shmb_frame_reader, shmb_frame_reader
 
 		return pinned(shmb_frame_pin_number(handle_, number, &raw), raw, ec);
 	}
-	// Copies; they need no cell. Nothing: none yet, nothing new, or (number) gone. std::errc::message_size: `size` is too small.
+	// Copies; they need no cell. Nothing: as when pinning. std::errc::message_size: `size` is too small.
 	std::optional<std::size_t> load_newest(void *buffer, std::size_t size, sample_info *info = nullptr, on_error ec = {})
 	{
 		::shmb_frame raw = {};

@@ -79,7 +79,7 @@ SHMB_PUBLIC struct shmb_image *shmb_image_init(void *payload, const struct shmb_
 /*
  * Is this payload of `length` bytes an image whose pixels all lie in it? The header is read once into *layout, from which on everything is
  * computed: a writer that changes it afterwards leads nobody out of the payload. Pixels are at shmb_image_pixels(payload).
- * -EBADMSG it is none.
+ * -EBADMSG it is none; *layout is of no meaning then.
  */
 SHMB_PUBLIC int shmb_image_check(const void *payload, size_t length, struct shmb_image_layout *layout);
 /* "rgb8", ...; NULL for an unknown format. Static storage. */

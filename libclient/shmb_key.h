@@ -98,7 +98,7 @@ struct shmb_rule_sequence {
  */
 struct shmb_rule_monotonic shmb_rule_plausible_monotonic(uint64_t max_age_ns, uint64_t max_ahead_ns);
 struct shmb_rule_realtime shmb_rule_plausible_realtime(uint64_t max_age_ns, uint64_t max_ahead_ns);
-/* The same at a given now of both clocks, instead of the clocks: for tests and for logs. */
+/* The same at a given now of both clocks, instead of the clocks: for tests and for logs. 0 and 0 are not given: the clocks. */
 struct shmb_rule_monotonic shmb_rule_plausible_at_monotonic(uint64_t max_age_ns, uint64_t max_ahead_ns, uint64_t monotonic_ns,
 							    uint64_t realtime_ns);
 struct shmb_rule_realtime shmb_rule_plausible_at_realtime(uint64_t max_age_ns, uint64_t max_ahead_ns, uint64_t monotonic_ns,
@@ -110,11 +110,10 @@ struct shmb_rule_realtime shmb_rule_plausible_at_realtime(uint64_t max_age_ns, u
  *   shmb_rule_range_CLOCK(first, last)        first <= value <= last, else -ERANGE
  *   shmb_rule_near_CLOCK(key, distance)       not further than that from another key of the same clock, else -ERANGE
  *   shmb_rule_all_CLOCK(rules, count)         each of an array of rules, in their order; the error of the first that refuses. None: -EINVAL
- *   shmb_rule_own_CLOCK(check, user)          your own: returns 0, or the negative errno that refuses
+ *   shmb_rule_own_CLOCK(check, user)          your own: returns 0, or the negative errno that refuses; a positive number is -EINVAL
  *
  *   shmb_key_make_CLOCK(out, value, rule)     makes a key. 0, or what the rule says, then *out is not touched. -EINVAL rule NULL or not
- *   made by
- *                                             one of the functions above
+ *                                             made by one of the functions above
  *   shmb_key_value_CLOCK(key)                 the number
  *   shmb_key_move_CLOCK(out, key, by)         the key that much later (earlier where negative). -ERANGE below 0 or over 2^64 - 1
  *   shmb_key_compare_CLOCK(a, b)              -1 a is earlier, 0 the same, 1 later

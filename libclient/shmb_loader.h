@@ -58,7 +58,8 @@ SHMB_PUBLIC size_t shmb_loader_length(const struct shmb_loader *loader);
 
 /*
  * Waits until there is a newer snapshot than the last one that was taken. 0; -ETIMEDOUT; and what a wait of the reader has to tell
- * (shmb_wait.h): what became of the writer once, -ESTALE and -EBADMSG each time; -EOWNERDEAD after fork as well.
+ * (shmb_wait.h): what became of the writer, and a new generation that was followed, once; what ends the reader or keeps it from the new generation each
+ * time. -EOWNERDEAD after fork as well. The thread asks for what may pass ten times a second.
  */
 SHMB_PUBLIC int shmb_loader_wait(struct shmb_loader *loader, uint64_t deadline_ns);
 

@@ -30,14 +30,14 @@ struct shmb_metrics {
 	uint32_t clients;
 	uint64_t bytes;	     /* of all segments */
 	uint64_t deaths;     /* writers found dead */
-	uint64_t repairs;    /* half-written elements mended */
-	uint64_t reaps;	     /* segments removed by policy */
+	uint64_t repairs;    /* half-written elements mended, locks taken from the dead */
+	uint64_t reaps;	     /* segments and foreign files removed by policy */
 	uint64_t adopted;    /* segments taken over at its start */
 	uint64_t latency_ns; /* of all requests together, from receiving one to its answer */
 	uint64_t cpu_ns;
-	uint64_t resident_bytes; /* 0 unknown */
-	uint32_t descriptors;	 /* open in the broker; UINT32_MAX unknown */
-	uint32_t descriptors_max;
+	uint64_t resident_bytes;  /* 0 unknown */
+	uint32_t descriptors;	  /* open in the broker; UINT32_MAX unknown */
+	uint32_t descriptors_max; /* that it may have open; UINT32_MAX unknown */
 	uint32_t bucket_count;
 	uint32_t refusal_count;
 	uint32_t event_count;

@@ -17,13 +17,13 @@ struct shmb_reload_result {
 	uint32_t files;	      /* read */
 	uint32_t patterns;    /* in them */
 	uint32_t segments;    /* looked at */
-	uint32_t not_applied; /* changes that do not reach a segment that is there */
+	uint32_t not_applied; /* changes that do not reach a segment that is there, or what somebody has open */
 	const char *notes;    /* a line for each of these, as many as fit a message */
 };
 
 /*
  * Has the broker read its configuration again. -EINVAL: it has a mistake (shmb_text() says file, line and what), the one before stays. -EPERM: not root,
- * nor the broker's own user.
+ * nor the broker's own user. Other errors as shmb_status() (shmb.h), of all functions here.
  */
 SHMB_PUBLIC int shmb_reload(struct shmb *broker, int (*visit)(const struct shmb_reload_result *result, void *user), void *user);
 
@@ -60,7 +60,7 @@ struct shmb_user {
 };
 
 /* What holds for a name, there or not, and what this user (NULL: the caller) may do with it. -EPERM: about another user, and the caller is neither root
- * nor the broker's own user. -EINVAL name, groups. */
+ * nor the broker's own user. -EINVAL, -ENAMETOOLONG the name; -EINVAL more than 64 groups. */
 SHMB_PUBLIC int shmb_policy(struct shmb *broker, const char *name, const struct shmb_user *user_asked,
 			    int (*visit)(const struct shmb_policy_info *info, void *user), void *user);
 
@@ -82,14 +82,14 @@ struct shmb_gc_info {
 	enum shmb_gc_outcome outcome;
 	int is_foreign;
 	uint64_t bytes;
-	uint64_t due_ns; /* until it goes by itself, UINT64_MAX never */
+	uint64_t due_ns; /* nanoseconds until it goes by itself, UINT64_MAX never */
 	uint32_t uid;	 /* its owner's */
 	int32_t pid;	 /* foreign: of its writer, as it says */
 };
 
 /*
  * Removes what policy lets go, without waiting for the rest of its linger time; with SHMB_GC_TELL changes nothing. `visit` is called for each. -EPERM:
- * removing, by one who is neither root nor the broker's own user.
+ * removing, by one who is neither root nor the broker's own user. -EINVAL other flags than these.
  */
 SHMB_PUBLIC int shmb_gc(struct shmb *broker, unsigned what, int (*visit)(const struct shmb_gc_info *info, void *user), void *user);
 

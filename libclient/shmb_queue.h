@@ -49,26 +49,25 @@ SHMB_PUBLIC struct shmb_queue_producer *shmb_queue_producer_close(struct shmb_qu
  *   -EPROTO the consumer's position cannot be    -EOWNERDEAD after fork
  */
 SHMB_PUBLIC int shmb_queue_push(struct shmb_queue_producer *producer, const void *payload);
-/* Likewise, but waits for room until the deadline. Not -EAGAIN but -ETIMEDOUT. */
+/* Likewise, but waits for room until the deadline. Not -EAGAIN but -ETIMEDOUT; and -ECANCELED. */
 SHMB_PUBLIC int shmb_queue_push_until(struct shmb_queue_producer *producer, const void *payload, uint64_t deadline_ns);
 /*
  * Pushes as many of `count` items as there is room for; they lie one behind the other at `payloads`, type->size bytes apart. *pushed says
- * how many; 0 where it is at least one. A consumer that sleeps is woken once, after the last. Errors as push, nothing pushed.
+ * how many; 0 where it is at least one (or `count` is 0). A consumer that sleeps is woken once, after the last. Errors as push, nothing pushed.
  */
 SHMB_PUBLIC int shmb_queue_push_batch(struct shmb_queue_producer *producer, const void *payloads, size_t count, size_t *pushed);
 
 /*
  * In place: *payload is where the next item is to be written, type->size bytes, until it is committed (pushed) or aborted. One at a time.
- * What lies there before is of no meaning. Claim: errors as push. Commit: -EPERM nothing is claimed; -ESTALE, -EOWNERDEAD; nothing is
- * pushed then. Abort: -EPERM, -EOWNERDEAD.
+ * What lies there before is of no meaning. Claim: errors as push. Commit: -EPERM nothing is claimed, -EOWNERDEAD: nothing is pushed then; -ESTALE as
+ * push. Abort: -EPERM, -EOWNERDEAD.
  */
 SHMB_PUBLIC int shmb_queue_claim(struct shmb_queue_producer *producer, void **payload);
 SHMB_PUBLIC int shmb_queue_commit(struct shmb_queue_producer *producer);
 SHMB_PUBLIC int shmb_queue_abort(struct shmb_queue_producer *producer);
 
 /* Waits until there is room for an item. 0; -ETIMEDOUT; -ECANCELED; -ESTALE the lease was taken away or the queue removed; -EPROTO;
- * -EOWNERDEAD
- * after fork. A dead consumer is no reason to end: its successor makes room. */
+ * -EOWNERDEAD after fork. A dead consumer is no reason to end: its successor makes room. */
 SHMB_PUBLIC int shmb_queue_wait_room(struct shmb_queue_producer *producer, uint64_t deadline_ns);
 /* For shmb_wait_any(), shmb_cancel(), shmb_set_spin(): room for an item. */
 SHMB_PUBLIC struct shmb_waitable *shmb_queue_room_waitable(struct shmb_queue_producer *producer);
@@ -82,7 +81,8 @@ SHMB_PUBLIC int shmb_queue_heartbeat(struct shmb_queue_producer *producer);
 /*
  * Opens the consuming end of a queue that is there, waiting until `deadline_ns` for its name and for the consumer before to close or end. `type`
  * NULL: whatever it is. Errors as for every reader (shmb.h), and
- *   -EBUSY another process consumes, at once or still at the deadline (shmb_text() names it)    -EUSERS the queue has no reader area, or it belongs to another user
+ *   -EBUSY another process consumes, at once or still at the deadline (shmb_text() names it)    -EUSERS the queue has no reader area for this user
+ *   -EPERM another user consumed it before: only that one or root goes on with it    -EOPNOTSUPP the broker cannot see this process
  *   -EPROTO the positions in the queue cannot be
  */
 SHMB_PUBLIC int shmb_queue_consumer_open(struct shmb_queue_consumer **out, struct shmb *broker, const char *name,
@@ -99,8 +99,7 @@ SHMB_PUBLIC int shmb_queue_pop(struct shmb_queue_consumer *consumer, void *paylo
 /* Likewise, but waits for an item until the deadline. Not -ENODATA, but what shmb_queue_wait() has to tell. */
 SHMB_PUBLIC int shmb_queue_pop_until(struct shmb_queue_consumer *consumer, void *payload, struct shmb_sample *sample, uint64_t deadline_ns);
 /* Pops up to `count` items, one behind the other at `payloads`; `samples` has room for as many, or is NULL. *popped says how many; 0
- * where it
- * is at least one. They are consumed together, after the last was copied. Errors as pop, nothing consumed. */
+ * where it is at least one (or `count` is 0). They are consumed together, after the last was copied. Errors as pop, nothing consumed. */
 SHMB_PUBLIC int shmb_queue_pop_batch(struct shmb_queue_consumer *consumer, void *payloads, struct shmb_sample *samples, size_t count,
 				     size_t *popped);
 

@@ -120,7 +120,7 @@ template <class T> class queue_consumer : public detail::owner<::shmb_queue_cons
 	{
 		ec(shmb_queue_consumer_open(&this->handle_, broker.get(), name, &detail::type_of<T>(), until.ns()), true);
 	}
-	// The oldest item, which is consumed thereby. Nothing: empty.
+	// The oldest item, which is consumed thereby. Nothing: empty, or (EREMCHG in a code that was passed) empty and replaced by a new queue.
 	std::optional<sample<T>> pop(on_error ec = {})
 	{
 		return detail::read_sample<T>([this](T *to, ::shmb_sample *raw) { return shmb_queue_pop(this->handle_, to, raw); }, ec);

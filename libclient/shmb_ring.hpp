@@ -102,7 +102,7 @@ template <class T> class value_reader : public detail::owner<::shmb_value_reader
 	{
 		ec(shmb_value_reader_open(&this->handle_, broker.get(), name, &detail::type_of<T>(), until.ns()), true);
 	}
-	// The newest value; nothing where none was written yet.
+	// The newest value; nothing where none was written yet, or the writer overtook this reader again and again.
 	std::optional<sample<T>> load(on_error ec = {})
 	{
 		return detail::read_sample<T>([this](T *to, ::shmb_sample *raw) { return shmb_value_load(this->handle_, to, raw); }, ec);
@@ -179,7 +179,8 @@ template <class T> class ring_reader : public detail::owner<::shmb_ring_reader, 
 	{
 		return detail::read_into([&](::shmb_sample *raw) { return shmb_ring_latest(this->handle_, &out, raw); }, info, ec);
 	}
-	// In order; sample.missed says how many were lost before it. Nothing: nothing new.
+	// In order; sample.missed says how many were lost before it. Nothing: nothing new, overtaken again and again, or (EREMCHG in a code that was passed) the
+	// segment has a new generation: follow() or wait.
 	std::optional<sample<T>> read_next(on_error ec = {})
 	{
 		return detail::read_sample<T>([this](T *to, ::shmb_sample *raw) { return shmb_ring_read_next(this->handle_, to, raw); },

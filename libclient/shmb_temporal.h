@@ -17,8 +17,8 @@
  *
  * All functions here but those that restart keys belong to readers. Those of rings copy, those of frames pin what they find, without a copy.
  * They never wait, allocate nothing, make no system call (the seeks by age read a clock), and none but the seeks moves the position of
- * shmb_ring_read_next() and shmb_frame_pin_next(). Results are filled only where the function returns 0; after -EAGAIN the payload may hold
- * rubbish. Threads as for the reader itself.
+ * shmb_ring_read_next() and shmb_frame_pin_next(). Results are filled only where the function returns 0; after an error payloads and views may hold
+ * rubbish, and no frame is pinned. Threads as for the reader itself.
  *
  * Errors that several have in common:
  *   -ENODATA     nothing there in this run of keys
@@ -121,7 +121,7 @@ SHMB_JOIN_PART(sequence);
  *       The newest, unless its key is below `oldest`. -ETIME it is; -ENODATA -EXDEV -EAGAIN
  *
  *   shmb_ring_key_CLOCK(reader, number, out)
- *       The key of one element. -ENODATA not written yet; -ESTALE overwritten; -EXDEV
+ *       The key of one element. -ENODATA not written yet; -ESTALE overwritten; -EXDEV -EAGAIN
  *
  *   shmb_ring_since_CLOCK(reader, key)
  *       Sets the position to the first element that is not older, or behind the newest where all are. -EXDEV -EAGAIN
@@ -181,12 +181,13 @@ enum shmb_clock shmb_frame_clock(const struct shmb_frame_reader *reader);
  * Copies up to `count` elements from number `first` on, in order, to `payloads`, type->size bytes each, one behind the other, and what is
  * known of each to `samples` (may be NULL). Elements that are gone leave no gap there: they are counted in *lost (may be NULL), and
  * sample->missed says how many were lost right before that one. *read is how many were copied.
- *   0 at least one   -ENODATA none written yet   -ESTALE all `count` are gone   -EAGAIN, -EBADMSG, -EOWNERDEAD
+ *   0 at least one   -ENODATA none written yet, or `count` is 0   -ESTALE all `count` are gone   -EAGAIN, -EBADMSG, -EOWNERDEAD
  */
 int shmb_ring_read_range(struct shmb_ring_reader *reader, uint64_t first, size_t count, void *payloads, struct shmb_sample *samples,
 			 size_t *read, uint64_t *lost);
 
-/* Sets the position to the oldest element there is: a late joiner reads the history first. */
+/* Sets the position to the oldest element there is: a late joiner reads the history first. This, and all below that have no errors of their own:
+ * -EBADMSG, -EOWNERDEAD. */
 int shmb_ring_seek_oldest(struct shmb_ring_reader *reader);
 int shmb_frame_seek_oldest(struct shmb_frame_reader *reader);
 /* Sets the position to the first element that is not older than `age_ns`, by the clock of the segment's keys: the monotonic or the realtime

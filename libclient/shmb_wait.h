@@ -19,6 +19,8 @@
  *   -ESTALE       the segment was removed: close the handle and open the name again; each time
  *   -EPROTOTYPE, -EMEDIUMTYPE   the segment has a new generation, of another type (shmb_text() shows both schemas) or kind, to which this handle
  *                 cannot go on: close it and open the name anew; each time
+ *   -EACCES       it has a new generation that is not for this user any more by the operator's policy; each time, until that says otherwise
+ *   -EPERM, -EUSERS, -EIO, -EPROTONOSUPPORT, ...   something else keeps this handle from the new generation, as when opening; shmb_text() says what; each time
  *   -EBADMSG, -EPROTO   the segment's data contradicts itself; each time
  *
  * What became of the writer is said once for each change (a writer that is stopped, then hangs, then dies has changed three times), after
@@ -26,7 +28,8 @@
  * return.
  *
  * A handle must not be closed while anybody waits for it or cancels it: a freed handle cannot be recognised. Cancel, join, then close.
- * Closing returns NULL, and the waits of NULL, those of its waitable, which is NULL as well, cancelling and spinning are -EBADF.
+ * Closing returns NULL, and the waits of NULL, those of its waitable, which is NULL as well, following, cancelling, spinning and adding it to a wait
+ * set are -EBADF.
  */
 
 #include <stddef.h>
@@ -68,9 +71,9 @@ SHMB_PUBLIC struct shmb_waitable *shmb_frame_waitable(struct shmb_frame_reader *
 
 /*
  * Goes on to the next generation now, whether or not all of this one was read; what was not counts as missed. 0, also where there is no other one;
- * -EAGAIN the next one is not there yet, or of a queue: items are left, which must be consumed first; -ESTALE, -EPROTOTYPE, -EMEDIUMTYPE as
- * above; -ECONNREFUSED, -ETIMEDOUT no broker; -ENOMEM, -EMFILE; -EUSERS, -EBUSY, -EPERM a queue's next consumer cannot be this one; -EINVAL it is
- * no reader's; -EOWNERDEAD after fork. Asks the broker: not for loops that must not wait.
+ * -EAGAIN the next one is not there yet, or of a queue: items are left, which must be consumed first; -ESTALE, -EPROTOTYPE, -EMEDIUMTYPE, -EACCES and the
+ * others as above; -ECONNREFUSED, -ETIMEDOUT no broker; -ENOMEM, -EMFILE; -EUSERS, -EBUSY, -EPERM a queue's next consumer cannot be this one, -EPROTO the
+ * positions in it cannot be; -EINVAL it is no reader's; -EOWNERDEAD after fork. Asks the broker: not for loops that must not wait.
  */
 SHMB_PUBLIC int shmb_follow(struct shmb_waitable *reader);
 
@@ -128,8 +131,8 @@ SHMB_PUBLIC int shmb_waitset_fd(const struct shmb_waitset *set);
 SHMB_PUBLIC int shmb_waitset_add(struct shmb_waitset *set, struct shmb_waitable *member, void *user);
 /* Takes it out, as must be done before it is closed. -ENOENT it is not in, -EOWNERDEAD after fork. */
 SHMB_PUBLIC int shmb_waitset_remove(struct shmb_waitset *set, struct shmb_waitable *member);
-/* The next member of this pass that has something to say: returns what a wait for it would, and its `user`. -ENODATA the pass is over.
- * Never sleeps. */
+/* The next member of this pass that has something to say: returns what a wait for it until SHMB_NO_WAIT would, and its `user`. -ENODATA the pass is over.
+ * In a forked child -EOWNERDEAD each time, and *user stays as it is. Never sleeps. */
 SHMB_PUBLIC int shmb_waitset_next(struct shmb_waitset *set, void **user);
 
 #ifdef __cplusplus

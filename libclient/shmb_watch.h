@@ -49,8 +49,9 @@ SHMB_PUBLIC int shmb_watch_open(struct shmb_watch **out, const char *socket_path
 /* Takes NULL, returns NULL. */
 SHMB_PUBLIC struct shmb_watch *shmb_watch_close(struct shmb_watch *watch);
 /*
- * The next event, waiting for it until `deadline_ns`. Strings in *out are valid until the next call. -ETIMEDOUT none came; -ENOMEM, -EMFILE;
- * -EOWNERDEAD after fork. With SHMB_NO_WAIT it may take as long as a request while it comes back to a daemon that has been away.
+ * The next event, waiting for it until `deadline_ns`. Strings in *out are valid until the next call. -ETIMEDOUT none came; -ENOMEM, -EMFILE: it could
+ * not come back to the daemon, ask again; -EOWNERDEAD after fork. With SHMB_NO_WAIT it may take as long as a request while it comes back to a
+ * daemon that has been away.
  */
 SHMB_PUBLIC int shmb_watch_next(struct shmb_watch *watch, struct shmb_event *out, uint64_t deadline_ns);
 /*

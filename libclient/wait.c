@@ -48,8 +48,10 @@ static int verdict_result(uint64_t verdict)
 	case SHMB_WRITER_DEAD:
 		return text_fail(-EOWNERDEAD, "the writer's process ended without closing; the next writer goes on with the numbers");
 	case SHMB_WRITER_CLOSED:
-	case SHMB_WRITER_GONE:
 		return text_fail(-EPIPE, "the writer closed; the next writer goes on with the numbers");
+	case SHMB_WRITER_GONE:
+		return text_fail(-EPIPE,
+				 "the writer let go of the broker, but lives; the next writer goes on with the numbers, in new memory");
 	case SHMB_WRITER_STOPPED:
 		return text_fail(-EHOSTDOWN, "the writer's process has been stopped by a signal; it goes on with SIGCONT");
 	case SHMB_WRITER_TRACED:

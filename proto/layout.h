@@ -359,7 +359,7 @@ _Static_assert(sizeof(struct shmb_shm_card) == SHMB_PAGE, "card");
  *       64    8 counter        numbers below it are committed           [W: writer, broker in repair  R: all]
  *      128    4 wake           readers sleep on it                      [W: writer, broker  R: all]
  *      192    8 key_base       no temporal query looks below            [W: writer  R: all]
- *      256    4 queue_flag     the producer waits                       [W: writer  R: consumer]
+ *      256    4 queue_flag     odd: the producer waits                  [W: writer  R: consumer]
  *      320    4 lock           a block's futex word: SHMB_LOCK_*        [W: holder, broker  R: all]
  *      384  128 reserved
  */

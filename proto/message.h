@@ -79,7 +79,7 @@ struct shmb_msg_hello {
 	char comm[SHMB_COMM_MAX];	   /* what the program calls itself, NUL-filled; shown, never believed */
 };
 
-/* RESUME: "I still hold this." No descriptors; the client's mappings go on. -ESTALE: no longer (the handle is dead). */
+/* RESUME: "I still hold this." No descriptors; the client's mappings go on. -ESTALE: no longer (the handle is dead). -ENOMEM, -EMFILE: ask again. */
 struct shmb_msg_resume {
 	struct shmb_msg_head head;
 	uint32_t handle; /* as in the open */
@@ -229,7 +229,7 @@ struct shmb_msg_users {
 
 /* ---- answers ---- */
 
-/* Every answer that is not 0 is this, with `text` for people; READY, RESUME, CLOSE and REMOVE answer with it on success too. */
+/* Every answer that is not 0 is this, with `text` for people; READY, RESUME, CLOSE, REMOVE and WATCH answer with it on success too. */
 struct shmb_msg_answer {
 	struct shmb_msg_head head;
 	int32_t holder_pid; /* -EBUSY: who holds it; else 0 */

@@ -26,7 +26,9 @@
 
 enum {
 	DOCTOR_SPACE_WARN = 10, /* percent free of the file system */
-	DOCTOR_FDS_WARN = 4096, /* the daemon's limit: 8 descriptors a client, see the manual */
+	DOCTOR_FDS_WARN = 4096, /* the daemon's limit */
+	DOCTOR_FDS_EACH = 8,	/* it reckons with so many for each client, and serves */
+	DOCTOR_CLIENTS = 1024,	/* so many at the most (shmbrokerd(8)) */
 	DOCTOR_SYSTEM_UIDS = 1000,
 };
 
@@ -136,7 +138,8 @@ static void doctor_segments(struct doctor *doctor, struct shmb *broker)
 	int r = shmb_list(broker, doctor_segment, doctor);
 
 	if (r < 0) {
-		doctor_say(doctor, DOCTOR_FAIL, "segments", "see the daemon's log", "cannot be listed: %s", shmb_strerror(r));
+		doctor_say(doctor, DOCTOR_FAIL, "segments", "see the daemon's log", "cannot be listed: %s",
+			   *shmb_text() ? shmb_text() : shmb_strerror(r));
 		return;
 	}
 	if (doctor->dead + doctor->hung + doctor->gone == 0)
@@ -176,7 +179,7 @@ static void doctor_space(struct doctor *doctor, const char *path)
 					       : NULL,
 		   "%s of %s are free in %s", left, size, path);
 	if (fs.f_files && fs.f_ffree * 100 < fs.f_files * DOCTOR_SPACE_WARN)
-		doctor_say(doctor, DOCTOR_WARN, "inodes", "each segment takes four files or more: mount -o remount,nr_inodes=...",
+		doctor_say(doctor, DOCTOR_WARN, "inodes", "each segment takes up to nine files: mount -o remount,nr_inodes=...",
 			   "%" PRIu64 " of %" PRIu64 " are free in %s", (uint64_t)fs.f_ffree, (uint64_t)fs.f_files, path);
 }
 
@@ -278,10 +281,11 @@ static void doctor_limits(struct doctor *doctor)
 
 	if (doctor->status.pid > 0 && prlimit(doctor->status.pid, RLIMIT_NOFILE, NULL, &limit) == 0) {
 		bool few = limit.rlim_cur < DOCTOR_FDS_WARN;
+		uint64_t clients = (uint64_t)limit.rlim_cur / DOCTOR_FDS_EACH;
 
 		doctor_say(doctor, few ? DOCTOR_WARN : DOCTOR_OK, "limits", few ? "LimitNOFILE= in the unit, or ulimit -n" : NULL,
-			   "the daemon may have %" PRIu64 " descriptors open: about %" PRIu64 " clients at a time",
-			   (uint64_t)limit.rlim_cur, (uint64_t)limit.rlim_cur / 8);
+			   "the daemon may have %" PRIu64 " descriptors open: %" PRIu64 " clients at a time, at the most",
+			   (uint64_t)limit.rlim_cur, clients < DOCTOR_CLIENTS ? clients : DOCTOR_CLIENTS);
 	}
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
 		bool little = limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur <= UINT64_C(8) << 20;
@@ -297,8 +301,20 @@ static void doctor_limits(struct doctor *doctor)
 
 static void doctor_kernel(struct doctor *doctor)
 {
+	/* What works without, but less well. */
+	static const struct {
+		unsigned minor; /* of 6 */
+		const char *what;
+	} later[] = {
+		{ 1, "huge pages on any tmpfs" },
+		{ 9, "reading by clients in a pid namespace that the daemon does not see into" },
+		{ 12, "short turns of the daemon on a busy host" },
+		{ 16, "descriptors that clients send kept away from the daemon" },
+	};
 	struct utsname name;
 	unsigned long major, minor;
+	char missing[320] = "";
+	size_t at = 0;
 	char *end;
 
 	if (uname(&name) < 0)
@@ -307,12 +323,16 @@ static void doctor_kernel(struct doctor *doctor)
 	if (*end != '.')
 		return;
 	minor = strtoul(end + 1, NULL, 10);
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		if (major < 6 || (major == 6 && minor < later[i].minor))
+			at += (size_t)snprintf(missing + at, sizeof(missing) - at, "%s%s (6.%u)", at ? ", " : "", later[i].what,
+					       later[i].minor);
+	}
 	if (major < 5 || (major == 5 && minor < 16))
 		doctor_say(doctor, DOCTOR_WARN, "kernel", "5.16 or newer has it",
 			   "%s has no futex_waitv: waits for several segments look every 5 ms", name.release);
-	else if (major < 6 || (major == 6 && minor < 5))
-		doctor_say(doctor, DOCTOR_OK, "kernel", NULL, "%s; writers in pid namespaces the daemon cannot see into need 6.5",
-			   name.release);
+	else if (at > 0)
+		doctor_say(doctor, DOCTOR_OK, "kernel", NULL, "%s; newer ones have %s", name.release, missing);
 	else
 		doctor_say(doctor, DOCTOR_OK, "kernel", NULL, "%s has all that is used", name.release);
 }

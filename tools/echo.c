@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `shmbctl echo NAME`: prints what is written to a segment, decoded by its schema, until --count, Ctrl-C, a closed pipe or the removal of
- * the segment. Of a frame it prints the fields that were committed, of a picture its header. It observes: takes no cell, wakes nobody, keeps nothing alive. When the writer closes or dies that is said and the next
- * writer is waited for. With --rate it sleeps until the next line is due and then takes the newest, so that `missed` counts what lies between.
+ * the segment. Of a frame it prints the fields that were committed, of a picture its header. It observes: takes no cell, wakes nobody, keeps nothing alive. When the writer closes, dies or hangs
+ * that is said, and it, or the next one, is waited for. With --rate it sleeps until the next line is due and then takes the newest, so that `missed` counts what lies between.
  */
 
 #include "command.h"
@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct echo {
 	const struct command_options *options;
@@ -84,6 +85,25 @@ static int echo_report(struct echo *echo, const char *event, const char *sentenc
 	return 0;
 }
 
+/* A writer that is there but does not write: which of the conditions of `list` that is, and the sentence of the wait that told it. */
+static int echo_report_hang(struct echo *echo)
+{
+	struct shmb_segment_status status = { 0 };
+	char *sentence = strdup(shmb_text());
+	char event[32];
+	int r = source_status(&echo->source, &status);
+
+	if (r == 0) {
+		/* It may have changed since it was told. */
+		bool hangs = status.writer >= SHMB_WRITER_IS_STOPPED && status.writer <= SHMB_WRITER_IS_DUMPING;
+
+		snprintf(event, sizeof(event), "writer_%s", command_writer_word(hangs ? status.writer : SHMB_WRITER_IS_HUNG));
+		r = sentence ? echo_report(echo, event, sentence) : -ENOMEM;
+	}
+	free(sentence);
+	return r;
+}
+
 /* Prints all that can be read now. */
 static int echo_drain(struct echo *echo)
 {
@@ -129,6 +149,8 @@ static int echo_run(struct echo *echo)
 			r = echo_report(echo, "writer_dead", "the writer died; waiting for the next");
 		} else if (r == -EPIPE) {
 			r = echo_report(echo, "writer_closed", "the writer closed; waiting for the next");
+		} else if (r == -EHOSTDOWN) {
+			r = echo_report_hang(echo);
 		} else if (r == -EREMCHG) {
 			r = echo_report(echo, "new_generation", "the segment has a new generation; following");
 		} else if (r == -ETIMEDOUT) {

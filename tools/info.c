@@ -87,6 +87,10 @@ static void info_numbers(const struct info *info)
 	uint64_t now = shmb_now_ns();
 
 	info_key("numbers");
+	if (info->observed == -EMEDIUMTYPE) {
+		puts("only those of values, rings and frames are read");
+		return;
+	}
 	if (info->observed < 0) {
 		printf("cannot be read: %s\n", shmb_strerror(info->observed));
 		return;

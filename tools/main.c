@@ -34,8 +34,8 @@ struct verb {
 	const char *name;
 	int names_min;
 	int names_max;
-	unsigned options; /* beside --socket, --json, --help, --version */
-	int (*run)(struct shmb *broker, const struct command_options *options);
+	unsigned options;							/* beside --socket, --json, --help, --version */
+	int (*run)(struct shmb *broker, const struct command_options *options); /* NULL: `help` */
 	const char *usage;
 	const char *summary;
 	const char *help;
@@ -45,10 +45,10 @@ static const struct verb verbs[] = {
 	{ "list", 0, 0, OPTION_LEGEND, command_list, "list", "all segments",
 	  "Prints a table of all segments in the order of their making.\n"
 	  "\n"
-	  "  --json       one object a line: name, kind, type, schema_hash, generation, epoch, created_ns (CLOCK_REALTIME),\n"
-	  "               bytes, payload_bytes, capacity, stamped, owner_uid, owner_gid, writer {condition, pid, uid, comm},\n"
-	  "               readers. condition is none, alive, closed, dead, gone (let go of the broker, but lives), or,\n"
-	  "               where it has published nothing for its stale time: stopped, traced, hung or dumping\n"
+	  "  --json       one object a line: name, kind, type, schema_hash, generation, epoch, created_ns (CLOCK_REALTIME), bytes,\n"
+	  "               payload_bytes, capacity, stamped, owner_uid, owner_gid, writer {condition, pid, uid, comm}, readers.\n"
+	  "               condition is none, alive, closed, dead, gone (let go of the broker, but lives), or, where it has\n"
+	  "               published nothing for its stale time: stopped, traced, hung or dumping\n"
 	  "  --no-legend  neither head nor foot\n"
 	  "\n"
 	  "examples:\n"
@@ -67,36 +67,37 @@ static const struct verb verbs[] = {
 	  "\n"
 	  "  --json       one object: the keys of `list`, and reader_list [{pid, uid, comm, role (reads, consumes, shares), behind,\n"
 	  "               generation, published, read, retried, lapped, waited, woken (by its own account; null: not known)}],\n"
-	  "               oldest, next (numbers; null where they cannot be read), heartbeat_ns (CLOCK_MONOTONIC; null: never), schema\n"
+	  "               oldest, next (numbers; null where they cannot be read), heartbeat_ns (CLOCK_MONOTONIC; null: never),\n"
+	  "               schema\n"
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl info host/cpu\n"
 	  "  shmbctl info --json host/cpu | jq -r .schema\n" },
 	{ "echo", 1, 1, OPTION_COUNT | OPTION_RATE | OPTION_FULL | OPTION_LEGEND, command_echo, "echo NAME",
 	  "what is written, decoded, as it comes",
-	  "Prints the newest element and then each one as it is written, decoded by the segment's schema, until Ctrl-C. Observes only:\n"
-	  "does not count as a reader and keeps nothing alive. Says when the writer closes or dies, and waits for the next.\n"
+	  "Prints the newest element and then each one as it is written, decoded by the segment's schema, until Ctrl-C. Observes\n"
+	  "only: does not count as a reader and keeps nothing alive. Says when the writer closes, dies or hangs, and waits on.\n"
 	  "\n"
 	  "  --count N    end after N elements\n"
 	  "  --rate HZ    at most so many a second, always the newest; `missed` then counts what was passed over as well\n"
 	  "  --full       all elements of long arrays; without it JSON has null for those of more than 4096\n"
 	  "  --no-legend  only the fields, without number and time\n"
-	  "  --json       one object a line: name, number, stamp_ns (CLOCK_MONOTONIC) and age_ns (null unless the segment is stamped),\n"
-	  "               missed, data {field: value}; NaN and infinities are null. The writer's end is a line too: name, event\n"
-	  "               (writer_dead, writer_closed), epoch, next\n"
+	  "  --json       one object a line: name, number, stamp_ns (CLOCK_MONOTONIC) and age_ns (null unless the segment is\n"
+	  "               stamped), missed, data {field: value}; NaN and infinities are null. What becomes of writer and segment is\n"
+	  "               a line too: name, event (writer_dead, writer_closed, writer_stopped, writer_traced, writer_hung,\n"
+	  "               writer_dumping, new_generation), epoch, next\n"
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl echo host/cpu --rate 2\n"
 	  "  shmbctl echo host/memory --json --count 100 | jq .data.available_bytes\n" },
 	{ "hz", 1, 1, OPTION_COUNT | OPTION_INTERVAL, command_hz, "hz NAME", "how often it is written",
-	  "Prints the rate of writes each second until Ctrl-C. Where the segment is stamped, also the shortest and longest interval "
-	  "between two\n"
-	  "writes and the standard deviation. Observes only.\n"
+	  "Prints the rate of writes each second until Ctrl-C. Where the segment is stamped, also the shortest and longest interval\n"
+	  "between two writes and the standard deviation. Observes only.\n"
 	  "\n"
 	  "  --interval TIME  between two reports: 500ms, 10s, 1min; default 1s\n"
 	  "  --count N        end after N reports\n"
-	  "  --json           one object a line: name, hz, writes, interval_min_ns, interval_max_ns, interval_deviation_ns (null unless\n"
-	  "                   stamped), seen (elements looked at)\n"
+	  "  --json           one object a line: name, hz, writes, interval_min_ns, interval_max_ns, interval_deviation_ns (null\n"
+	  "                   unless stamped), seen (elements looked at)\n"
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl hz imu/main\n"
@@ -106,34 +107,35 @@ static const struct verb verbs[] = {
 	  "\n"
 	  "  --interval TIME  between two reports: 500ms, 10s, 1min; default 1s\n"
 	  "  --count N        end after N reports\n"
-	  "  --json           one object a line: name, bytes_per_s, writes, bytes_mean, bytes_min, bytes_max (of the elements looked\n"
-	  "                   at; null: none), seen\n"
+	  "  --json           one object a line: name, bytes_per_s, writes, bytes_mean, bytes_min, bytes_max (of the elements\n"
+	  "                   looked at; null: none), seen\n"
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl bw camera/front\n" },
 	{ "delay", 1, 1, OPTION_COUNT | OPTION_INTERVAL | OPTION_FIELD, command_delay, "delay NAME", "how long from publishing to reading",
-	  "Prints, each second until Ctrl-C, how long elements took from their stamp until a woken reader had them. Counts as a reader.\n"
+	  "Prints, each second until Ctrl-C, how long elements took from their stamp until a woken reader had them. Counts as a\n"
+	  "reader.\n"
 	  "\n"
 	  "  --field FIELD    the payload's field that holds the time (CLOCK_MONOTONIC, ns), instead of the segment's stamp\n"
 	  "  --interval TIME  between two reports: 500ms, 10s, 1min; default 1s\n"
 	  "  --count N        end after N reports\n"
-	  "  --json           one object a line: name, samples, missed, p50_ns, p99_ns, p999_ns, max_ns (null: nothing was published)\n"
+	  "  --json           one object a line: name, samples, missed, p50_ns, p99_ns, p999_ns, max_ns (null: nothing was\n"
+	  "                   published)\n"
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl delay imu/main\n"
 	  "  shmbctl delay imu/main --field stamp_ns --interval 10s\n" },
 	{ "pub", 1, 1024, OPTION_COUNT | OPTION_RATE | OPTION_LEGEND | OPTION_PUB, command_pub, "pub NAME [FIELD=VALUE...]", "publishes",
-	  "Publishes an element made of the arguments, or, without any, one for each line of standard input: JSON objects, or CSV whose "
-	  "first\n"
-	  "line names the fields. Fields that are not named are 0 in the first element and stay as they were in the next ones. Values: "
-	  "1.5,\n"
-	  "-3, 0xff, true, now (CLOCK_MONOTONIC ns, for 64 bits), [1, 2, 3] for arrays, text for arrays of char; FIELD[2]=VALUE sets one\n"
-	  "element. It is the segment's writer while it runs; where there is no such segment it makes one.\n"
+	  "Publishes an element made of the arguments, or, without any, one for each line of standard input: JSON objects, or CSV\n"
+	  "whose first line names the fields. Fields that are not named are 0 in the first element and stay as they were in the\n"
+	  "next ones. Values: 1.5, -3, 0xff, true, now (CLOCK_MONOTONIC ns, for 64 bits), [1, 2, 3] for arrays, text for arrays of\n"
+	  "char; FIELD[2]=VALUE sets one element. It is the segment's writer while it runs; where there is no such segment it makes\n"
+	  "one.\n"
 	  "\n"
 	  "  --schema TEXT    what a new segment holds: ROS 2 fields, separated by ; or new lines; @FILE reads them from a file\n"
 	  "  --type NAME      name of that type; default shmbctl\n"
 	  "  --kind KIND      value (default), ring, queue or frame\n"
-	  "  --capacity N     elements of a new ring or queue\n"
+	  "  --capacity N     slots of a new value (4 or 8), ring or queue (a power of two, default 16)\n"
 	  "  --stamped        each element carries the time of its write\n"
 	  "  --rate HZ        so many a second; with arguments and without --count until Ctrl-C\n"
 	  "  --count N        end after N elements\n"
@@ -147,9 +149,8 @@ static const struct verb verbs[] = {
 	  "  shmbctl echo imu/main --json --count 100 | jq -c .data | shmbctl pub imu/copy --schema @imu.msg --kind ring\n" },
 #ifdef SHMBCTL_WITH_PNG
 	{ "snap", 2, 2, OPTION_LEGEND, command_snap, "snap NAME FILE.png", "the newest image as a picture",
-	  "Writes the newest image of a frame, value or ring as a PNG: RGB8, BGR8, RGBA8, MONO8, MONO16, NV12, YUYV, bayer. FILE - is "
-	  "standard\n"
-	  "output. Observes only.\n"
+	  "Writes the newest image of a frame, value or ring as a PNG: RGB8, BGR8, RGBA8, MONO8, MONO16, NV12, YUYV, bayer. FILE -\n"
+	  "is standard output. Observes only.\n"
 	  "\n"
 	  "  --no-legend  silent when all went well\n"
 	  "  --json       one object: name, file, width, height, format, number, stamp_ns\n"
@@ -159,9 +160,8 @@ static const struct verb verbs[] = {
 #endif
 #ifdef SHMBCTL_WITH_NCURSES
 	{ "plot", 2, 2, OPTION_COUNT | OPTION_INTERVAL, command_plot, "plot NAME FIELD", "a number over time, as a chart",
-	  "Draws a number of each element over time in the terminal. FIELD is a field, or FIELD[INDEX] an element of an array. Observes "
-	  "only.\n"
-	  "Keys: + and - the span shown, space pause, q quit.\n"
+	  "Draws a number of each element over time in the terminal. FIELD is a field, or FIELD[INDEX] an element of an array.\n"
+	  "Observes only. Keys: + and - the span shown, space pause, q quit.\n"
 	  "\n"
 	  "  --interval TIME  the span shown: 1s to 1h; default 10s\n"
 	  "  --json           no chart but one object a line: name, number, stamp_ns, value (null: not finite)\n"
@@ -172,16 +172,15 @@ static const struct verb verbs[] = {
 #endif
 #ifdef SHMBCTL_WITH_NCURSES
 	{ "top", 0, 0, OPTION_COUNT | OPTION_INTERVAL | OPTION_SORT, command_top, "top", "what flows, live",
-	  "Shows all segments with their rates, readers, lag and losses on a screen that is renewed each second, or (key c) who is "
-	  "connected,\n"
-	  "what each asks and has open, or (key u) what each user has; h there lists the keys. Goes on through a restart of the daemon.\n"
+	  "Shows all segments with their rates, readers, lag and losses on a screen that is renewed each second, or (key c) who is\n"
+	  "connected, what each asks and has open, or (key u) what each user has; h there lists the keys. Goes on through a restart\n"
+	  "of the daemon.\n"
 	  "\n"
 	  "  --sort COLUMN    name (default), rate, bytes, lag, lost, readers or memory\n"
 	  "  --interval TIME  between two looks: 500ms, 10s, 1min; default 1s\n"
-	  "  --json           no screen but one object a line for each look: time_ns (CLOCK_MONOTONIC), clients, daemon_pid, segments "
-	  "[{name,\n"
-	  "                   kind, per_s, bytes_per_s, next, readers, lag, lost, lost_per_s, bytes, condition, writer_pid}],\n"
-	  "                   users [as in shmbctl users]; null: not known\n"
+	  "  --json           no screen but one object a line for each look: time_ns (CLOCK_MONOTONIC), clients, daemon_pid,\n"
+	  "                   segments [{name, kind, per_s, bytes_per_s, next, readers, lag, lost, lost_per_s, bytes, condition,\n"
+	  "                   writer_pid}], users [as in shmbctl users]; null: not known\n"
 	  "  --count N        with --json: end after N looks\n"
 	  "\n"
 	  "examples:\n"
@@ -208,25 +207,24 @@ static const struct verb verbs[] = {
 	  "  shmbctl doctor\n"
 	  "  shmbctl doctor --json | jq -r 'select(.state != \"ok\").advice'\n" },
 	{ "monitor", 0, 1, OPTION_COUNT, command_monitor, "monitor [PATTERN]", "what happens to segments, as it happens",
-	  "Prints what the daemon sees happen to the segments whose names match PATTERN (* and ? match / too), or to all: made, written,\n"
-	  "read, closed, dead, hung, repaired, removed, and why. Until Ctrl-C. Waits for a daemon that goes away, and says when it is "
-	  "back.\n"
+	  "Prints what the daemon sees happen to the segments whose names match PATTERN (* and ? match / too), or to all: made,\n"
+	  "written, read, closed, dead, hung, repaired, removed, and why. Until Ctrl-C. Waits for a daemon that goes away, and says\n"
+	  "when it is back.\n"
 	  "\n"
 	  "  --count N    end after N events\n"
-	  "  --json       one object a line: time_ns (CLOCK_REALTIME), kind, segment, pid, uid, comm, reason (null where there is none),\n"
-	  "               level (3 error to 7 debug), lost, text. kind is created, adopted, writer-up, writer-closed, writer-gone,\n"
-	  "               writer-dead, writer-hung, writer-stopped, writer-traced, writer-dumping, writer-alive, replaced, reader-joined,\n"
-	  "               reader-left, repaired, removed, reaped, ignored, policy, quota, refused; reconnected, lost (so many events)\n"
+	  "  --json       one object a line: time_ns (CLOCK_REALTIME), kind, segment, pid, uid, comm, reason (null where there is\n"
+	  "               none), level (3 error to 7 debug), lost, text. kind is created, adopted, writer-up, writer-closed,\n"
+	  "               writer-gone, writer-dead, writer-hung, writer-stopped, writer-traced, writer-dumping, writer-alive,\n"
+	  "               replaced, reader-joined, reader-left, repaired, removed, reaped, ignored, policy, quota, refused;\n"
+	  "               reconnected, lost (so many events)\n"
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl monitor 'camera/*'\n"
 	  "  shmbctl monitor --json | jq -r 'select(.kind == \"writer-dead\").segment'\n" },
 	{ "clients", 0, 0, OPTION_LEGEND, command_clients, "clients", "who is connected, and what each has open",
-	  "Prints the connections to the daemon, the newest first: what each writes, shares, consumes, reads and observes, how much it "
-	  "asked\n"
-	  "and how much of that was refused, and the memory of the segments that it writes. Root and the daemon's own user see all, "
-	  "others\n"
-	  "their own.\n"
+	  "Prints the connections to the daemon, the newest first: what each writes, shares, consumes, reads and observes, how much\n"
+	  "it asked and how much of that was refused, and the memory of the segments that it writes. Root and the daemon's own user\n"
+	  "see all, others their own.\n"
 	  "\n"
 	  "  --json       one object a line: id, pid, uid, gid, comm, connected_ns (CLOCK_REALTIME), requests, refusals, bytes,\n"
 	  "               watches, handles [{role, segment}]. role is writes, shares, consumes, reads or observes\n"
@@ -236,14 +234,12 @@ static const struct verb verbs[] = {
 	  "  shmbctl clients\n"
 	  "  shmbctl clients --json | jq -r 'select(.handles[].segment == \"camera/front\").pid'\n" },
 	{ "users", 0, 0, OPTION_LEGEND, command_users, "users", "what each user has, and its quotas",
-	  "Prints what all users have together and each that has anything: connections, segments and memory charged to it, what it asked, "
-	  "how\n"
-	  "much of that was refused, how often it was over a quota, and its quotas. Root and the daemon's own user see all, others "
-	  "themselves.\n"
+	  "Prints what all users have together and each that has anything: connections, segments and memory charged to it, what it\n"
+	  "asked, how much of that was refused, how often it was over a quota, and its quotas. Root and the daemon's own user see\n"
+	  "all, others themselves.\n"
 	  "\n"
-	  "  --json       one object a line: uid (null: all together), clients, segments, bytes, requests, refusals, over_quota, "
-	  "bytes_max,\n"
-	  "               segments_max, clients_max, request_rate (null: no quota)\n"
+	  "  --json       one object a line: uid (null: all together), clients, segments, bytes, requests, refusals, over_quota,\n"
+	  "               bytes_max, segments_max, clients_max, request_rate (null: no quota)\n"
 	  "  --no-legend  no head\n"
 	  "\n"
 	  "examples:\n"
@@ -255,12 +251,11 @@ static const struct verb verbs[] = {
 	  "whose name matches PATTERN (* and ? match / too), or of all: the state of its writer, elements published, readers, lag,\n"
 	  "losses and memory. Only what you may see.\n"
 	  "\n"
-	  "  --output FILE  replace FILE instead of printing; where there is no daemon it is told that (shmbroker_up 0), and the exit\n"
-	  "                 status is 3\n"
-	  "  --json         one object, without segments: version, started_ns (CLOCK_REALTIME), segments, bytes, clients, deaths, "
-	  "repairs,\n"
-	  "                 reaps, adopted, refusals {REASON: count}, events {KIND: count}, request_ns (all together), request_buckets\n"
-	  "                 [{upto_ns (null: any), count}], resident_bytes, cpu_ns, descriptors, descriptors_max\n"
+	  "  --output FILE  replace FILE instead of printing; where there is no daemon it is told that (shmbroker_up 0), and the\n"
+	  "                 exit status is 3\n"
+	  "  --json         one object, without segments: version, started_ns (CLOCK_REALTIME), segments, bytes, clients, deaths,\n"
+	  "                 repairs, reaps, adopted, refusals {REASON: count}, events {KIND: count}, request_ns (all together),\n"
+	  "                 request_buckets [{upto_ns (null: any), count}], resident_bytes, cpu_ns, descriptors, descriptors_max\n"
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl metrics\n"
@@ -275,9 +270,8 @@ static const struct verb verbs[] = {
 	  "examples:\n"
 	  "  shmbctl remove host/cpu host/memory\n" },
 	{ "reload", 0, 0, OPTION_LEGEND, command_reload, "reload", "has the daemon read its configuration again",
-	  "Has the daemon read its configuration again. Where a file has a mistake, it is named with its line, and everything stays as it "
-	  "was.\n"
-	  "Prints what does not reach segments that are there already. For root and the daemon's own user.\n"
+	  "Has the daemon read its configuration again. Where a file has a mistake, it is named with its line, and everything stays\n"
+	  "as it was. Prints what does not reach segments that are there already. For root and the daemon's own user.\n"
 	  "\n"
 	  "  --json       one object: files, patterns, segments (looked at), not_applied, notes (a line for each of these)\n"
 	  "  --no-legend  only the notes\n"
@@ -285,30 +279,35 @@ static const struct verb verbs[] = {
 	  "examples:\n"
 	  "  shmbrokerd --check-config && shmbctl reload\n" },
 	{ "policy", 1, 1, OPTION_LEGEND | OPTION_USER, command_policy, "policy NAME", "which rule applies to a name, and why",
-	  "Prints the sections of the configuration that match a name, the most specific first, each setting with the place it comes "
-	  "from,\n"
-	  "and whether you may read and write it. The segment need not be there.\n"
+	  "Prints the sections of the configuration that match a name, the most specific first, each setting with the place it\n"
+	  "comes from, and whether you may read and write it. The segment need not be there.\n"
 	  "\n"
 	  "  --explain-user USER  a user's name or number instead of you; for root and the daemon's own user\n"
-	  "  --json               one object: name, exists, uid, may_read, read_why, may_write, write_why, patterns [{pattern, source}],\n"
-	  "                       settings {NAME: {value, source}}\n"
+	  "  --json               one object: name, exists, uid, may_read, read_why, may_write, write_why, patterns [{pattern,\n"
+	  "                       source}], settings {NAME: {value, source}}\n"
 	  "  --no-legend          without the table's head\n"
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl policy camera/front\n"
 	  "  shmbctl policy camera/front --explain-user planner --json | jq .may_write\n" },
 	{ "gc", 0, 0, OPTION_LEGEND | OPTION_DRY_RUN, command_gc, "gc", "removes now what policy lets go",
-	  "Removes the segments that nobody needs and the policy lets go, without waiting for the rest of their linger time; and, with\n"
-	  "`foreign = reap`, files of safe-shm programs that have ended. Removing is for root and the daemon's own user.\n"
+	  "Removes the segments that nobody needs and the policy lets go, without waiting for the rest of their linger time; and,\n"
+	  "with `foreign = reap`, files of safe-shm programs that have ended. Removing is for root and the daemon's own user.\n"
 	  "\n"
 	  "  --dry-run    only tells what would go and why, and lists foreign files\n"
-	  "  --json       one object a line: name, foreign, outcome (would go, removed, stays, failed), reason, bytes, due_ns (until it\n"
-	  "               goes by itself; null: never), uid, pid (foreign: of its writer)\n"
+	  "  --json       one object a line: name, foreign, outcome (would go, removed, stays, failed), reason, bytes, due_ns\n"
+	  "               (until it goes by itself; null: never), uid, pid (foreign: of its writer)\n"
 	  "  --no-legend  without the sum\n"
 	  "\n"
 	  "examples:\n"
 	  "  shmbctl gc --dry-run\n"
 	  "  shmbctl gc --json | jq -r .name\n" },
+	{ "help", 0, 1, 0, NULL, "help [VERB]", "this, or what a verb does and takes",
+	  "Prints what there is, or what a verb does and takes, as --help does.\n"
+	  "\n"
+	  "examples:\n"
+	  "  shmbctl help\n"
+	  "  shmbctl help echo\n" },
 };
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
@@ -322,7 +321,7 @@ static const char common_help[] =
 	"\n"
 	"exit status: 0 ok, 1 failed, 2 wrong usage, 3 no daemon, 4 no such segment\n";
 
-static void main_help(const struct verb *verb)
+static void main_print_help(const struct verb *verb)
 {
 	if (verb) {
 		printf("usage: shmbctl %s [options]\n\n%s\noptions of all verbs:\n%s", verb->usage, verb->help, common_help);
@@ -331,7 +330,7 @@ static void main_help(const struct verb *verb)
 	puts("usage: shmbctl VERB [NAME] [options]\n\nShows the shared-memory segments of shmbrokerd.\n\nverbs:");
 	for (int i = 0; i < VERB_COUNT; i++)
 		printf("  %-26s  %s\n", verbs[i].usage, verbs[i].summary);
-	printf("\noptions:\n%s\n`shmbctl VERB --help` tells more, with examples.\n", common_help);
+	printf("\noptions:\n%s\n`shmbctl help VERB` tells more, with examples.\n", common_help);
 }
 
 static int main_usage(const char *format, const char *what)
@@ -351,6 +350,22 @@ static const struct verb *main_verb(const char *name)
 		if (strcmp(verbs[i].name, name) == 0)
 			return &verbs[i];
 	return NULL;
+}
+
+/* Of a verb, NULL: of all. An exit status. */
+static int main_help(const char *name)
+{
+	const struct verb *verb = name ? main_verb(name) : NULL;
+
+	if (name && !verb)
+		return main_usage("there is no verb '%s'", name);
+	main_print_help(verb);
+	return COMMAND_OK;
+}
+
+static bool main_is_kind(const char *name)
+{
+	return strcmp(name, "value") == 0 || strcmp(name, "ring") == 0 || strcmp(name, "queue") == 0 || strcmp(name, "frame") == 0;
 }
 
 /* A whole positive number. */
@@ -484,6 +499,8 @@ int main(int argc, char **argv)
 			used |= OPTION_SORT;
 			break;
 		case 'k':
+			if (!main_is_kind(optarg))
+				return main_usage("--kind takes value, ring, queue or frame, not '%s'", optarg);
 			options.kind = optarg;
 			used |= OPTION_PUB;
 			break;
@@ -534,19 +551,13 @@ int main(int argc, char **argv)
 		if (used != before)
 			names[__builtin_ctz(used ^ before)] = long_options[place].name;
 	}
-	if (optind == argc) {
-		if (!help)
-			return main_usage("%s", "a verb is missing");
-		main_help(NULL);
-		return main_finish(COMMAND_OK);
-	}
+	if (optind == argc)
+		return help ? main_finish(main_help(NULL)) : main_usage("%s", "a verb is missing");
 	verb = main_verb(argv[optind]);
 	if (!verb)
 		return main_usage("there is no verb '%s'", argv[optind]);
-	if (help) {
-		main_help(verb);
-		return main_finish(COMMAND_OK);
-	}
+	if (help)
+		return main_finish(main_help(verb->name));
 	if (used & ~verb->options) {
 		snprintf(what, sizeof(what), "`%s` does not take --%s", verb->name, names[__builtin_ctz(used & ~verb->options)]);
 		return main_usage("%s", what);
@@ -558,6 +569,8 @@ int main(int argc, char **argv)
 				  : options.name_count < verb->names_min ? "an argument is missing: shmbctl %s"
 									 : "too many arguments: shmbctl %s",
 				  verb->usage);
+	if (!verb->run)
+		return main_finish(main_help(options.names[0]));
 	r = shmb_connect(&broker, options.socket);
 	if (r < 0 && (verb->options & VERB_ALONE) == 0)
 		return command_fail(NULL, r);

@@ -290,7 +290,7 @@ static int metrics_fail(const char *path, int error)
 {
 	char *text = output_escape(path);
 
-	fprintf(stderr, "shmbctl: %s: %s\n", text ? text : "?", strerror(-error));
+	fprintf(stderr, "shmbctl: %s cannot be written: %s\n", text ? text : "?", strerror(-error));
 	free(text);
 	return COMMAND_FAILED;
 }
@@ -366,7 +366,7 @@ int command_metrics(struct shmb *broker, const struct command_options *options)
 	int r;
 
 	if (options->output && options->json) {
-		fputs("shmbctl: --output takes the text, not --json\n", stderr);
+		fputs("shmbctl: --output takes the text, not --json: leave one of them out\n", stderr);
 		return COMMAND_USAGE;
 	}
 	if (options->output) {

@@ -153,7 +153,9 @@ int command_policy(struct shmb *broker, const struct command_options *options)
 		if (r < 0) {
 			char *text = output_escape(options->user);
 
-			fprintf(stderr, r == -ENOENT ? "shmbctl: there is no user %s\n" : "shmbctl: user %s has more than 64 groups\n",
+			fprintf(stderr,
+				r == -ENOENT ? "shmbctl: there is no user %s on this host: give a name, or a number\n"
+					     : "shmbctl: user %s has more than 64 groups, which is more than can be asked about\n",
 				text ? text : "?");
 			free(text);
 			return COMMAND_FAILED;

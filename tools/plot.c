@@ -303,6 +303,10 @@ int command_plot(struct shmb *broker, const struct command_options *options)
 	struct plot plot = { .options = options };
 	int r;
 
+	if (options->interval_ns && (options->interval_ns < PLOT_SPAN_MIN_NS || options->interval_ns > PLOT_SPAN_MAX_NS)) {
+		fputs("shmbctl: --interval is the span shown, from 1s to 1h\n", stderr);
+		return COMMAND_USAGE;
+	}
 	source_catch_signals();
 	r = source_open(&plot.source, broker, name, SOURCE_OBSERVER);
 	if (r < 0) {

@@ -65,22 +65,27 @@ static int pub_set(struct pub *pub, const char *field, const char *text)
 	return r < 0 ? pub_refuse(pub, field, r == -ENOENT ? "" : text, why) : 0;
 }
 
-/* Publishes the element, at its time. */
+/* Sleeps until the next element's time has come, where there is a rate: before it is made, for what is `now` in it is the time at which it is published. */
+static void pub_await(struct pub *pub)
+{
+	uint64_t now = shmb_now_ns();
+
+	if (pub->options->rate <= 0)
+		return;
+	if (pub->due_ns < now) /* the first, or one that came late: the rhythm goes on from here */
+		pub->due_ns = now;
+	source_sleep_until(pub->due_ns);
+	pub->due_ns += (uint64_t)(1e9 / pub->options->rate);
+}
+
+/* Publishes the element. */
 static int pub_put(struct pub *pub)
 {
 	const char *name = pub->options->names[0];
 	int r;
 
-	if (pub->options->rate > 0) {
-		uint64_t now = shmb_now_ns();
-
-		if (pub->due_ns < now) /* the first, or one that came late: the rhythm goes on from here */
-			pub->due_ns = now;
-		source_sleep_until(pub->due_ns);
-		if (source_is_interrupted())
-			return 0;
-		pub->due_ns += (uint64_t)(1e9 / pub->options->rate);
-	}
+	if (pub->options->rate > 0 && source_is_interrupted())
+		return 0;
 	r = publisher_put(&pub->publisher, pub->bytes, shmb_now_ns() + PUB_PATIENCE_NS);
 	if (r == -ETIMEDOUT) {
 		fprintf(stderr, "shmbctl: %s has been full for 10 s: nobody takes its items\n", name);
@@ -110,6 +115,7 @@ static int pub_arguments(struct pub *pub)
 	int r = 0;
 
 	do {
+		pub_await(pub);
 		for (int i = 1; r == 0 && i < options->name_count; i++) {
 			char *field = strdup(options->names[i]);
 			char *equal = field ? strchr(field, '=') : NULL;
@@ -181,6 +187,7 @@ static int pub_json_line(struct pub *pub, const char *line)
 		json_decref(object);
 		return pub_refuse(pub, "this", "", object ? "is no object" : error.text);
 	}
+	pub_await(pub);
 	json_object_foreach(object, field, value)
 	{
 		char *text = json_is_null(value) ? NULL : pub_json_text(value);
@@ -250,6 +257,7 @@ static int pub_csv_line(struct pub *pub, char *line)
 	size_t column = 0;
 	int r = 0;
 
+	pub_await(pub);
 	while (r == 0 && rest) {
 		char *cell = pub_csv_cell(&rest);
 

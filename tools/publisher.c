@@ -78,6 +78,10 @@ static int publisher_describe(struct publisher *publisher, const struct command_
 			options->names[0]);
 		return COMMAND_NO_SEGMENT;
 	}
+	if (options->capacity && options->kind && strcmp(options->kind, "frame") == 0) {
+		fputs("shmbctl: a frame has no capacity: leave --capacity out\n", stderr);
+		return COMMAND_USAGE;
+	}
 	text = publisher_schema_text(options->schema);
 	if (!text) {
 		fprintf(stderr, "shmbctl: the schema cannot be read from %s: %s\n", options->schema + 1, strerror(errno));

@@ -13,25 +13,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <term.h>
 #include <unistd.h>
 
-static bool screen_is_on;
+static SCREEN *screen; /* NULL: off */
 static bool screen_colors;
 
 int screen_begin(void)
 {
 	const char *no_color = getenv("NO_COLOR");
-	int status;
 
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return -ENOTTY;
 	setlocale(LC_CTYPE, "");
-	/* initscr() ends the program where it does not know the terminal. */
-	if (setupterm(NULL, STDOUT_FILENO, &status) != OK)
+	/* initscr() ends the program where it does not know the terminal, and is this otherwise. */
+	screen = newterm(NULL, stdout, stdin);
+	if (screen == NULL)
 		return -ENOTSUP;
-	initscr();
-	screen_is_on = true;
+	def_prog_mode();
 	cbreak();
 	noecho();
 	keypad(stdscr, TRUE);
@@ -50,9 +48,11 @@ int screen_begin(void)
 
 void screen_end(void)
 {
-	if (screen_is_on)
-		endwin();
-	screen_is_on = false;
+	if (screen == NULL)
+		return;
+	endwin();
+	delscreen(screen);
+	screen = NULL;
 }
 
 int command_screen(void)

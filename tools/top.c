@@ -154,8 +154,8 @@ static void top_head(const struct top *top)
 		screen_print(1, 0, OUTPUT_BOLD, "names with: %s_", top->data.filter);
 	else if (top->data.filter[0])
 		screen_print(1, 0, OUTPUT_WARN, "names with: %s", top->data.filter);
-	if (top->view != TOP_SEGMENTS && !top->is_help)
-		return; /* they have a head of their own */
+	if (top->view != TOP_SEGMENTS)
+		return; /* they have a head of their own, and help opened from there has none */
 	screen_print(2, 0, top->data.sort == TOP_BY_NAME ? OUTPUT_BOLD : OUTPUT_DIM, "NAME");
 	screen_print(2, width + 1, OUTPUT_DIM, "KIND");
 	for (int i = 0; i < TOP_COLUMNS; i++) {

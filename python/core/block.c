@@ -25,20 +25,11 @@ static int block_init(PyObject *self, PyObject *args, PyObject *names)
 {
 	static char *list[] = { "broker", "name", "type", NULL };
 	struct attempt attempt = { .raw = NULL };
-	PyObject *broker, *name, *type;
-	struct broker *owner;
-	int r;
+	struct opening what = { 0 };
 
-	if (!PyArg_ParseTupleAndKeywords(args, names, "OUO!", list, &broker, &name, type_class, &type) ||
-	    open_begin(broker, name, type, &attempt, &owner) < 0)
+	if (!PyArg_ParseTupleAndKeywords(args, names, "OUO!", list, &what.broker, &what.name, type_class, &what.type))
 		return -1;
-	r = open_in_slices(&attempt, block_attempt, SHMB_NO_WAIT);
-	if (r != 0) {
-		if (r < 0)
-			error_set(owner, ABOUT_CONTROL, r);
-		return -1;
-	}
-	return handle_adopt((struct handle *)self, &block_kind, owner, name, type, attempt.raw);
+	return handle_open(self, &block_kind, &what, &attempt, block_attempt);
 }
 
 /* ---- views ---- */

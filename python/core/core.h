@@ -174,9 +174,18 @@ struct attempt {
 	struct shmb_frame_options frame;
 	void *raw;
 };
-int open_in_slices(struct attempt *attempt, int (*open)(struct attempt *attempt, uint64_t deadline_ns), uint64_t deadline_ns);
-/* The arguments that all opens have. -1 with an exception. */
-int open_begin(PyObject *broker, PyObject *name, PyObject *type, struct attempt *attempt, struct broker **out);
+/* Waits no longer than `deadline_ns`; what it opened is in attempt->raw. 0 or a negative errno. */
+typedef int attempt_fn(struct attempt *attempt, uint64_t deadline_ns);
+/* The arguments that all opens have; borrowed. */
+struct opening {
+	PyObject *broker, *name;
+	PyObject *type;	   /* or None */
+	PyObject *timeout; /* NULL: not given, does not wait */
+};
+/* The __init__ of a handle. -1 with an exception. */
+int handle_open(PyObject *self, const struct kind *kind, const struct opening *what, struct attempt *attempt, attempt_fn *open);
+/* The __init__ of those that only read; `observe` opens without a cell, unseen. */
+int handle_open_reader(PyObject *self, PyObject *args, PyObject *names, const struct kind *kind, attempt_fn *open, attempt_fn *observe);
 
 /* Seconds (None: for ever) to a deadline; -1 with an exception. */
 int deadline_of(PyObject *timeout, uint64_t *deadline_ns);

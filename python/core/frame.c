@@ -76,29 +76,19 @@ static int writer_init(PyObject *self, PyObject *args, PyObject *names)
 {
 	static char *list[] = { "broker", "name", "type", "history", "pins", "stamped", "clock", "key", "keys_given", "timeout", NULL };
 	struct attempt attempt = { .frame = { 0 } };
-	PyObject *broker, *name, *type;
-	PyObject *timeout = NULL;
-	struct broker *owner;
-	uint64_t deadline_ns = SHMB_NO_WAIT;
+	struct opening what = { 0 };
 	int stamped = 0;
 	int clock = 0;
 	int keys_given = 0;
-	int r;
 
-	if (!PyArg_ParseTupleAndKeywords(args, names, "OUO!|$IIpizpO", list, &broker, &name, type_class, &type, &attempt.frame.history,
-					 &attempt.frame.pins, &stamped, &clock, &attempt.frame.key_field, &keys_given, &timeout) ||
-	    (timeout != NULL && deadline_of(timeout, &deadline_ns) < 0) || open_begin(broker, name, type, &attempt, &owner) < 0)
+	if (!PyArg_ParseTupleAndKeywords(args, names, "OUO!|$IIpizpO", list, &what.broker, &what.name, type_class, &what.type,
+					 &attempt.frame.history, &attempt.frame.pins, &stamped, &clock, &attempt.frame.key_field,
+					 &keys_given, &what.timeout))
 		return -1;
 	attempt.frame.stamped = stamped != 0;
 	attempt.frame.key_clock = (enum shmb_clock)clock;
 	attempt.frame.keys_given = keys_given != 0;
-	r = open_in_slices(&attempt, writer_attempt, deadline_ns);
-	if (r != 0) {
-		if (r < 0)
-			error_set(owner, ABOUT_CONTROL, r);
-		return -1;
-	}
-	return handle_adopt((struct handle *)self, &writer_kind, owner, name, type, attempt.raw);
+	return handle_open(self, &writer_kind, &what, &attempt, writer_attempt);
 }
 
 static int loan_commit(void *raw, size_t length)
@@ -128,32 +118,30 @@ static PyObject *writer_loan(PyObject *object, PyObject *unused)
 	return loan_new(self, &kind, payload, capacity, shmb_frame_next_number(self->raw));
 }
 
-static PyObject *writer_heartbeat(PyObject *object, PyObject *unused)
+/* Calls a function of the writer that takes nothing. */
+static PyObject *writer_do(PyObject *object, int (*call)(struct shmb_frame_writer *writer))
 {
 	struct handle *self = (struct handle *)object;
 	int r;
 
-	(void)unused;
 	if (handle_begin(self) < 0)
 		return NULL;
-	r = shmb_frame_heartbeat(self->raw);
+	r = call(self->raw);
 	if (r < 0)
 		return error_set(self->broker, ABOUT_WRITE, r);
 	Py_RETURN_NONE;
 }
 
-static PyObject *writer_restart_keys(PyObject *object, PyObject *unused)
+static PyObject *writer_heartbeat(PyObject *self, PyObject *unused)
 {
-	struct handle *self = (struct handle *)object;
-	int r;
-
 	(void)unused;
-	if (handle_begin(self) < 0)
-		return NULL;
-	r = shmb_frame_restart_keys(self->raw);
-	if (r < 0)
-		return error_set(self->broker, ABOUT_WRITE, r);
-	Py_RETURN_NONE;
+	return writer_do(self, shmb_frame_heartbeat);
+}
+
+static PyObject *writer_restart_keys(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	return writer_do(self, shmb_frame_restart_keys);
 }
 
 static PyObject *writer_next_number(PyObject *object, void *unused)
@@ -217,46 +205,30 @@ static int observe_attempt(struct attempt *attempt, uint64_t deadline_ns)
 
 static int reader_init(PyObject *self, PyObject *args, PyObject *names)
 {
-	static char *list[] = { "broker", "name", "type", "timeout", "unseen", NULL };
-	struct attempt attempt = { .raw = NULL };
-	PyObject *broker, *name;
-	PyObject *type = Py_None;
-	PyObject *timeout = NULL;
-	struct broker *owner;
-	uint64_t deadline_ns = SHMB_NO_WAIT;
-	int unseen = 0;
-	int r;
-
-	if (!PyArg_ParseTupleAndKeywords(args, names, "OU|O$Op", list, &broker, &name, &type, &timeout, &unseen) ||
-	    (timeout != NULL && deadline_of(timeout, &deadline_ns) < 0) || open_begin(broker, name, type, &attempt, &owner) < 0)
-		return -1;
-	r = open_in_slices(&attempt, unseen ? observe_attempt : reader_attempt, deadline_ns);
-	if (r != 0) {
-		if (r < 0)
-			error_set(owner, ABOUT_CONTROL, r);
-		return -1;
-	}
-	return handle_adopt((struct handle *)self, &frame_reader_kind, owner, name, type, attempt.raw);
+	return handle_open_reader(self, args, names, &frame_reader_kind, reader_attempt, observe_attempt);
 }
 
 /* ---- pins ---- */
+
+/* What came of pinning, `r`, as an object. */
+static PyObject *pinned(struct handle *self, struct shmb_frame *frame, int r)
+{
+	PyObject *made;
+
+	if (r < 0)
+		return error_set(self->broker, ABOUT_PIN, r);
+	made = pin_new(self, frame, NULL);
+	if (made == NULL)
+		shmb_frame_release(self->raw, frame);
+	return made;
+}
 
 static PyObject *pin_with(PyObject *object, int (*pin)(struct shmb_frame_reader *reader, struct shmb_frame *frame))
 {
 	struct handle *self = (struct handle *)object;
 	struct shmb_frame frame;
-	PyObject *made;
-	int r;
 
-	if (handle_begin(self) < 0)
-		return NULL;
-	r = pin(self->raw, &frame);
-	if (r < 0)
-		return error_set(self->broker, ABOUT_PIN, r);
-	made = pin_new(self, &frame, NULL);
-	if (made == NULL)
-		shmb_frame_release(self->raw, &frame);
-	return made;
+	return handle_begin(self) < 0 ? NULL : pinned(self, &frame, pin(self->raw, &frame));
 }
 
 static PyObject *reader_pin(PyObject *self, PyObject *unused)
@@ -276,18 +248,10 @@ static PyObject *reader_pin_number(PyObject *object, PyObject *argument)
 	struct handle *self = (struct handle *)object;
 	struct shmb_frame frame;
 	uint64_t number;
-	PyObject *made;
-	int r;
 
 	if (argument_u64(argument, &number) < 0 || handle_begin(self) < 0)
 		return NULL;
-	r = shmb_frame_pin_number(self->raw, number, &frame);
-	if (r < 0)
-		return error_set(self->broker, ABOUT_PIN, r);
-	made = pin_new(self, &frame, NULL);
-	if (made == NULL)
-		shmb_frame_release(self->raw, &frame);
-	return made;
+	return pinned(self, &frame, shmb_frame_pin_number(self->raw, number, &frame));
 }
 
 /* ---- copies ---- */

@@ -85,28 +85,28 @@ void handle_leave(struct handle *handle)
 
 /* ---- open and close ---- */
 
-int open_begin(PyObject *broker, PyObject *name, PyObject *type, struct attempt *attempt, struct broker **out)
+static int open_begin(const struct opening *what, struct attempt *attempt, struct broker **out)
 {
-	if (!PyObject_TypeCheck(broker, broker_class)) {
+	if (!PyObject_TypeCheck(what->broker, broker_class)) {
 		PyErr_SetString(PyExc_TypeError, "broker must be a Broker");
 		return -1;
 	}
-	*out = (struct broker *)broker;
+	*out = (struct broker *)what->broker;
 	if ((*out)->closed || (*out)->raw == NULL) {
 		error_named("Closed", "the connection is closed");
 		return -1;
 	}
-	if (type != Py_None && !PyObject_TypeCheck(type, type_class)) {
+	if (what->type != Py_None && !PyObject_TypeCheck(what->type, type_class)) {
 		PyErr_SetString(PyExc_TypeError, "type must be a Type");
 		return -1;
 	}
 	attempt->broker = (*out)->raw;
-	attempt->type = type == Py_None ? NULL : ((struct type *)type)->raw;
-	attempt->name = PyUnicode_AsUTF8AndSize(name, NULL);
+	attempt->type = what->type == Py_None ? NULL : ((struct type *)what->type)->raw;
+	attempt->name = PyUnicode_AsUTF8AndSize(what->name, NULL);
 	return attempt->name == NULL ? -1 : 0;
 }
 
-int open_in_slices(struct attempt *attempt, int (*open)(struct attempt *attempt, uint64_t deadline_ns), uint64_t deadline_ns)
+static int open_in_slices(struct attempt *attempt, attempt_fn *open, uint64_t deadline_ns)
 {
 	for (;;) {
 		uint64_t slice = slice_of(deadline_ns);
@@ -117,6 +117,35 @@ int open_in_slices(struct attempt *attempt, int (*open)(struct attempt *attempt,
 		if (PyErr_CheckSignals() < 0)
 			return 1;
 	}
+}
+
+int handle_open(PyObject *self, const struct kind *kind, const struct opening *what, struct attempt *attempt, attempt_fn *open)
+{
+	uint64_t deadline_ns = SHMB_NO_WAIT;
+	struct broker *owner;
+	int r;
+
+	if ((what->timeout != NULL && deadline_of(what->timeout, &deadline_ns) < 0) || open_begin(what, attempt, &owner) < 0)
+		return -1;
+	r = open_in_slices(attempt, open, deadline_ns);
+	if (r != 0) {
+		if (r < 0)
+			error_set(owner, ABOUT_CONTROL, r);
+		return -1;
+	}
+	return handle_adopt((struct handle *)self, kind, owner, what->name, what->type, attempt->raw);
+}
+
+int handle_open_reader(PyObject *self, PyObject *args, PyObject *names, const struct kind *kind, attempt_fn *open, attempt_fn *observe)
+{
+	static char *list[] = { "broker", "name", "type", "timeout", "unseen", NULL };
+	struct opening what = { .type = Py_None };
+	struct attempt attempt = { .raw = NULL };
+	int unseen = 0;
+
+	if (!PyArg_ParseTupleAndKeywords(args, names, "OU|O$Op", list, &what.broker, &what.name, &what.type, &what.timeout, &unseen))
+		return -1;
+	return handle_open(self, kind, &what, &attempt, unseen ? observe : open);
 }
 
 int handle_adopt(struct handle *handle, const struct kind *kind, struct broker *broker, PyObject *name, PyObject *type, void *raw)

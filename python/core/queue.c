@@ -94,25 +94,14 @@ static int producer_init(PyObject *self, PyObject *args, PyObject *names)
 {
 	static char *list[] = { "broker", "name", "type", "capacity", "stamped", "timeout", NULL };
 	struct attempt attempt = { .options = { 0 } };
-	PyObject *broker, *name, *type;
-	PyObject *timeout = NULL;
-	struct broker *owner;
-	uint64_t deadline_ns = SHMB_NO_WAIT;
+	struct opening what = { 0 };
 	int stamped = 0;
-	int r;
 
-	if (!PyArg_ParseTupleAndKeywords(args, names, "OUO!|$IpO", list, &broker, &name, type_class, &type, &attempt.options.capacity,
-					 &stamped, &timeout) ||
-	    (timeout != NULL && deadline_of(timeout, &deadline_ns) < 0) || open_begin(broker, name, type, &attempt, &owner) < 0)
+	if (!PyArg_ParseTupleAndKeywords(args, names, "OUO!|$IpO", list, &what.broker, &what.name, type_class, &what.type,
+					 &attempt.options.capacity, &stamped, &what.timeout))
 		return -1;
 	attempt.options.stamped = stamped != 0;
-	r = open_in_slices(&attempt, producer_attempt, deadline_ns);
-	if (r != 0) {
-		if (r < 0)
-			error_set(owner, ABOUT_CONTROL, r);
-		return -1;
-	}
-	return handle_adopt((struct handle *)self, &producer_kind, owner, name, type, attempt.raw);
+	return handle_open(self, &producer_kind, &what, &attempt, producer_attempt);
 }
 
 static int push(void *raw, const void *payload)
@@ -257,23 +246,11 @@ static int consumer_init(PyObject *self, PyObject *args, PyObject *names)
 {
 	static char *list[] = { "broker", "name", "type", "timeout", NULL };
 	struct attempt attempt = { .raw = NULL };
-	PyObject *broker, *name;
-	PyObject *type = Py_None;
-	PyObject *timeout = NULL;
-	struct broker *owner;
-	uint64_t deadline_ns = SHMB_NO_WAIT;
-	int r;
+	struct opening what = { .type = Py_None };
 
-	if (!PyArg_ParseTupleAndKeywords(args, names, "OU|O$O", list, &broker, &name, &type, &timeout) ||
-	    (timeout != NULL && deadline_of(timeout, &deadline_ns) < 0) || open_begin(broker, name, type, &attempt, &owner) < 0)
+	if (!PyArg_ParseTupleAndKeywords(args, names, "OU|O$O", list, &what.broker, &what.name, &what.type, &what.timeout))
 		return -1;
-	r = open_in_slices(&attempt, consumer_attempt, deadline_ns);
-	if (r != 0) {
-		if (r < 0)
-			error_set(owner, ABOUT_CONTROL, r);
-		return -1;
-	}
-	return handle_adopt((struct handle *)self, &consumer_kind, owner, name, type, attempt.raw);
+	return handle_open(self, &consumer_kind, &what, &attempt, consumer_attempt);
 }
 
 static int pop(void *raw, uint64_t argument, void *payload, struct shmb_sample *sample)

@@ -76,25 +76,14 @@ static int writer_init(PyObject *self, PyObject *args, PyObject *names)
 {
 	static char *list[] = { "broker", "name", "type", "capacity", "stamped", "timeout", NULL };
 	struct attempt attempt = { .options = { 0 } };
-	PyObject *broker, *name, *type;
-	PyObject *timeout = NULL;
-	struct broker *owner;
-	uint64_t deadline_ns = SHMB_NO_WAIT;
+	struct opening what = { 0 };
 	int stamped = 0;
-	int r;
 
-	if (!PyArg_ParseTupleAndKeywords(args, names, "OUO!|$IpO", list, &broker, &name, type_class, &type, &attempt.options.capacity,
-					 &stamped, &timeout) ||
-	    (timeout != NULL && deadline_of(timeout, &deadline_ns) < 0) || open_begin(broker, name, type, &attempt, &owner) < 0)
+	if (!PyArg_ParseTupleAndKeywords(args, names, "OUO!|$IpO", list, &what.broker, &what.name, type_class, &what.type,
+					 &attempt.options.capacity, &stamped, &what.timeout))
 		return -1;
 	attempt.options.stamped = stamped != 0;
-	r = open_in_slices(&attempt, writer_attempt, deadline_ns);
-	if (r != 0) {
-		if (r < 0)
-			error_set(owner, ABOUT_CONTROL, r);
-		return -1;
-	}
-	return handle_adopt((struct handle *)self, &writer_kind, owner, name, type, attempt.raw);
+	return handle_open(self, &writer_kind, &what, &attempt, writer_attempt);
 }
 
 static int store(void *raw, const void *payload)
@@ -178,26 +167,7 @@ static int observe_attempt(struct attempt *attempt, uint64_t deadline_ns)
 
 static int reader_init(PyObject *self, PyObject *args, PyObject *names)
 {
-	static char *list[] = { "broker", "name", "type", "timeout", "unseen", NULL };
-	struct attempt attempt = { .raw = NULL };
-	PyObject *broker, *name;
-	PyObject *type = Py_None;
-	PyObject *timeout = NULL;
-	struct broker *owner;
-	uint64_t deadline_ns = SHMB_NO_WAIT;
-	int unseen = 0;
-	int r;
-
-	if (!PyArg_ParseTupleAndKeywords(args, names, "OU|O$Op", list, &broker, &name, &type, &timeout, &unseen) ||
-	    (timeout != NULL && deadline_of(timeout, &deadline_ns) < 0) || open_begin(broker, name, type, &attempt, &owner) < 0)
-		return -1;
-	r = open_in_slices(&attempt, unseen ? observe_attempt : reader_attempt, deadline_ns);
-	if (r != 0) {
-		if (r < 0)
-			error_set(owner, ABOUT_CONTROL, r);
-		return -1;
-	}
-	return handle_adopt((struct handle *)self, &value_reader_kind, owner, name, type, attempt.raw);
+	return handle_open_reader(self, args, names, &value_reader_kind, reader_attempt, observe_attempt);
 }
 
 static int load(void *raw, uint64_t argument, void *payload, struct shmb_sample *sample)

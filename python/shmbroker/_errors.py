@@ -38,7 +38,7 @@ class ForkedError(Error, RuntimeError):
 
 
 class NotSupported(Error, TypeError):
-    """This kind of handle cannot do that."""
+    """This kind of handle cannot do that, or this process, which the daemon cannot see."""
 
 
 # ---- the broker
@@ -78,7 +78,7 @@ class WrongKind(Error, TypeError):
 
 
 class NoSpace(Error):
-    """No shared memory is left for it."""
+    """No shared memory is left for it, or a quota is used up."""
 
 
 class NoMemory(Error, MemoryError):
@@ -210,7 +210,7 @@ _C = _core
 
 by_code: dict[Any, type[Error] | None] = {
     _E.ENOENT: NotFound, _E.EEXIST: Exists, _E.EBUSY: Busy, _E.EACCES: NotPermitted, _E.EPERM: NotPermitted,
-    _E.EPROTOTYPE: TypeMismatch, _E.EMEDIUMTYPE: WrongKind, _E.ENOSPC: NoSpace, _E.ENOMEM: NoMemory, _E.EINVAL: Invalid,
+    _E.EPROTOTYPE: TypeMismatch, _E.EMEDIUMTYPE: WrongKind, _E.ENOSPC: NoSpace, _E.EDQUOT: NoSpace, _E.ENOMEM: NoMemory, _E.EINVAL: Invalid,
     _E.ENAMETOOLONG: Invalid, _E.E2BIG: Invalid, _E.EFBIG: Invalid, _E.EOVERFLOW: Exhausted, _E.EMFILE: Exhausted, _E.EUSERS: NoCell,
     _E.ECONNREFUSED: NoDaemon, _E.ECONNRESET: NoDaemon, _E.EPROTONOSUPPORT: WrongVersion,
     _E.ETIMEDOUT: Timeout, _E.ECANCELED: Cancelled, _E.EOWNERDEAD: WriterDead, _E.EPIPE: WriterClosed, _E.EHOSTDOWN: WriterHung, _E.EREMCHG: Superseded,

@@ -55,9 +55,6 @@ class Key:
             raise KeyRange(errno.ERANGE, f"a key moved by {by} to {value}, which no key can be")
         return self._made(value)
 
-    def _same(self, other: object) -> bool:
-        return type(other) is type(self)
-
     def __eq__(self, other: object) -> bool:
         return self._value == other._value if type(other) is type(self) else NotImplemented  # type: ignore[attr-defined]
 

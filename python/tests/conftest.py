@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What the tests share: a private daemon for each, real processes beside it, and a look at what is left afterwards.
 
-$SHMB_DAEMON is the daemon under test.
+$SHMB_DAEMON is the daemon under test. $SHMB_TEST_REPORTS is where sanitizers write (see the script `sanitized`), which fails the test that they write in.
 """
 
+import ctypes
 import gc
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,9 @@ import pytest
 import shmbroker
 
 PATIENCE = 30.0
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+REPORTS = os.environ.get("SHMB_TEST_REPORTS")
 
 
 class Daemon:
@@ -37,12 +42,17 @@ class Daemon:
 
     def start(self):
         before = self.log.read_text().count("ready") if self.log.exists() else 0
-        environment = {k: v for k, v in os.environ.items() if k not in ("SHMBROKER_SOCKET", "NOTIFY_SOCKET")}
+        # A sanitizer is built into the daemon.
+        environment = {k: v for k, v in os.environ.items() if k not in ("SHMBROKER_SOCKET", "NOTIFY_SOCKET", "LD_PRELOAD")}
+        if REPORTS:
+            environment["ASAN_OPTIONS"] += ":leak_check_at_exit=1"
         with open(self.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [os.environ["SHMB_DAEMON"], "--runtime-dir", str(self.dir / "run"), "--shm-dir", str(self.shm), "--linger", "infinity",
                  "--config", str(self.config)],
-                stderr=log, env=environment)
+                stderr=log, env=environment,
+                # Ends with the interpreter that runs the tests: a sanitizer ends that at once.
+                preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
         until(lambda: self.log.read_text().count("ready") > before or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
 
@@ -77,6 +87,33 @@ class Daemon:
             shutil.rmtree(self.shm)
 
 
+def reports():
+    return sorted(os.listdir(REPORTS)) if REPORTS else []
+
+
+@pytest.fixture(autouse=True)
+def no_reports():
+    before = reports()
+    yield
+    assert reports() == before, "a sanitizer has reported something"
+
+
+def pytest_sessionfinish():
+    """What nobody can reach any more, and was allocated by the extension or, for it, by the library."""
+    if not REPORTS:
+        return
+    before = reports()
+    gc.collect()
+    LIBC.__lsan_do_recoverable_leak_check()
+    for name in set(reports()) - set(before):
+        path = pathlib.Path(REPORTS) / name
+        leaks = [leak for leak in path.read_text().split("\n\n") if leak.startswith("Direct") and "python/core/" in leak]
+        if leaks:
+            path.write_text("\n\n".join(leaks) + "\n")
+        else:
+            path.unlink()
+
+
 def until(condition):
     deadline = time.monotonic() + PATIENCE
     while not condition():
@@ -102,9 +139,11 @@ def daemon(request):
         if program.poll() is None:
             program.kill()
         program.wait()
-    if started.process.poll() is None:
-        until(lambda: started.fds() <= before)
-    started.finish()
+    try:
+        if started.process.poll() is None:
+            until(lambda: started.fds() <= before)
+    finally:
+        started.finish()
 
 
 @pytest.fixture

@@ -224,6 +224,7 @@ def test_frames_that_are_held_stay(broker):
 @pytest.mark.parametrize("daemon", ["[segment hung]\nstale-time = 200ms\non-hang = replace\n[segment marked]\nstale-time = 200ms\n"], indirect=True)
 def test_a_writer_that_is_stopped_and_replaced(broker, daemon):
     program = daemon.program("""
+        import select
         hung, marked = broker.ring_writer("hung", np.dtype("u8")), broker.ring_writer("marked", np.dtype("u8"))
         hung.insert(0), marked.insert(0)
         print("inserted", flush=True)
@@ -235,7 +236,8 @@ def test_a_writer_that_is_stopped_and_replaced(broker, daemon):
                 time.sleep(0.01)
         except shmbroker.LeaseLost as error:
             print("lost", flush=True)
-        sys.stdin.readline()""")
+        while not select.select([sys.stdin], [], [], 0.01)[0]:
+            marked.insert(1)""")
     assert line_of(program) == "inserted"
     marked, reader = broker.ring_reader("marked"), broker.ring_reader("hung")
     assert number(reader.read_next()) == 0 and number(marked.read_next()) == 0

@@ -66,10 +66,11 @@ def test_events_for_async(broker, daemon):
         while True:
             await asyncio.sleep(0.001)
             ticks += 1
+            if ticks == 20:
+                threading.Thread(target=lambda: broker.ring_writer("r", U8).close()).start()
 
     async def main():
         other = asyncio.create_task(tick())
-        threading.Timer(0.1, lambda: broker.ring_writer("r", U8).close()).start()
         got = []
         async for event in watch:
             got.append(event.kind)
@@ -79,7 +80,7 @@ def test_events_for_async(broker, daemon):
         other.cancel()
         return got
 
-    assert asyncio.run(asyncio.wait_for(main(), 20)) == ["created", "writer-up", "writer-closed"] and ticks > 10
+    assert asyncio.run(asyncio.wait_for(main(), 20)) == ["created", "writer-up", "writer-closed"] and ticks >= 20
 
 
 def test_a_watch_is_of_one_thread_and_process(daemon):
@@ -154,6 +155,12 @@ def test_figures(broker):
     assert (later.read, later.lost, later.lag) == (7, 13, 0) and later.segment_id == ring.segment_id
     with pytest.raises(shmbroker.Invalid):
         broker.figures("x" * 300)
+
+
+@pytest.mark.parametrize("daemon", [f"[user {os.getuid()}]\nbytes-max = 4096\n"], indirect=True)
+def test_over_a_quota(broker):
+    with pytest.raises(shmbroker.NoSpace, match="bytes-max = 4096"):
+        broker.ring_writer("camera", U8)
 
 
 @pytest.mark.parametrize("daemon", ["[segment cam*]\nstale-time = 1s\n"], indirect=True)

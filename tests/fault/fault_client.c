@@ -148,13 +148,13 @@ static struct {
 
 static int request_send(struct raw *raw)
 {
-	static char packet[SHMB_MESSAGE_MAX];
 	struct shmb_msg_open_reader reader;
 	struct shmb_msg_open_writer writer;
 	static struct raw_answer answer;
 	struct shmb_msg_head *head = &writer.head;
+	uint16_t opcode = SHMB_OP_OPEN_WRITER;
 	size_t size = sizeof(writer);
-	int r;
+	size_t tail_bytes = strlen(words);
 
 	raw_open_kind(&writer, task.ask->kind, task.name, words, 64);
 	writer.role = (uint8_t)task.ask->role;
@@ -163,17 +163,13 @@ static int request_send(struct raw *raw)
 		reader.role = (uint8_t)task.ask->role;
 		reader.kind = (uint8_t)task.ask->kind;
 		head = &reader.head;
+		opcode = SHMB_OP_OPEN_READER;
 		size = sizeof(reader);
+		tail_bytes = 0;
 	}
-	head->opcode = head == &writer.head ? SHMB_OP_OPEN_WRITER : SHMB_OP_OPEN_READER;
 	if (task.takes_answer)
-		return raw_ask(raw, head->opcode, head, size, words, head == &writer.head ? strlen(words) : 0, &answer);
-	head->serial = ++raw->serial;
-	head->tail_bytes = head == &writer.head ? (uint32_t)strlen(words) : 0;
-	memcpy(packet, head, size);
-	memcpy(packet + size, words, head->tail_bytes);
-	r = raw_send(raw, packet, size + head->tail_bytes);
-	return r;
+		return raw_ask(raw, opcode, head, size, words, tail_bytes, &answer);
+	return raw_request(raw, opcode, head, size, words, tail_bytes);
 }
 
 static int to_request(const char *socket_path)

@@ -31,13 +31,10 @@ static inline void serves_others(struct broker *b)
 /* How long a process ran or wanted to run so far: one that spins does all the time, however busy the machine is. */
 static inline uint64_t busy_ns(pid_t pid)
 {
-	char path[64];
 	unsigned long long ran = 0;
 	unsigned long long waited = 0;
-	char *text;
+	char *text = proc_read(pid, "schedstat");
 
-	snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
-	text = file_read(path, NULL);
 	ck_assert_ptr_nonnull(text);
 	ck_assert_int_eq(sscanf(text, "%llu %llu", &ran, &waited), 2);
 	free(text);

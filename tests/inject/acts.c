@@ -335,3 +335,87 @@ int act_generation(struct stage *stage, struct shmb *client)
 	THEN(shmb_remove(client, "anew"));
 	return r;
 }
+
+/* What nobody has published in is as good as new. */
+int act_unused(struct stage *stage, struct shmb *client)
+{
+	struct shmb_ring_writer *writer = NULL;
+	struct shmb_type *type = NULL;
+	int r = type_of(&type, BYTES);
+
+	(void)stage;
+	for (unsigned i = 0; i < 3; i++) {
+		THEN(shmb_ring_writer_open(&writer, client, "new/ring", type,
+					   &(struct shmb_options){ .capacity = 8, .deadline_ns = soon(500) }));
+		if (i == 1)
+			THEN(shmb_ring_insert(writer, payload));
+		writer = shmb_ring_writer_close(writer);
+	}
+	shmb_type_free(type);
+	THEN(shmb_remove(client, "new/ring"));
+	return r;
+}
+
+/* A queue's generation is consumed to its end before the next one. */
+int act_line(struct stage *stage, struct shmb *client)
+{
+	struct shmb_queue_producer *producer = NULL;
+	struct shmb_queue_consumer *consumer = NULL;
+	struct shmb_type *type = NULL;
+	int r = type_of(&type, BYTES);
+
+	(void)stage;
+	for (unsigned capacity = 2; capacity <= 4; capacity *= 2) {
+		THEN(shmb_queue_producer_open(&producer, client, "line", type,
+					      &(struct shmb_options){ .capacity = capacity, .deadline_ns = soon(500) }));
+		THEN(shmb_queue_push(producer, payload));
+		producer = shmb_queue_producer_close(producer);
+	}
+	THEN(shmb_queue_consumer_open(&consumer, client, "line", type, SHMB_NO_WAIT));
+	THEN(shmb_queue_pop(consumer, got, NULL));
+	for (int i = 0, next = -EREMCHG; r == 0 && i < 3 && (next == -EREMCHG || next == -ENODATA); i++) {
+		THEN(shmb_follow(shmb_queue_waitable(consumer)));
+		next = shmb_queue_pop(consumer, got, NULL);
+		if (i == 2)
+			THEN(next);
+	}
+	shmb_queue_consumer_close(consumer);
+	shmb_type_free(type);
+	THEN(shmb_remove(client, "line"));
+	return r;
+}
+
+/* A frame of the generation before stays in hand. */
+int act_pinned(struct stage *stage, struct shmb *client)
+{
+	struct shmb_frame_writer *writer = NULL;
+	struct shmb_frame_reader *reader = NULL;
+	struct shmb_type *type = NULL;
+	struct shmb_frame frame;
+	size_t capacity;
+	void *loan;
+	bool is_pinned;
+	int r = type_of(&type, BYTES);
+
+	(void)stage;
+	THEN(shmb_frame_writer_open(&writer, client, "pinned", type, &(struct shmb_frame_options){ .deadline_ns = soon(500) }));
+	THEN(shmb_frame_loan(writer, &loan, &capacity));
+	THEN(shmb_frame_commit(writer, BYTES));
+	THEN(shmb_frame_reader_open(&reader, client, "pinned", type, SHMB_NO_WAIT));
+	THEN(shmb_frame_pin_newest(reader, &frame));
+	is_pinned = r == 0;
+	writer = shmb_frame_writer_close(writer);
+	THEN(shmb_frame_writer_open(&writer, client, "pinned", type,
+				    &(struct shmb_frame_options){ .history = 2, .deadline_ns = soon(500) }));
+	THEN(shmb_follow(shmb_frame_waitable(reader)));
+	if (is_pinned)
+		THEN(shmb_frame_release(reader, &frame));
+	/* What was left of the generation before goes now. */
+	if (r == 0)
+		r = expected(shmb_frame_wait(reader, soon(1)), ETIMEDOUT);
+	shmb_frame_reader_close(reader);
+	shmb_frame_writer_close(writer);
+	shmb_type_free(type);
+	THEN(shmb_remove(client, "pinned"));
+	return r;
+}

@@ -3,6 +3,7 @@
 #include "acts.h"
 
 #include "../support/raw.h"
+#include "proto/layout.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -68,6 +69,22 @@ int act_look(struct stage *stage, struct shmb *client)
 	return r;
 }
 
+/* From a container with pids of its own one can read. */
+int act_unseen(struct stage *stage, struct shmb *client)
+{
+	struct shmb_ring_reader *reader = NULL;
+	struct shmb *second = NULL;
+	unsigned n = 0;
+	int r = shmb_ring_reader_open(&reader, client, "keep/ring", NULL, SHMB_NO_WAIT);
+
+	THEN(shmb_connect(&second, stage->b.socket));
+	shmb_disconnect(second);
+	shmb_ring_reader_close(reader);
+	/* Where the close could not be sent: a connection that does not come back keeps its cells for as long as its process lives. */
+	THEN(shmb_status(client, visit_status, &n));
+	return r;
+}
+
 static int visit_policy(const struct shmb_policy_info *info, void *user)
 {
 	(void)info;
@@ -88,6 +105,17 @@ int act_policy(struct stage *stage, struct shmb *client)
 	(void)stage;
 	THEN(shmb_policy(client, "ours/thing", &(struct shmb_user){ .uid = 1, .gids = (uint32_t[]){ 1 }, .gid_count = 1 }, visit_policy,
 			 &n));
+	THEN(shmb_reload(client, visit_reload, &n));
+	return r;
+}
+
+/* What takes long is put off, turn by turn. */
+int act_turns(struct stage *stage, struct shmb *client)
+{
+	unsigned n = 0;
+	int r = shmb_figures(client, "nobody/*", visit_figures, &n);
+
+	(void)stage;
 	THEN(shmb_reload(client, visit_reload, &n));
 	return r;
 }
@@ -120,15 +148,37 @@ static int visit_gc(const struct shmb_gc_info *info, void *user)
 	return count_visit(user);
 }
 
+static void foreign_write(const char *name, uint32_t pid)
+{
+	uint32_t header[16] = { 0x53484D48, 1, 0, 0, pid };
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", scene_foreign_dir(), name);
+	file_write(path, header, sizeof(header));
+}
+
 /* A file of safe-shm whose writer is gone. */
 static const char *foreign_make(void)
 {
 	static char path[256];
-	uint32_t header[16] = { 0x53484D48, 1, 0, 0, 0x7ffffff0 };
 
 	snprintf(path, sizeof(path), "%s/imu", scene_foreign_dir());
-	file_write(path, header, sizeof(header));
+	foreign_write("imu", 0x7ffffff0);
 	return path;
+}
+
+/* Those of a writer that lives: one of them was being removed by a daemon that took it for another. */
+static void foreign_living(bool make)
+{
+	static const char *const names[] = { "camera", ".shmbroker-gone,lidar", "lidar" };
+	char path[256];
+
+	for (unsigned i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", scene_foreign_dir(), names[i]);
+		unlink(path);
+		if (make && i < 2)
+			foreign_write(names[i], (uint32_t)getpid());
+	}
 }
 
 int act_gc(struct stage *stage, struct shmb *client)
@@ -150,6 +200,61 @@ int act_gc(struct stage *stage, struct shmb *client)
 	return r;
 }
 
+/* Whether anything was ever published decides. */
+int act_never(struct stage *stage, struct shmb *client)
+{
+	struct shmb_ring_writer *writer = NULL;
+	struct shmb_type *type = NULL;
+	unsigned n = 0;
+	int r = type_of(&type, BYTES);
+
+	(void)stage;
+	THEN(shmb_ring_writer_open(&writer, client, "never", type, &(struct shmb_options){ .deadline_ns = soon(500) }));
+	shmb_ring_writer_close(writer);
+	shmb_type_free(type);
+	THEN(shmb_gc(client, SHMB_GC_TELL, visit_gc, &n));
+	THEN(shmb_remove(client, "never"));
+	return r;
+}
+
+/* Somebody has put other files in the place of ours: those are not removed. */
+int act_swapped(struct stage *stage, struct shmb *client)
+{
+	struct shmb_value_writer *writer = NULL;
+	struct shmb_type *type = NULL;
+	char path[300];
+	char other[320];
+	char *card = NULL;
+	size_t size;
+	int r = type_of(&type, BYTES);
+
+	THEN(shmb_value_writer_open(&writer, client, "swapped", type, &(struct shmb_options){ .deadline_ns = soon(500) }));
+	shmb_value_writer_close(writer);
+	shmb_type_free(type);
+	snprintf(path, sizeof(path), "%s/swapped,1", stage->b.shm);
+	snprintf(other, sizeof(other), "%s.new", path);
+	if (r == 0)
+		card = file_read(path, &size);
+	if (card != NULL) {
+		card[offsetof(struct shmb_shm_card, segment_id)] ^= 1;
+		file_write(other, card, size);
+		THEN_TRUE(rename(other, path) == 0);
+		free(card);
+	}
+	/* What cannot be looked at is taken for what its name says. */
+	if (r == 0) {
+		r = shmb_remove(client, "swapped");
+		if (r == -ESTALE)
+			r = 0;
+	}
+	for (const char *const *part = (const char *const[]){ "", ",record", ",data", ",area0", ",area1", ",area2", ",area3", NULL };
+	     *part != NULL; part++) {
+		snprintf(path, sizeof(path), "%s/swapped,1%s", stage->b.shm, *part);
+		unlink(path);
+	}
+	return r;
+}
+
 /* The daemon looks for such files itself when it has read its configuration. */
 int act_strays(struct stage *stage, struct shmb *client)
 {
@@ -159,12 +264,14 @@ int act_strays(struct stage *stage, struct shmb *client)
 	int r = 0;
 
 	(void)stage;
+	foreign_living(true);
 	THEN(shmb_reload(client, visit_reload, &n));
 	while (r == 0 && access(path, F_OK) == 0)
 		if (!suite_pause(deadline))
 			break;
 	THEN(shmb_gc(client, SHMB_GC_FOREIGN_FILES, visit_gc, &n));
 	THEN_TRUE(access(path, F_OK) != 0);
+	foreign_living(false);
 	return r;
 }
 
@@ -203,23 +310,14 @@ static int asked(struct answer answer)
 /* Holds everything there is, and dies. */
 int act_death(struct stage *stage, struct shmb *client)
 {
-	static const char *const opens[] = { "writer name=dead/ring bytes=64 capacity=8 salt=1",
-					     "write n=3",
-					     "reader name=dead/ring bytes=64",
-					     "frame-writer name=dead/frame bytes=64 salt=1",
-					     "frame-write n=1",
-					     "frame-reader name=dead/frame",
-					     "frame-pin",
-					     "block name=dead/block",
-					     "lock deadline=forever" };
 	static const char *const names[] = { "dead/ring", "dead/frame", "dead/block" };
 	struct shmb_ring_reader *reader = NULL;
 	struct program worker;
 	int r = 0;
 
 	worker_start(&worker, &stage->b, "dying", false);
-	for (unsigned i = 0; i < sizeof(opens) / sizeof(opens[0]); i++)
-		THEN(asked(worker_ask(&worker, "%s", opens[i])));
+	for (unsigned i = 0; scene_holds[i] != NULL; i++)
+		THEN(asked(worker_ask(&worker, "%s", scene_holds[i])));
 	THEN(shmb_ring_reader_open(&reader, client, "dead/ring", NULL, SHMB_NO_WAIT));
 	THEN(shmb_ring_latest(reader, got, NULL));
 	program_kill(&worker);
@@ -308,7 +406,7 @@ int act_users(struct stage *stage, struct shmb *client)
 
 	THEN(shmb_ring_writer_open(&writer, client, "ours", type, &(struct shmb_options){ .deadline_ns = soon(500) }));
 	worker_start(&worker, &stage->b, "other", false);
-	worker_must(&worker, "become uid=65534");
+	worker_must(&worker, "become uid=65534 group=4242");
 	THEN(worker_ask(&worker, "reader name=ours bytes=64").result);
 	program_kill(&worker);
 	shmb_ring_writer_close(writer);
@@ -354,6 +452,7 @@ int act_restart(struct stage *stage, struct shmb *client)
 {
 	struct shmb_ring_writer *writer = NULL;
 	struct shmb_ring_reader *reader = NULL;
+	struct shmb_ring_reader *other = NULL;
 	struct shmb_watch *watch = NULL;
 	struct shmb_type *type = NULL;
 	struct shmb_event event = { .kind = "" };
@@ -364,6 +463,9 @@ int act_restart(struct stage *stage, struct shmb *client)
 	THEN(shmb_ring_writer_open(&writer, client, "again", type, &(struct shmb_options){ .deadline_ns = soon(500) }));
 	THEN(shmb_ring_reader_open(&reader, client, "again", type, SHMB_NO_WAIT));
 	broker_kill(&stage->b);
+	/* While there is none: told at once, and waited for. */
+	THEN_ERROR(ECONNREFUSED, shmb_status(client, visit_status, &n));
+	THEN_ERROR(ECONNREFUSED, shmb_ring_reader_open(&other, client, "other", type, soon(1)));
 	broker_restart(&stage->b);
 	THEN_ERROR(ETIMEDOUT, shmb_ring_wait(reader, soon(1)));
 	THEN(shmb_status(client, visit_status, &n));

@@ -5,10 +5,12 @@
 /*
  * What can fail of what daemon and library call, and how: the errors that the manual page of each names and that are possible with the arguments
  * we give it. Not: those of a wrong argument, as EBADF, EFAULT, EINVAL; nor what is true or not, and comes by itself: ETIMEDOUT of a futex, ENOENT of
- * unlink(2), EAGAIN of an eventfd; a wake of a word that is mapped.
+ * unlink(2), EAGAIN of an eventfd; a wake of a word that is mapped; taking out of an epoll what is in it.
  *
  * CALL(name, how it says so, errors): of a symbol "64" is left out, as openat64 is openat.
  * VARIANT(name, call, condition, errors): where the arguments a (first) to c (third) meet the condition, these instead. The first that fits counts.
+ *
+ * Besides errors, what comes in parts: INJECT_END, nothing more comes; INJECT_SHORT, half of what was asked for.
  *
  * How: FAIL_MINUS -1 and errno; FAIL_NULL NULL and errno; FAIL_CODE the error itself; FAIL_NEGATIVE the negative error; FAIL_DONE it is done and
  * then said to have failed, as close(2) does; FAIL_MEMORY a block of memory, counted while it is held; FAIL_NEVER only counted.
@@ -28,6 +30,7 @@
 	CALL(accept4, FAIL_MINUS, ERRORS(EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPROTO))                     \
 	CALL(access, FAIL_MINUS, ERRORS(EACCES, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR))                                        \
 	CALL(bind, FAIL_MINUS, ERRORS(EACCES, EADDRINUSE, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EROFS))                            \
+	CALL(clock_gettime, FAIL_NEVER, ERRORS(0))                                                                                         \
 	CALL(clock_nanosleep, FAIL_CODE, ERRORS(EINTR))                                                                                    \
 	CALL(close, FAIL_DONE, ERRORS(EINTR, EIO, ENOSPC, EDQUOT))                                                                         \
 	CALL(close_range, FAIL_MINUS, ERRORS(ENOMEM, ENOSYS))                                                                              \
@@ -80,18 +83,18 @@
 	CALL(poll, FAIL_MINUS, ERRORS(EINTR, ENOMEM))                                                                                      \
 	CALL(posix_fallocate, FAIL_CODE, ERRORS(EFBIG, EINTR, ENODEV, ENOSPC, EOPNOTSUPP))                                                 \
 	CALL(ppoll, FAIL_MINUS, ERRORS(EINTR, ENOMEM))                                                                                     \
-	CALL(pread, FAIL_MINUS, ERRORS(EINTR, EIO))                                                                                        \
+	CALL(pread, FAIL_MINUS, ERRORS(EINTR, EIO, INJECT_END, INJECT_SHORT))                                                              \
 	CALL(pthread_attr_init, FAIL_CODE, ERRORS(ENOMEM))                                                                                 \
 	CALL(pthread_attr_setsigmask_np, FAIL_CODE, ERRORS(ENOMEM))                                                                        \
 	CALL(pthread_create, FAIL_CODE, ERRORS(EAGAIN, EPERM))                                                                             \
 	CALL(pthread_mutex_trylock, FAIL_CODE, ERRORS(EBUSY))                                                                              \
 	CALL(pthread_setname_np, FAIL_CODE, ERRORS(EIO))                                                                                   \
-	CALL(pwrite, FAIL_MINUS, ERRORS(EDQUOT, EFBIG, EINTR, EIO, ENOSPC, EPERM))                                                         \
+	CALL(pwrite, FAIL_MINUS, ERRORS(EDQUOT, EFBIG, EINTR, EIO, ENOSPC, EPERM, INJECT_SHORT))                                           \
 	CALL(pwritev2, FAIL_MINUS, ERRORS(EAGAIN, EINTR, EIO, ENOSPC, EOPNOTSUPP, EPIPE))                                                  \
-	CALL(read, FAIL_MINUS, ERRORS(EAGAIN, EINTR, EIO))                                                                                 \
+	CALL(read, FAIL_MINUS, ERRORS(EAGAIN, EINTR, EIO, INJECT_END, INJECT_SHORT))                                                       \
 	CALL(readdir, FAIL_NULL, ERRORS(EIO, ENOENT))                                                                                      \
-	CALL(recv, FAIL_MINUS, ERRORS(EAGAIN, ECONNRESET, EINTR, ENOMEM))                                                                  \
-	CALL(recvmsg, FAIL_MINUS, ERRORS(EAGAIN, ECONNRESET, EINTR, ENOMEM))                                                               \
+	CALL(recv, FAIL_MINUS, ERRORS(EAGAIN, ECONNRESET, EINTR, ENOMEM, INJECT_END))                                                      \
+	CALL(recvmsg, FAIL_MINUS, ERRORS(EAGAIN, ECONNRESET, EINTR, ENOMEM, INJECT_END))                                                   \
 	CALL(rename, FAIL_MINUS, ERRORS(EACCES, EBUSY, EDQUOT, ELOOP, ENOENT, ENOMEM, ENOSPC, EPERM, EROFS, EXDEV))                        \
 	CALL(renameat2, FAIL_MINUS,                                                                                                        \
 	     ERRORS(EACCES, EBUSY, EDQUOT, EEXIST, EINVAL, ELOOP, ENOENT, ENOMEM, ENOSPC, ENOSYS, EPERM, EROFS, EXDEV))                    \
@@ -103,6 +106,7 @@
 	     ERRORS(EAGAIN, ECONNREFUSED, ECONNRESET, EINTR, EMSGSIZE, ENOBUFS, ENOENT, ENOMEM, ENOTCONN, EPIPE, ETOOMANYREFS))            \
 	CALL(setrlimit, FAIL_MINUS, ERRORS(EPERM))                                                                                         \
 	CALL(setsockopt, FAIL_MINUS, ERRORS(ENOMEM, ENOPROTOOPT))                                                                          \
+	CALL(shutdown, FAIL_MINUS, ERRORS(ENOTCONN))                                                                                       \
 	CALL(socket, FAIL_MINUS, ERRORS(EACCES, EAFNOSUPPORT, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTONOSUPPORT))                           \
 	CALL(stat, FAIL_MINUS, ERRORS(EACCES, ELOOP, ENOENT, ENOMEM, ENOTDIR, EOVERFLOW))                                                  \
 	CALL(syscall, FAIL_MINUS, ERRORS(ENOSYS))                                                                                          \
@@ -111,6 +115,7 @@
 	CALL(unlinkat, FAIL_MINUS, ERRORS(EACCES, EBUSY, EIO, EISDIR, ELOOP, ENOMEM, EPERM, EROFS))                                        \
 	CALL(write, FAIL_MINUS, ERRORS(EAGAIN, EDQUOT, EFBIG, EINTR, EIO, ENOSPC, EPERM, EPIPE))
 
+/* What was written at once comes out of a pipe at once. */
 #define INJECT_VARIANTS(VARIANT)                                                                                                           \
 	VARIANT(openat_tmpfile, openat, (c & O_TMPFILE) == O_TMPFILE,                                                                      \
 		ERRORS(EACCES, EDQUOT, EINTR, EISDIR, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, EOPNOTSUPP, EPERM, EROFS))                   \
@@ -124,6 +129,8 @@
 	VARIANT(fcntl_lease, fcntl, b == F_SETLEASE, ERRORS(EACCES, EAGAIN, ENOMEM))                                                       \
 	VARIANT(fcntl_flags, fcntl, b == F_SETFL || b == F_GETFL, ERRORS(EPERM))                                                           \
 	VARIANT(ioctl_queue, ioctl, b == SIOCOUTQ, ERRORS(ENOTTY))                                                                         \
+	VARIANT(read_pipe, read, is_pipe((int)a), ERRORS(EAGAIN, EINTR, EIO, INJECT_END))                                                  \
+	VARIANT(epoll_remove, epoll_ctl, b == EPOLL_CTL_DEL, ERRORS(0))                                                                    \
 	VARIANT(memory_wipe, madvise, c == MADV_WIPEONFORK, ERRORS(EAGAIN, EINVAL, ENOMEM))                                                \
 	VARIANT(futex_wake, syscall, a == SYS_futex && (c & FUTEX_CMD_MASK) == FUTEX_WAKE, ERRORS(0))                                      \
 	VARIANT(futex_wait, syscall, a == SYS_futex, ERRORS(EAGAIN, EINTR))                                                                \

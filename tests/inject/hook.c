@@ -10,8 +10,10 @@
 
 #include "calls.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <link.h>
 #include <linux/futex.h>
@@ -19,10 +21,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -37,6 +42,9 @@ enum { SLOT_CALL = R_AARCH64_JUMP_SLOT, SLOT_DATA = R_AARCH64_GLOB_DAT };
 #endif
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8U
 #endif
 enum { SYS_FUTEX_WAITV = 449 };
 
@@ -61,10 +69,20 @@ static const struct call {
 static wide_fn *real[CALL_COUNT];
 static struct inject_page *page;
 static uintptr_t object_base;
+static uintptr_t object_end;
 
 const char *inject_call_name(uint32_t call)
 {
 	return call < CALL_COUNT ? calls[call].name : "?";
+}
+
+const char *inject_error_name(int error)
+{
+	if (error == INJECT_END)
+		return "nothing more";
+	if (error == INJECT_SHORT)
+		return "a part";
+	return error != 0 ? strerrorname_np(error < 0 ? -error : error) : "";
 }
 
 bool inject_is_memory(uint32_t call)
@@ -73,6 +91,13 @@ bool inject_is_memory(uint32_t call)
 }
 
 /* ---- a call ---- */
+
+static bool is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
 
 static const int *errors_of(unsigned call, long a, long b, long c)
 {
@@ -98,7 +123,49 @@ static int unknown_to_old(unsigned call, long a, long b, long c)
 		return ENOPROTOOPT;
 	if (call == CALL_syscall && a == SYS_FUTEX_WAITV)
 		return ENOSYS;
+	if (call == CALL_memfd_create && (b & MFD_NOEXEC_SEAL) != 0)
+		return EINVAL;
 	return 0;
+}
+
+static void credentials_hide(struct ucred *credentials)
+{
+	credentials->pid = 0;
+}
+
+enum { FDS_MAX = 4096 };
+
+/* What a kernel says of somebody who has no number here: of who connects while it is counted or forced. */
+static void peer_hide(unsigned call, long a, long b, long c, long d)
+{
+	static bool hidden[FDS_MAX]; /* by descriptor */
+	struct cmsghdr *control = NULL;
+	struct msghdr *message = NULL;
+
+	if (call == CALL_getsockopt && b == SOL_SOCKET && c == SO_PEERCRED && a >= 0 && a < FDS_MAX) {
+		hidden[a] = atomic_load(&page->mode) != INJECT_OFF;
+		if (hidden[a])
+			credentials_hide((void *)d);
+	}
+	if (call != CALL_recvmsg || a < 0 || a >= FDS_MAX || !hidden[a])
+		return;
+	message = (void *)b;
+	for (control = CMSG_FIRSTHDR(message); control != NULL; control = CMSG_NXTHDR(message, control))
+		if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_CREDENTIALS)
+			credentials_hide((void *)CMSG_DATA(control));
+}
+
+/* The call was made: what the host is like shows in what it says. */
+static void host_shape(unsigned call, long a, long b, long c, long d, long result)
+{
+	static const struct timespec longer_than_a_turn = { .tv_nsec = 3000000 };
+
+	if (page->host.unseen && result >= 0)
+		peer_hide(call, a, b, c, d);
+	if (page->host.untyped && call == CALL_readdir && result != 0)
+		((struct dirent *)result)->d_type = DT_UNKNOWN;
+	if (page->host.slow && call == CALL_clock_gettime && atomic_load(&page->mode) != INJECT_OFF)
+		nanosleep(&longer_than_a_turn, NULL);
 }
 
 /* The site's place in the page; INJECT_SITES when there is no room. */
@@ -121,12 +188,47 @@ static unsigned site_note(unsigned call, uint32_t key)
 	return INJECT_SITES;
 }
 
+enum { CONTEXT_CALLERS = 2, STACK_MAX = 16 };
+
+/* Of the callers of the function that calls: where they go on. */
+static uint32_t context_of(uint32_t key)
+{
+	void *stack[STACK_MAX];
+	int depth = backtrace(stack, STACK_MAX);
+	unsigned callers = 0;
+	uint32_t context = 2166136261u; /* FNV-1a over whole words */
+	bool inside = false;
+
+	for (int i = 0; i < depth && callers < CONTEXT_CALLERS; i++) {
+		uintptr_t at = (uintptr_t)stack[i];
+
+		if (inside && at >= object_base && at < object_end) {
+			context = (context ^ (uint32_t)(at - object_base)) * 16777619u;
+			callers++;
+		}
+		inside = inside || at - object_base == key;
+	}
+	return context;
+}
+
+static void trace_note(unsigned site, uint32_t key, unsigned errors)
+{
+	unsigned number = atomic_fetch_add(&page->calls, 1);
+
+	if (number >= INJECT_TRACE)
+		return;
+	page->trace[number] = (uint16_t)(site + 1);
+	page->errors[number] = (uint8_t)errors;
+	page->contexts[number] = context_of(key);
+}
+
 /* The error with which this call fails; 0: it does not. */
 static int decide(unsigned call, uint32_t key, const int *errors)
 {
 	enum inject_mode mode = atomic_load(&page->mode);
+	struct inject_fault *fault;
 	unsigned count = 0;
-	unsigned number;
+	unsigned fired;
 	unsigned site;
 
 	if (mode == INJECT_OFF || calls[call].how == FAIL_NEVER)
@@ -134,21 +236,20 @@ static int decide(unsigned call, uint32_t key, const int *errors)
 	site = site_note(call, key);
 	while (errors[count] != 0)
 		count++;
-	if (mode == INJECT_COUNT) {
-		number = atomic_fetch_add(&page->calls, 1);
-		if (number < INJECT_TRACE) {
-			page->trace[number] = (uint16_t)(site + 1);
-			page->errors[number] = (uint8_t)count;
-		}
+	fired = atomic_load(&page->fired);
+	if (mode == INJECT_COUNT || fired == page->fault_count) {
+		trace_note(site, key, count);
 		return 0;
 	}
-	if (call != page->call || key != page->key || atomic_fetch_add(&page->seen, 1) != page->number)
+	fault = &page->faults[fired];
+	if (call != fault->call || key != fault->key || atomic_fetch_add(&page->seen, 1) != fault->number)
 		return 0;
-	page->error = page->which < count ? errors[page->which] : 0;
-	atomic_store(&page->fired, true);
-	if (mode == INJECT_KILL)
+	fault->error = fault->which < count ? errors[fault->which] : 0;
+	atomic_store(&page->seen, 0);
+	atomic_store(&page->fired, fired + 1);
+	if (mode == INJECT_KILL && fired + 1 == page->fault_count)
 		kill(getpid(), SIGKILL);
-	return page->error;
+	return fault->error;
 }
 
 static void count_memory(unsigned call, long given, long had)
@@ -167,8 +268,12 @@ static long pass(unsigned call, void *from, long a, long b, long c, long d, long
 	int before = errno;
 	long result;
 
-	if (error == 0 && page->old_kernel)
+	if (error == 0 && page->host.old_kernel)
 		error = unknown_to_old(call, a, b, c);
+	if (error == INJECT_END)
+		return 0;
+	if (error == INJECT_SHORT)
+		return real[call](a, b, c / 2, d, e, f, g);
 	if (error != 0) {
 		if (calls[call].how == FAIL_DONE)
 			real[call](a, b, c, d, e, f, g);
@@ -183,6 +288,7 @@ static long pass(unsigned call, void *from, long a, long b, long c, long d, long
 	result = real[call](a, b, c, d, e, f, g);
 	if (calls[call].how == FAIL_MEMORY || call == CALL_free)
 		count_memory(call, a, result);
+	host_shape(call, a, b, c, d, result);
 	return result;
 }
 
@@ -274,6 +380,8 @@ static int object_hook(struct dl_phdr_info *info, size_t size, void *user)
 	search->found = true;
 	object_base = info->dlpi_addr;
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		if (info->dlpi_phdr[i].p_type == PT_LOAD)
+			object_end = object_base + info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz;
 		if (info->dlpi_phdr[i].p_type != PT_DYNAMIC)
 			continue;
 		for (const ElfW(Dyn) *entry = (const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr); entry->d_tag != DT_NULL;

@@ -6,10 +6,11 @@
  *
  * A scene is played once and its calls are counted. Then it is played again and again, and each time another call fails with another error; after each
  * the daemon serves others, the same scene without a fault succeeds, and nothing is left: no descriptor, file, mapping or block of memory, neither in the
- * daemon nor in the client. By default each error is forced once at each place in the code, in whichever scene comes there first; with --all at each
- * call of each scene. Kills: once at each place, with --all at each call.
+ * daemon nor in the client. By default each error is forced once at each place in the code, and the first of them once from each
+ * pair of callers, in whichever scene comes there first; with --all at each call of each scene. Kills: once at each place, with --all at each call. What
+ * is called only after a failure is forced after it, in the same play.
  *
- * Half of the tests run in a second process.
+ * The tests run in two processes at once, half of them in each. Where a sanitizer is built in, its reports of daemon and clients count as well.
  */
 #include "play.h"
 
@@ -42,25 +43,31 @@ START_TEST(start)
 }
 END_TEST
 
+/* One test, if it is of this half. Its name must last. */
+static void test_add(Suite *suite, const TTest *test, unsigned index, const char *name, unsigned half)
+{
+	static char names[128][96];
+	static unsigned turn;
+
+	if (turn % 2 == half)
+		suite_add_each(suite, strcpy(names[turn / 2], name), test, 600, (int)index);
+	turn++;
+}
+
 static Suite *suite_of(unsigned half)
 {
 	Suite *suite = suite_create(half == 0 ? "inject: one half" : "inject: the other half");
-	unsigned turn = 0;
 	char name[96];
 
-	for (unsigned i = 0; i < start_count; i++) {
-		snprintf(name, sizeof(name), "%s", start_name(i));
-		if (turn++ % 2 == half)
-			suite_add_each(suite, strdup(name), start, 600, (int)i);
-	}
+	for (unsigned i = 0; i < start_count; i++)
+		test_add(suite, start, i, start_name(i), half);
 	for (unsigned i = 0; i < scene_count * WAYS; i++) {
 		if (half == 0 && i % WAYS == 0 && scenes[i / WAYS].as_root && geteuid() != 0)
 			printf("skipped: %s: needs root\n", scenes[i / WAYS].name);
 		if (!play_applies(&scenes[i / WAYS], (enum way)(i % WAYS)))
 			continue;
 		snprintf(name, sizeof(name), "%s-%s", scenes[i / WAYS].name, ways[i % WAYS]);
-		if (turn++ % 2 == half)
-			suite_add_each(suite, strdup(name), one, 600, (int)i);
+		test_add(suite, one, i, name, half);
 	}
 	return suite;
 }
@@ -71,8 +78,8 @@ int main(int argc, char **argv)
 	const char *sites = NULL;
 	bool all = false;
 	int status = 0;
-	int failed;
-	pid_t second;
+	int failed = EXIT_SUCCESS;
+	pid_t halves[2];
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -83,16 +90,20 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
+	suite_reports_begin();
 	play_init(all);
-	library_hook();
 	fflush(NULL);
-	second = fork();
-	if (second == 0) {
-		library_hook();
-		exit(suite_run(suite_of(1)));
+	for (unsigned half = 0; half < 2; half++) {
+		halves[half] = fork();
+		if (halves[half] == 0) {
+			library_hook();
+			exit(suite_run_part(suite_of(half)));
+		}
 	}
-	failed = suite_run(suite_of(0));
-	if (second < 0 || waitpid(second, &status, 0) != second || status != 0)
+	for (unsigned half = 0; half < 2; half++)
+		if (halves[half] < 0 || waitpid(halves[half], &status, 0) != halves[half] || status != 0)
+			failed = EXIT_FAILURE;
+	if (suite_reports_end() > 0)
 		failed = EXIT_FAILURE;
 	play_totals(sites);
 	return failed;

@@ -40,6 +40,7 @@ struct inject_page *daemon_page(void)
 	ck_assert(fcntl(daemon_fd, F_SETFD, FD_CLOEXEC) == 0);
 	setenv("SHMB_INJECT", path, 1);
 	setenv("LD_PRELOAD", SHMB_BUILT_INJECT, 1);
+	suite_sanitizer_option("verify_asan_link_order=0"); /* nothing that it takes over is defined by what is loaded before it */
 	return daemon_one;
 }
 
@@ -72,6 +73,14 @@ void page_disarm(struct inject_page *page)
 	atomic_store(&page->mode, INJECT_OFF);
 }
 
+/* What the daemon does when its client has gone belongs to the play. */
+static void page_settle(struct inject_page *page)
+{
+	if (page == daemon_one)
+		sleep_ms(2);
+	page_disarm(page);
+}
+
 /* ---- what must hold ---- */
 
 /* What there is while nobody does anything. */
@@ -83,13 +92,9 @@ struct rest {
 
 static int maps_of(pid_t pid)
 {
-	char path[64];
-	char *maps;
-	unsigned count;
+	char *maps = proc_read(pid, "maps");
+	unsigned count = maps != NULL ? text_count(maps, "/dev/shm/shmb-test-") + text_count(maps, "memfd:shmbroker") : 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	maps = file_read(path, NULL);
-	count = maps != NULL ? text_count(maps, "/dev/shm/shmb-test-") + text_count(maps, "memfd:shmbroker") : 0;
 	free(maps);
 	return (int)count;
 }
@@ -167,9 +172,18 @@ static bool is_documented(int r, const struct inject_page *page)
 	for (unsigned i = 0; i < sizeof(named) / sizeof(named[0]); i++)
 		if (r == -named[i])
 			return true;
+	/* A writer that lost the broker, and could not come back at once, has let go of it. */
+	if (r == -EPIPE && page == library)
+		return true;
 	/* No socket; somebody's file in the place of ours. */
-	return r == -page->error && (r == -ENOENT || r == -EEXIST) &&
-	       (strcmp(inject_call_name(page->call), "connect") == 0 || strcmp(inject_call_name(page->call), "linkat") == 0);
+	for (unsigned i = 0; i < page->fault_count; i++) {
+		const char *call = inject_call_name(page->faults[i].call);
+
+		if (r == -page->faults[i].error && (r == -ENOENT || r == -EEXIST) &&
+		    (strcmp(call, "connect") == 0 || strcmp(call, "linkat") == 0))
+			return true;
+	}
+	return false;
 }
 
 /* ---- playing ---- */
@@ -247,8 +261,8 @@ static void stage_open(struct stage *stage, const struct scene *scene)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 	snprintf(config, sizeof(config), scene_config, scene_foreign_dir());
 #pragma GCC diagnostic pop
-	daemon_page()->old_kernel = scene->old_kernel;
-	library->old_kernel = scene->old_kernel;
+	daemon_page()->host = scene->host;
+	library->host = scene->host;
 	broker_start(&stage->b, &options);
 	stage->other = broker_connect(&stage->b);
 	if (scene->prepare != NULL)
@@ -304,9 +318,10 @@ static bool fault_play(struct stage *stage, const struct scene *scene, struct in
 	uint64_t took = now_ns() - begin;
 	char why[600];
 
-	page_disarm(page);
+	page_settle(page);
 	if (program_has_ended(&stage->b.daemon)) {
-		complain(page, is_library, "the daemon has ended (status %#x)", (unsigned)stage->b.daemon.status);
+		if (!complain_of_report(page, is_library, stage->b.daemon.pid))
+			complain(page, is_library, "the daemon has ended (status %#x)", (unsigned)stage->b.daemon.status);
 		return false;
 	}
 	if (r == -ETIMEDOUT || took > UINT64_C(4000000000) * suite_slow()) {
@@ -339,8 +354,11 @@ static bool fault_play(struct stage *stage, const struct scene *scene, struct in
 	return true;
 }
 
-/* In a process of its own, which is gone then: what it had no daemon took back goes with it. */
-static void play_apart(struct stage *stage, const struct scene *scene)
+/*
+ * In a process of its own, which is gone then: what it had no daemon took back goes with it. It ends in order, having given back its memory, but for one
+ * that is killed itself.
+ */
+static void play_apart(struct stage *stage, const struct scene *scene, struct inject_page *page)
 {
 	int memory = atomic_load(&library->memory);
 	int status;
@@ -354,6 +372,11 @@ static void play_apart(struct stage *stage, const struct scene *scene)
 		_exit(0);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	page_disarm(page);
+	if (status != (page == library && inject_is_done(page) ? SIGKILL : 0))
+		complain(page, page == library, "the client has ended (status %#x)", (unsigned)status);
+	else if (status == 0 && atomic_load(&library->memory) != memory)
+		complain(page, page == library, "left: client memory %+d", atomic_load(&library->memory) - memory);
 	atomic_store(&library->memory, memory); /* its memory went with it */
 }
 
@@ -363,11 +386,10 @@ static void daemon_kill(struct stage *stage, const struct scene *scene, const st
 	char *files;
 	int r;
 
-	play_apart(stage, scene);
-	page_disarm(daemon_one);
-	if (!atomic_load(&daemon_one->fired))
+	play_apart(stage, scene, daemon_one);
+	if (!inject_is_done(daemon_one))
 		return;
-	if (program_wait(&stage->b.daemon) != -SIGKILL)
+	if (program_wait(&stage->b.daemon) != -SIGKILL && !complain_of_report(daemon_one, false, stage->b.daemon.pid))
 		complain(daemon_one, false, "the daemon has ended by itself (status %#x)", (unsigned)stage->b.daemon.status);
 	broker_restart(&stage->b);
 	r = again(scene, stage);
@@ -391,8 +413,7 @@ static void client_kill(struct stage *stage, const struct scene *scene, const st
 	char why[600];
 	int r;
 
-	play_apart(stage, scene);
-	page_disarm(library);
+	play_apart(stage, scene, library);
 	r = again(scene, stage);
 	if (r != 0)
 		complain(library, true, "another client then is told %d, %s: %s", r, strerrorname_np(-r), shmb_text());
@@ -429,6 +450,7 @@ void play(const struct scene *scene, enum way way)
 
 	stage_open(&stage, scene);
 	page = is_library ? library : daemon_one;
+	complain_when_dying(page, is_library);
 	for (unsigned i = 0; i < 3; i++) {
 		sleep_ms(5);
 		if (i == 2 && scene->fresh)
@@ -436,25 +458,30 @@ void play(const struct scene *scene, enum way way)
 		if (i == 2)
 			page_count(page);
 		ASSERT_OK(scene_play(scene, &stage));
-		page_disarm(page);
+		page_settle(page);
 		ck_assert(clean(&stage));
 	}
 	sleep_ms(20);
 	rest_take(&rest, &stage);
 	plan_init(&plan, page, is_library, kills);
+	plan.kills_later = play_applies(scene, is_library ? KILL_CLIENT : KILL_DAEMON);
 	while (plan_next(&plan)) {
 		if (scene->fresh) {
 			page_hold(page);
 			stage_fresh(&stage);
 			page_release(page);
 		}
-		if (way == KILL_DAEMON)
-			daemon_kill(&stage, scene, &rest);
-		else if (way == KILL_CLIENT)
+		if (page->armed == INJECT_FAIL) {
+			if (!fault_play(&stage, scene, page, &rest))
+				stage_again(&stage, scene, &rest);
+		} else if (is_library) {
 			client_kill(&stage, scene, &rest);
-		else if (!fault_play(&stage, scene, page, &rest))
-			stage_again(&stage, scene, &rest);
-		forced(page, is_library, kills);
+		} else {
+			daemon_kill(&stage, scene, &rest);
+			if (!kills)
+				stage_again(&stage, scene, &rest);
+		}
+		forced(&plan);
 	}
 	plan_deinit(&plan);
 	sites_merge(page, is_library);

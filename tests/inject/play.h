@@ -32,31 +32,42 @@ void daemon_page_drop(void);
 /* Counts the calls from now. */
 void page_count(struct inject_page *page);
 void page_disarm(struct inject_page *page);
-/* What is to be forced of what the page has counted. */
+/*
+ * What is to be forced: at each place that the page has seen, each error, the first of them from each pair of callers; then those that come only after a fault, which fail, or are killed at, after it; and
+ * those that come only after these two.
+ */
 struct plan {
 	struct inject_page *page;
-	unsigned length; /* calls */
 	struct planned {
-		uint32_t call, key, number;
-		uint32_t errors;
-	} * calls;
-	unsigned at;	/* the next call */
-	unsigned which; /* and its error */
+		struct inject_fault faults[INJECT_FAULTS]; /* the last one's error is the next */
+		uint32_t count;
+		uint32_t context; /* of the last, with its first error */
+		bool kills;
+	} * chains;
+	unsigned length;
+	unsigned room;
+	unsigned at;		  /* the next */
+	bool clean[INJECT_SITES]; /* places that are reached without a fault */
 	bool is_library;
 	bool kills;
+	bool kills_later; /* after faults */
 };
 void plan_init(struct plan *plan, struct inject_page *page, bool is_library, bool kills);
-/* Arms the page with the next fault. False: there is none. */
+/* Learns from the play before, and arms the page with what comes next. False: nothing does. */
 bool plan_next(struct plan *plan);
 void plan_deinit(struct plan *plan);
 /* Counts what was forced, if it was. */
-void forced(const struct inject_page *page, bool is_library, bool kills);
+void forced(const struct plan *plan);
 /* Remembers the places that the page has seen. */
 void sites_merge(struct inject_page *page, bool is_library);
 /* A test begins: its name is for complaints. */
 void test_begins(const char *name);
 /* Something does not hold: says what, and after which fault. */
 void complain(const struct inject_page *page, bool is_library, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* From now on also when a sanitizer ends this process, or one that is forked. */
+void complain_when_dying(const struct inject_page *page, bool is_library);
+/* When a sanitizer has reported the daemon, which has ended. True: it has. */
+bool complain_of_report(const struct inject_page *page, bool is_library, pid_t daemon);
 /* Fails the test when there were complaints. */
 void complaints_end(void);
 

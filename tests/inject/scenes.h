@@ -7,6 +7,7 @@
  */
 
 #include "../support/client.h"
+#include "inject.h"
 
 struct stage {
 	struct broker b;
@@ -20,7 +21,7 @@ struct scene {
 	bool only_library;				      /* it ends the daemon itself */
 	bool only_daemon;				      /* what the library does in it is not the scene's */
 	bool fresh;					      /* each time by a daemon that has done nothing yet */
-	bool old_kernel;				      /* without what came after Linux 6.1 */
+	struct inject_host host;
 	bool as_root;
 	int also;	  /* an error that its calls may give besides those that all may */
 	bool with_others; /* it starts processes of its own */
@@ -29,6 +30,9 @@ struct scene {
 /* The daemon's configuration in all scenes; %s is the directory of foreign files. */
 extern const char scene_config[];
 const char *scene_foreign_dir(void);
+
+/* What a worker is asked so that it holds one of everything, dead/...; NULL behind the last. */
+extern const char *const scene_holds[];
 
 extern const struct scene scenes[];
 extern const unsigned scene_count;

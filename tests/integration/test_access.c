@@ -8,6 +8,7 @@
 #include "shmb_watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -198,6 +199,83 @@ START_TEST(rights_taken_away_while_it_is_open)
 }
 END_TEST
 
+static int own_requests(const struct shmb_client_info *client, void *user)
+{
+	if (client->pid == getpid())
+		*(uint64_t *)user = client->requests;
+	return 0;
+}
+
+static int loads_what_it_may_not_follow(struct broker *b)
+{
+	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+	struct shmb_ring_reader *reader = NULL;
+	struct shmb_loader *loader = NULL;
+	struct shmb *client = NULL;
+	uint64_t before = 0;
+	uint64_t after = 0;
+	uint64_t pause_end;
+	char byte = 0;
+	int r;
+
+	CHILD_CHECK(shmb_connect(&client, b->socket) == 0);
+	CHILD_CHECK(shmb_ring_reader_open(&reader, client, "plain", NULL, SHMB_NO_WAIT) == 0);
+	CHILD_CHECK(shmb_loader_open_ring(&loader, reader) == 0);
+	CHILD_CHECK(write(pipe_from_child[1], "x", 1) == 1 && read(pipe_to_child[0], &byte, 1) == 1);
+	/* What was there before, and what became of its writer, comes first. */
+	do {
+		const void *payload;
+
+		r = shmb_loader_wait(loader, deadline);
+		if (r == 0)
+			r = shmb_loader_snapshot(loader, &payload, NULL);
+	} while (r == 0 || r == -EPIPE);
+	CHILD_CHECK(r == -EACCES);
+	/* It is told again, and the broker asked again, at a pace: the operator may change his mind. */
+	CHILD_CHECK(shmb_clients(client, own_requests, &before) == 0);
+	pause_end = deadline_in(1000);
+	while (suite_pause(pause_end))
+		;
+	CHILD_CHECK(shmb_clients(client, own_requests, &after) == 0);
+	CHILD_CHECK(after - before <= UINT64_C(60) * suite_slow()); /* as long as the pause is */
+	CHILD_CHECK(shmb_loader_wait(loader, deadline) == -EACCES);
+	shmb_loader_close(loader);
+	shmb_ring_reader_close(reader);
+	shmb_disconnect(client);
+	return 0;
+}
+
+/* A loader whose reader may not go on to the new generation does not ask for it without end. */
+START_TEST(loader_that_may_not_follow)
+{
+	struct shmb_ring_writer *writer;
+	struct shmb *client;
+	struct broker b;
+	char notes[2048];
+	char byte;
+	pid_t pid;
+
+	OTHER_SKIP();
+	start(&b);
+	ck_assert(pipe(pipe_to_child) == 0 && pipe(pipe_from_child) == 0);
+	pid = other_start(STRANGER, loads_what_it_may_not_follow, &b);
+	close(pipe_from_child[1]);
+	ck_assert_int_eq(read(pipe_from_child[0], &byte, 1), 1);
+	broker_configure(&b, "[broker]\nlinger = infinity\n[segment plain]\nreaders = none\n");
+	client = broker_connect(&b);
+	ASSERT_OK(shmb_reload(client, note_reload, notes));
+	writer = ring_writer(client, "plain", 64, 16);
+	ck_assert_int_eq(write(pipe_to_child[1], "x", 1), 1);
+	other_wait(pid);
+	close(pipe_to_child[0]);
+	close(pipe_to_child[1]);
+	close(pipe_from_child[0]);
+	shmb_ring_writer_close(writer);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 /* ---- what is hidden ---- */
 
 struct policy_seen {
@@ -327,6 +405,75 @@ START_TEST(events_do_not_tell_what_is_hidden)
 }
 END_TEST
 
+static int to_parent[2];
+
+/* Hears of two refusals about a segment that it may see, and of no other. */
+static int watches_what_is_open(struct broker *b)
+{
+	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+	struct shmb_event event;
+	struct shmb_watch *watch;
+	unsigned refusals = 0;
+
+	CHILD_CHECK(shmb_watch_open(&watch, b->socket, NULL) == 0);
+	CHILD_CHECK(write(to_parent[1], "w", 1) == 1);
+	while (refusals < 2) {
+		CHILD_CHECK(shmb_watch_next(watch, &event, deadline) == 0);
+		if (strstr(event.text, "secret") != NULL)
+			fprintf(stderr, "told: %s\n", event.text);
+		CHILD_CHECK(strstr(event.text, "secret") == NULL);
+		refusals += strcmp(event.kind, "refused") == 0 && strcmp(event.segment, "plain") == 0;
+	}
+	shmb_watch_close(watch);
+	return 0;
+}
+
+/* A mistake with a handle's number is told to those who may see the segment that was asked for, who may not see the one that has the number. */
+START_TEST(handle_in_use_does_not_tell_whose)
+{
+	static struct raw_answer answer;
+	struct shmb_msg_resume resume = { .role = SHMB_ROLE_OBSERVER, .cell = UINT32_MAX };
+	struct shmb_msg_ready ready = { 0 };
+	struct shmb_msg_open_reader open;
+	struct raw raw = { 0 };
+	struct broker b;
+	char byte;
+	pid_t pid;
+
+	OTHER_SKIP();
+	start(&b);
+	ck_assert_int_eq(pipe2(to_parent, O_CLOEXEC), 0);
+	pid = other_start(STRANGER, watches_what_is_open, &b);
+	ck_assert_int_eq(read(to_parent[0], &byte, 1), 1);
+	ck_assert_int_eq(raw_start(&raw, b.socket), 0);
+	raw_open_reader(&open, "secret/a");
+	open.handle = 1;
+	open.role = SHMB_ROLE_OBSERVER;
+	ck_assert_int_eq(raw_ask(&raw, SHMB_OP_OPEN_READER, &open, sizeof(open), NULL, 0, &answer), 0);
+	resume.handle = 1;
+	resume.segment_id = answer.open.segment_id;
+	resume.generation = answer.open.generation;
+	raw_answer_deinit(&answer);
+	raw_open_reader(&open, "plain");
+	open.handle = 1;
+	open.role = SHMB_ROLE_OBSERVER;
+	ck_assert_int_eq(raw_ask(&raw, SHMB_OP_OPEN_READER, &open, sizeof(open), NULL, 0, &answer), -EEXIST);
+	ck_assert_msg(strstr(answer.answer.text, "handle 1 ") != NULL, "%s", answer.answer.text);
+	raw_close(&raw);
+	ck_assert_int_eq(raw_hello(&raw, b.socket), 0);
+	shmb_text_set(resume.name, sizeof(resume.name), "secret/a");
+	ck_assert_int_eq(raw_ask(&raw, SHMB_OP_RESUME, &resume, sizeof(resume), NULL, 0, &answer), 0);
+	shmb_text_set(resume.name, sizeof(resume.name), "plain");
+	ck_assert_int_eq(raw_ask(&raw, SHMB_OP_RESUME, &resume, sizeof(resume), NULL, 0, &answer), -EEXIST);
+	ck_assert_int_eq(raw_ask(&raw, SHMB_OP_READY, &ready, sizeof(ready), NULL, 0, &answer), 0);
+	other_wait(pid);
+	close(to_parent[0]);
+	close(to_parent[1]);
+	raw_end(&raw);
+	broker_finish(&b);
+}
+END_TEST
+
 /* Who sends nonsense again and again does not fill the log. */
 START_TEST(nonsense_does_not_fill_the_log)
 {
@@ -360,7 +507,9 @@ int main(void)
 
 	suite_add(suite, lists_of_users_and_groups, 60);
 	suite_add(suite, rights_taken_away_while_it_is_open, 60);
+	suite_add(suite, loader_that_may_not_follow, 60);
 	suite_add(suite, policy_does_not_tell_what_it_hides, 30);
+	suite_add(suite, handle_in_use_does_not_tell_whose, 30);
 	suite_add(suite, events_do_not_tell_what_is_hidden, 30);
 	suite_add(suite, nonsense_does_not_fill_the_log, 60);
 	suite_add(suite, resuming_is_no_way_round_the_policy, 30);

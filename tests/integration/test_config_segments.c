@@ -148,7 +148,7 @@ START_TEST(what_follows_a_hang)
 	struct listed listed;
 	struct broker b;
 
-	broker_start(&b, &(struct broker_options){ .config = "[segment *]\nstale-time = 60ms\nlinger = 0\n"
+	broker_start(&b, &(struct broker_options){ .config = "[segment *]\nstale-time = 1s\nlinger = 0\n"
 							     "[segment reap/*]\non-hang = reap\n"
 							     "[segment keep/*]\non-hang = keep\n"
 							     "[segment mark/*]\non-hang = mark\n" });
@@ -170,14 +170,14 @@ START_TEST(what_follows_a_hang)
 	ASSERT_RESULT(answer, -ESTALE);
 	/* Stopped is not hung: the policy does not name it. */
 	wait_writer(client, "reap/stopped", SHMB_WRITER_IS_STOPPED);
-	sleep_ms(200);
+	sleep_ms(2500);
 	ck_assert(segment_listed(client, "reap/stopped", &listed));
 	ck_assert(segment_listed(client, "keep/a", &listed) && listed.writer == SHMB_WRITER_IS_ALIVE);
 	worker_must(&hangs, "close-writer");
 	worker_must(&hangs, "writer name=mark/a bytes=64");
 	worker_must(&hangs, "write n=1");
 	wait_writer(client, "mark/a", SHMB_WRITER_IS_HUNG);
-	sleep_ms(200);
+	sleep_ms(2500);
 	ck_assert(segment_listed(client, "mark/a", &listed));
 	program_signal(&stops, SIGCONT);
 	worker_quit(&hangs);

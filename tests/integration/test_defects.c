@@ -125,7 +125,6 @@ START_TEST(defect_S4_readers_map_read_only)
 	struct program writer;
 	struct program reader;
 	struct broker b;
-	char path[64];
 	char *maps;
 	char *rest;
 	char *line;
@@ -136,8 +135,7 @@ START_TEST(defect_S4_readers_map_read_only)
 	worker_must(&writer, "writer name=guarded bytes=64");
 	worker_start(&reader, &b, "reader", false);
 	worker_must(&reader, "reader name=guarded bytes=64");
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)reader.pid);
-	maps = file_read(path, NULL);
+	maps = proc_read(reader.pid, "maps");
 	rest = maps;
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		if (strstr(line, "guarded,1") == NULL || strstr(line, ",area") != NULL)

@@ -4,6 +4,7 @@
  * worker's thread is stopped at a step in the middle of its work, so that "meanwhile" is as long as the test likes.
  */
 #include "../support/client.h"
+#include "../support/gate.h"
 #include "../support/raw.h"
 
 #include <errno.h>
@@ -22,58 +23,19 @@ enum { LARGE_BYTES = 4 << 20 };
 static char schema[64];
 
 /* A daemon whose worker waits at its `turn`th step until gate_open(). */
-static void gate_start(struct broker *b, char gate[160], unsigned turn, const char *config)
+static void large_start(struct gate *gate, struct broker *b, unsigned turn, const char *config)
 {
-	char step_do[200];
-	char step_at[40];
-
-	snprintf(gate, 160, "%s/shmb-test-%d-gate-%u", broker_tmp(), (int)suite_pid(), (unsigned)(now_ns() % 1000000007));
-	snprintf(step_do, sizeof(step_do), "wait:%s", gate);
-	snprintf(step_at, sizeof(step_at), "worker.allocate:%u", turn);
-	broker_start(b, &(struct broker_options){ .steps = true, .step_at = step_at, .step_do = step_do, .config = config });
+	gate_start(gate, b, "worker.allocate", turn, &(struct broker_options){ .config = config });
 	snprintf(schema, sizeof(schema), "uint8[%d] bytes\n", LARGE_BYTES);
 }
 
-static bool gate_reached(const char *gate)
-{
-	char reached[200];
-
-	snprintf(reached, sizeof(reached), "%s.reached", gate);
-	return access(reached, F_OK) == 0;
-}
-
-static void gate_open(const char *gate)
-{
-	close(open(gate, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-}
-
-static void gate_end(const char *gate)
-{
-	char reached[200];
-
-	snprintf(reached, sizeof(reached), "%s.reached", gate);
-	unlink(reached);
-	unlink(gate);
-}
-
 /* Sends the request and does not wait for its answer. */
-static int large_send(struct raw *raw, const char *name)
-{
-	static char packet[sizeof(struct shmb_msg_open_writer) + sizeof(schema)];
-	struct shmb_msg_open_writer open;
-
-	raw_open_writer(&open, name, schema, LARGE_BYTES);
-	open.head.opcode = SHMB_OP_OPEN_WRITER;
-	open.head.serial = ++raw->serial;
-	open.head.tail_bytes = (uint32_t)strlen(schema);
-	memcpy(packet, &open, sizeof(open));
-	memcpy(packet + sizeof(open), schema, strlen(schema));
-	return raw_send(raw, packet, sizeof(open) + strlen(schema));
-}
-
 static int large_ask(struct raw *raw)
 {
-	return large_send(raw, "large");
+	struct shmb_msg_open_writer open;
+
+	raw_open_writer(&open, "large", schema, LARGE_BYTES);
+	return raw_request(raw, SHMB_OP_OPEN_WRITER, &open, sizeof(open), schema, strlen(schema));
 }
 
 static uint64_t shm_used(const struct broker *b)
@@ -107,22 +69,21 @@ START_TEST(others_are_served_meanwhile)
 		struct shmb *client;
 		struct listed listed;
 		struct broker b;
-		char gate[160];
+		struct gate gate;
 
-		gate_start(&b, gate, 2, configs[i]);
+		large_start(&gate, &b, 2, configs[i]);
 		client = broker_connect(&b);
 		ASSERT_OK(raw_start(&raw, b.socket));
 		ASSERT_OK(large_ask(&raw));
-		WAIT_UNTIL(gate_reached(gate));
+		gate_wait(&gate);
 		writer = ring_writer(client, "small", 64, 8);
 		ring_write(writer, 64, 3, 1);
 		shmb_ring_writer_close(writer);
 		ASSERT_OK(shmb_remove(client, "small"));
 		ck_assert(!segment_listed(client, "large", &listed));
 		ck_assert_int_eq(raw_receive(&raw, &answer, 50), -ETIMEDOUT);
-		gate_open(gate);
-		ck_assert_int_gt(raw_receive(&raw, &answer, SUITE_PATIENCE_MS), 0);
-		ck_assert_int_eq(answer.head.result, 0);
+		gate_open(&gate);
+		raw_must(&raw, &answer);
 		ck_assert_uint_ge(answer.fd_count, 2);
 		{
 			struct stat st;
@@ -138,7 +99,7 @@ START_TEST(others_are_served_meanwhile)
 		raw_end(&raw);
 		shmb_disconnect(client);
 		broker_finish(&b);
-		gate_end(gate);
+		gate_end(&gate);
 	}
 }
 END_TEST
@@ -151,9 +112,9 @@ START_TEST(client_ends_meanwhile)
 		struct raw raw = { 0 };
 		struct shmb *client;
 		struct broker b;
-		char gate[160];
+		struct gate gate;
 
-		gate_start(&b, gate, 2, NULL);
+		large_start(&gate, &b, 2, NULL);
 		client = broker_connect(&b);
 		if (i == 0) {
 			raw_child_start(&child, b.socket, large_ask);
@@ -162,20 +123,20 @@ START_TEST(client_ends_meanwhile)
 			ASSERT_OK(raw_start(&raw, b.socket));
 			ASSERT_OK(large_ask(&raw));
 		}
-		WAIT_UNTIL(gate_reached(gate));
+		gate_wait(&gate);
 		if (i == 0) {
 			raw_child_kill(&child);
 			WAIT_UNTIL(clients_count(client) == 1);
 		} else {
 			raw_close(&raw);
 		}
-		gate_open(gate);
+		gate_open(&gate);
 		WAIT_UNTIL(clients_count(client) == 1);
 		ck_assert_uint_eq(segments_count(client), 0);
 		ck_assert_uint_lt(shm_used(&b), LARGE_BYTES);
 		shmb_disconnect(client);
 		broker_finish(&b);
-		gate_end(gate);
+		gate_end(&gate);
 	}
 }
 END_TEST
@@ -200,8 +161,7 @@ START_TEST(daemon_dies_meanwhile)
 		broker_restart(&b);
 		ASSERT_OK(raw_start(&raw, b.socket));
 		ASSERT_OK(large_ask(&raw));
-		ck_assert_int_gt(raw_receive(&raw, &answer, SUITE_PATIENCE_MS), 0);
-		ck_assert_int_eq(answer.head.result, 0);
+		raw_must(&raw, &answer);
 		ck_assert_uint_eq(answer.open.epoch, 1);
 		raw_answer_deinit(&answer);
 		raw_end(&raw);
@@ -215,21 +175,21 @@ START_TEST(daemon_stops_meanwhile)
 {
 	struct raw_child child;
 	struct broker b;
-	char gate[160];
+	struct gate gate;
 
-	gate_start(&b, gate, 1, NULL);
+	large_start(&gate, &b, 1, NULL);
 	raw_child_start(&child, b.socket, large_ask);
 	ASSERT_OK(child.result);
-	WAIT_UNTIL(gate_reached(gate));
+	gate_wait(&gate);
 	program_signal(&b.daemon, SIGTERM);
 	broker_wait_log(&b, "SIGTERM: ending");
-	gate_open(gate);
+	gate_open(&gate);
 	ck_assert_int_eq(program_wait(&b.daemon), 0);
 	ck_assert_uint_lt(shm_used(&b), LARGE_BYTES);
 	raw_child_kill(&child);
 	broker_restart(&b);
 	broker_finish(&b);
-	gate_end(gate);
+	gate_end(&gate);
 }
 END_TEST
 
@@ -242,13 +202,13 @@ START_TEST(two_ask_for_one_name)
 		struct raw second = { 0 };
 		struct shmb *client;
 		struct broker b;
-		char gate[160];
+		struct gate gate;
 
-		gate_start(&b, gate, 1, NULL);
+		large_start(&gate, &b, 1, NULL);
 		client = broker_connect(&b);
 		raw_child_start(&first, b.socket, large_ask);
 		ASSERT_OK(first.result);
-		WAIT_UNTIL(gate_reached(gate));
+		gate_wait(&gate);
 		ASSERT_OK(raw_start(&second, b.socket));
 		ASSERT_OK(large_ask(&second));
 		ck_assert_int_eq(raw_receive(&second, &answer, 50), -ETIMEDOUT);
@@ -256,7 +216,7 @@ START_TEST(two_ask_for_one_name)
 			raw_child_kill(&first);
 			WAIT_UNTIL(clients_count(client) == 2);
 		}
-		gate_open(gate);
+		gate_open(&gate);
 		ck_assert_int_gt(raw_receive(&second, &answer, SUITE_PATIENCE_MS), 0);
 		ck_assert_int_eq(answer.head.result, i == 0 ? -EBUSY : 0);
 		raw_answer_deinit(&answer);
@@ -270,7 +230,7 @@ START_TEST(two_ask_for_one_name)
 		}
 		shmb_disconnect(client);
 		broker_finish(&b);
-		gate_end(gate);
+		gate_end(&gate);
 	}
 }
 END_TEST
@@ -279,29 +239,27 @@ END_TEST
 START_TEST(next_request_waits)
 {
 	static struct raw_answer answer;
-	struct shmb_msg_status status = { .head = { .opcode = SHMB_OP_STATUS } };
+	struct shmb_msg_status status = { 0 };
 	struct raw raw = { 0 };
 	struct broker b;
-	char gate[160];
+	struct gate gate;
 
-	gate_start(&b, gate, 1, NULL);
+	large_start(&gate, &b, 1, NULL);
 	ASSERT_OK(raw_start(&raw, b.socket));
 	ASSERT_OK(large_ask(&raw));
-	status.head.serial = ++raw.serial;
-	ASSERT_OK(raw_send(&raw, &status, sizeof(status)));
-	WAIT_UNTIL(gate_reached(gate));
+	ASSERT_OK(raw_request(&raw, SHMB_OP_STATUS, &status, sizeof(status), NULL, 0));
+	gate_wait(&gate);
 	ck_assert_int_eq(raw_receive(&raw, &answer, 50), -ETIMEDOUT);
-	gate_open(gate);
-	ck_assert_int_gt(raw_receive(&raw, &answer, SUITE_PATIENCE_MS), 0);
+	gate_open(&gate);
+	raw_must(&raw, &answer);
 	ck_assert_uint_eq(answer.head.opcode, SHMB_OP_OPEN_WRITER);
-	ck_assert_int_eq(answer.head.result, 0);
 	raw_answer_deinit(&answer);
 	ck_assert_int_gt(raw_receive(&raw, &answer, SUITE_PATIENCE_MS), 0);
 	ck_assert_uint_eq(answer.head.opcode, SHMB_OP_STATUS);
 	raw_answer_deinit(&answer);
 	raw_end(&raw);
 	broker_finish(&b);
-	gate_end(gate);
+	gate_end(&gate);
 }
 END_TEST
 

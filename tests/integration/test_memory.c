@@ -11,21 +11,10 @@
 
 enum { RESIDENT_KIB_MAX = 4096, OWN_KIB_MAX = 512, SEGMENTS = 10000 };
 
-/* Of /proc/PID/smaps_rollup; -1 where there is none. */
+/* -1 where there is no such file. */
 static long memory_kib(pid_t pid, const char *what)
 {
-	char path[64];
-	char *text;
-	char *line;
-	long kib = -1;
-
-	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
-	text = file_read(path, NULL);
-	line = text != NULL ? strstr(text, what) : NULL;
-	if (line != NULL)
-		kib = strtol(line + strlen(what), NULL, 10);
-	free(text);
-	return kib;
+	return proc_number(pid, "smaps_rollup", what);
 }
 
 static const char *no_measure(pid_t pid)
@@ -34,7 +23,7 @@ static const char *no_measure(pid_t pid)
 		return "a sanitizer's memory is no measure";
 	if (getenv("SHMB_TEST_WRAPPER") != NULL)
 		return "the memory is the wrapper's";
-	return memory_kib(pid, "\nRss:") < 0 ? "this kernel has no smaps_rollup" : NULL;
+	return memory_kib(pid, "Rss") < 0 ? "this kernel has no smaps_rollup" : NULL;
 }
 
 START_TEST(idle_daemon_is_small)
@@ -50,8 +39,8 @@ START_TEST(idle_daemon_is_small)
 	shmb_disconnect(client);
 	broker_settle(&b);
 	no = no_measure(b.daemon.pid);
-	resident = memory_kib(b.daemon.pid, "\nRss:");
-	own = memory_kib(b.daemon.pid, "\nAnonymous:");
+	resident = memory_kib(b.daemon.pid, "Rss");
+	own = memory_kib(b.daemon.pid, "Anonymous");
 	broker_finish(&b);
 	if (no != NULL)
 		TEST_SKIP("%s", no);
@@ -75,13 +64,13 @@ START_TEST(a_segment_costs_less_than_a_kib)
 	broker_start(&b, NULL);
 	client = broker_connect(&b);
 	no = no_measure(b.daemon.pid);
-	before = memory_kib(b.daemon.pid, "\nAnonymous:");
+	before = memory_kib(b.daemon.pid, "Anonymous");
 	fds = fds_count(b.daemon.pid);
 	for (unsigned i = 0; no == NULL && i < SEGMENTS; i++) {
 		snprintf(name, sizeof(name), "memory/%u", i);
 		shmb_value_writer_close(value_writer(client, name, 64));
 	}
-	after = memory_kib(b.daemon.pid, "\nAnonymous:");
+	after = memory_kib(b.daemon.pid, "Anonymous");
 	if (no == NULL) {
 		ck_assert_int_eq(fds_count(b.daemon.pid), fds);
 		ck_assert_uint_eq(segments_count(client), SEGMENTS);

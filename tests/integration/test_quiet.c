@@ -11,22 +11,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static long wakeups(pid_t pid)
-{
-	char path[64];
-	char *text;
-	char *line;
-	long count = -1;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	text = file_read(path, NULL);
-	line = text != NULL ? strstr(text, "\nvoluntary_ctxt_switches:") : NULL;
-	if (line != NULL)
-		count = strtol(strchr(line, ':') + 1, NULL, 10);
-	free(text);
-	return count;
-}
-
 /* Writers publish and a reader sleeps and wakes all the time: the daemon sleeps on. SHMB_QUIET_SECONDS: how long. */
 START_TEST(idle_daemon_makes_no_wakeups)
 {

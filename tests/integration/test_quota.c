@@ -397,7 +397,7 @@ START_TEST(silent_connections_are_closed)
 	struct shmb *client;
 	struct broker b;
 
-	start(&b, "[broker]\nhello-time = 300ms\n");
+	start(&b, "[broker]\nhello-time = 2s\n");
 	client = broker_connect(&b);
 	ASSERT_OK(raw_connect(&silent, b.socket));
 	ASSERT_OK(raw_hello(&half, b.socket));
@@ -407,6 +407,30 @@ START_TEST(silent_connections_are_closed)
 	raw_close(&silent);
 	raw_close(&half);
 	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* A shorter time is for those that are silent already as well, and for those behind them. */
+START_TEST(silent_connections_follow_a_reload)
+{
+	static struct raw_answer answer;
+	struct raw first = { 0 };
+	struct raw next = { 0 };
+	struct broker b;
+	int before;
+
+	start(&b, "[broker]\nhello-time = 1h\n");
+	before = fds_count(b.daemon.pid);
+	ASSERT_OK(raw_connect(&first, b.socket));
+	WAIT_UNTIL(fds_count(b.daemon.pid) > before);
+	broker_configure(&b, "[broker]\nhello-time = 300ms\n");
+	program_signal(&b.daemon, 1);
+	ck_assert_int_eq(raw_receive(&first, &answer, SUITE_PATIENCE_MS), 0);
+	ASSERT_OK(raw_connect(&next, b.socket));
+	ck_assert_int_eq(raw_receive(&next, &answer, SUITE_PATIENCE_MS), 0);
+	raw_close(&first);
+	raw_close(&next);
 	broker_finish(&b);
 }
 END_TEST
@@ -446,6 +470,7 @@ int main(void)
 	suite_add(suite, requests_of_all, 60);
 	suite_add(suite, requests_of_a_user, 60);
 	suite_add(suite, silent_connections_are_closed, 30);
+	suite_add(suite, silent_connections_follow_a_reload, 40);
 	suite_add(suite, promises_are_looked_at, 30);
 	return suite_run(suite);
 }

@@ -4,6 +4,7 @@
  * lost, and the writer never notices. And clients that die at each stage of opening.
  */
 #include "../support/client.h"
+#include "../support/gate.h"
 #include "../support/raw.h"
 
 #include <errno.h>
@@ -16,34 +17,6 @@
 #include <unistd.h>
 
 static const char *const kinds[] = { "ring", "value" };
-
-/* Holds `program` at a step until release(). */
-struct gate {
-	char path[256];
-	char reached[300];
-};
-
-static void gate_hold(struct gate *gate, struct broker *b, struct program *program, const char *step)
-{
-	static unsigned count;
-
-	snprintf(gate->path, sizeof(gate->path), "%s/gate%u", b->dir, count++);
-	snprintf(gate->reached, sizeof(gate->reached), "%s.reached", gate->path);
-	worker_must(program, "step at=%s do=wait:%s", step, gate->path);
-}
-
-static void gate_wait(struct gate *gate)
-{
-	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
-
-	while (access(gate->reached, F_OK) != 0)
-		ck_assert_msg(suite_pause(deadline), "the step was never reached: %s", gate->path);
-}
-
-static void gate_release(struct gate *gate)
-{
-	file_write(gate->path, "", 0);
-}
 
 /* Q1 and Q2: torn data was accepted. The slot is overwritten between the look at its id and the copy, or the copy and the second look. */
 START_TEST(defect_Q1_Q2_overtaken_copy_is_not_returned)
@@ -72,7 +45,7 @@ START_TEST(defect_Q1_Q2_overtaken_copy_is_not_returned)
 				program_send(&reader, "latest");
 				gate_wait(&gate);
 				worker_must(&writer, "write n=9");
-				gate_release(&gate);
+				gate_open(&gate);
 				got = worker_answer(&reader);
 				ASSERT_RESULT(got, 0);
 				ck_assert_msg(got.v[0] == 11 && got.v[4] == 0, "number %d, torn %d", (int)got.v[0], (int)got.v[4]);
@@ -85,7 +58,7 @@ START_TEST(defect_Q1_Q2_overtaken_copy_is_not_returned)
 					program_send(&other, "read n=10");
 					gate_wait(&gate);
 					worker_must(&writer, "write n=9");
-					gate_release(&gate);
+					gate_open(&gate);
 					ASSERT_RESULT(worker_answer(&other), -ESTALE);
 					worker_quit(&other);
 				}
@@ -120,7 +93,7 @@ START_TEST(no_wakeup_is_lost)
 			program_send(&reader, "wait deadline=forever");
 			gate_wait(&gate);
 			worker_must(&writer, "write n=1");
-			gate_release(&gate);
+			gate_open(&gate);
 			ASSERT_RESULT(worker_answer(&reader), 0);
 			ck_assert_uint_eq(worker_must(&reader, "next").v[0], 0);
 			/* the same for the writer's death */
@@ -165,7 +138,7 @@ START_TEST(no_death_is_missed)
 			if (outage)
 				broker_restart(&b);
 			wait_writer(client, name, SHMB_WRITER_IS_DEAD);
-			gate_release(&gate);
+			gate_open(&gate);
 			ASSERT_RESULT(worker_answer(&reader), -EOWNERDEAD);
 			worker_quit(&reader);
 		}

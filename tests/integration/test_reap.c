@@ -3,10 +3,12 @@
 #include "../support/client.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 START_TEST(unused_segments_are_reaped_after_the_linger_time)
@@ -208,6 +210,41 @@ START_TEST(defect_L8_live_segments_are_never_removed)
 }
 END_TEST
 
+/* The last of its files is busy for a while (a mount lies on it, where the daemon sees it): gone soon after that has ended, with nobody asking for anything. */
+START_TEST(busy_file_goes_later)
+{
+	struct shmb *client;
+	struct broker b;
+	char record[300];
+	uint64_t free_ns;
+	int mounted;
+
+	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		TEST_SKIP("no mount namespace is to be had: %s", strerror(errno));
+	broker_start(&b, &(struct broker_options){ .linger = "200ms" });
+	client = broker_connect(&b);
+	snprintf(record, sizeof(record), "%s/busy,1,record", b.shm);
+	ASSERT_OK(ring_writer_try(client, "busy", 64, 8)); /* and closed */
+	mounted = mount(record, record, NULL, MS_BIND, NULL);
+	ck_assert_msg(mounted == 0, "%s", strerror(errno));
+	broker_wait_log(&b, "not all of its files could be removed: Device or resource busy");
+	/* Past another linger time: whoever still knew of it would have looked at it again. */
+	sleep_ms(600);
+	ck_assert_uint_eq(segments_count(client), 0);
+	/* It holds up nobody else. */
+	ASSERT_OK(ring_writer_try(client, "other", 64, 8));
+	WAIT_UNTIL(segments_count(client) == 0);
+	ck_assert_int_eq(access(record, F_OK), 0);
+	ck_assert_int_eq(umount2(record, MNT_DETACH), 0);
+	free_ns = now_ns();
+	WAIT_UNTIL(access(record, F_OK) != 0);
+	ck_assert_uint_lt(now_ns() - free_ns, UINT64_C(11000000000) * suite_slow());
+	ASSERT_OK(ring_writer_try(client, "busy", 64, 8)); /* the name is free */
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("reap");
@@ -217,6 +254,7 @@ int main(void)
 	suite_add(suite, segments_of_the_dead_are_reaped, 60);
 	suite_add(suite, adopted_segments_are_reaped, 60);
 	suite_add(suite, no_linger, 60);
+	suite_add(suite, busy_file_goes_later, 60);
 	suite_add(suite, orderly_end_keeps_the_segments, 60);
 	suite_add(suite, defect_L8_live_segments_are_never_removed, 60);
 	return suite_run(suite);

@@ -172,6 +172,12 @@ START_TEST(top_shows_what_flows)
 	ck_assert_ptr_nonnull(strstr(screen, "       all "));
 	ck_assert_ptr_null(strstr(screen, "busy/one"));
 	free(screen);
+	TMUX(&b, "send-keys", "h"); /* help has no column heads but the segments', which it explains */
+	screen = tmux_see(&b, "Page Down");
+	ck_assert_msg(strstr(screen, "RATE/s") == NULL && strstr(screen, "OVER QUOTA") == NULL, "column heads over the help:\n%s", screen);
+	free(screen);
+	TMUX(&b, "send-keys", "h");
+	free(tmux_see(&b, "OVER QUOTA"));
 	TMUX(&b, "send-keys", "u");
 	free(tmux_see(&b, "busy/one"));
 	TMUX(&b, "resize-window", "-x", "70", "-y", "10");
@@ -257,6 +263,8 @@ START_TEST(plot_draws_the_published_values)
 	client = broker_connect(&b);
 	ASSERT_OK(shmb_ring_writer_open(&writer, client, "r", &point_type, NULL));
 	EXPECT(&b, 2, "no field", "plot", "r", "zz");
+	EXPECT(&b, 2, "1s to 1h", "plot", "r", "k", "--interval", "2h");
+	EXPECT(&b, 2, "1s to 1h", "plot", "r", "k", "--interval", "100ms", "--json", "--count", "1");
 	EXPECT(&b, 2, "FIELD[INDEX]", "plot", "r", "p");
 	EXPECT(&b, 2, "no element", "plot", "r", "p[9]");
 	EXPECT(&b, 2, "no element", "plot", "r", "k[0]");

@@ -4,27 +4,29 @@
  * descriptors that are kept for the next daemon. (tests/fault/systemd has the real one.)
  */
 #include "../support/client.h"
+#include "../support/keeper.h"
+#include "../support/raw.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { FDS_MAX = 128, BYTES = 64 };
+enum { BYTES = 64 };
 
 struct service {
 	char dir[128], runtime[160], shm[160], socket[192], notify[192], log[192], config[192];
 	int notify_fd;
-	int fds[FDS_MAX]; /* handed over */
-	char names[FDS_MAX][64];
-	unsigned fd_count;
+	struct program_handed handed;
 	struct program daemon;
 	int watchdog_us;	 /* 0 none */
 	const char *notify_name; /* instead of `notify` */
@@ -46,13 +48,6 @@ static int unix_socket(int type, const char *path)
 	return fd;
 }
 
-static void service_add(struct service *s, int fd, const char *name)
-{
-	ck_assert_uint_lt(s->fd_count, FDS_MAX);
-	s->fds[s->fd_count] = fd;
-	snprintf(s->names[s->fd_count++], sizeof(s->names[0]), "%s", name);
-}
-
 static void service_make(struct service *s, const char *config)
 {
 	memset(s, 0, sizeof(*s));
@@ -71,94 +66,40 @@ static void service_make(struct service *s, const char *config)
 	s->notify_fd = unix_socket(SOCK_DGRAM, s->notify);
 }
 
-/* The child between fork and exec: descriptors from 3 on, and the environment that sd_listen_fds(3) looks at. */
-static void service_exec(const struct service *s, pid_t parent)
-{
-	const char *wrapper = getenv("SHMB_TEST_WRAPPER");
-	const char *args[32];
-	char words[1024], text[64], names[FDS_MAX * 64] = "";
-	char *rest = words;
-	char *word;
-	unsigned count = 0;
-	int log = open(s->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
-
-	dup2(log, STDERR_FILENO);
-	/* Out of the way first. */
-	int moved[FDS_MAX];
-
-	for (unsigned i = 0; i < s->fd_count; i++)
-		moved[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, 3 + FDS_MAX);
-	for (unsigned i = 0; i < s->fd_count; i++) {
-		dup2(moved[i], 3 + (int)i);
-		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", i > 0 ? ":" : "", s->names[i]);
-	}
-	snprintf(text, sizeof(text), "%d", (int)getpid());
-	setenv("LISTEN_PID", text, 1);
-	setenv("WATCHDOG_PID", text, 1);
-	snprintf(text, sizeof(text), "%u", s->fd_count);
-	setenv("LISTEN_FDS", s->listen_fds != NULL ? s->listen_fds : text, 1);
-	setenv("LISTEN_FDNAMES", names, 1);
-	setenv("NOTIFY_SOCKET", s->notify_name != NULL ? s->notify_name : s->notify, 1);
-	if (s->watchdog_us != 0) {
-		snprintf(text, sizeof(text), "%d", s->watchdog_us);
-		setenv("WATCHDOG_USEC", text, 1);
-	}
-	unsetenv("SHMBROKER_SOCKET");
-	snprintf(words, sizeof(words), "%s", wrapper != NULL ? wrapper : "");
-	while ((word = strsep(&rest, " ")) != NULL && count < 16)
-		if (*word != '\0')
-			args[count++] = word;
-	args[count++] = path_daemon();
-	args[count++] = "--runtime-dir";
-	args[count++] = s->runtime;
-	args[count++] = "--shm-dir";
-	args[count++] = s->shm;
-	args[count++] = "--config";
-	args[count++] = s->config;
-	args[count] = NULL;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent)
-		execvp(args[0], (char *const *)(uintptr_t)args);
-	_exit(127);
-}
-
 static void service_start(struct service *s)
 {
-	pid_t parent = getpid();
+	const char *environment[] = { "SHMBROKER_SOCKET", NULL, NULL, NULL, NULL };
+	int log = open(s->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	char notify[224], watchdog[64], listen[64];
+	unsigned count = 1;
 
-	memset(&s->daemon, 0, sizeof(s->daemon));
-	strcpy(s->daemon.name, "shmbrokerd");
-	s->daemon.in = s->daemon.out = -1;
-	fflush(NULL);
-	s->daemon.pid = fork();
-	ck_assert_int_ge(s->daemon.pid, 0);
-	if (s->daemon.pid == 0)
-		service_exec(s, parent);
+	ck_assert_int_ge(log, 0);
+	snprintf(notify, sizeof(notify), "NOTIFY_SOCKET=%s", s->notify_name != NULL ? s->notify_name : s->notify);
+	environment[count++] = notify;
+	snprintf(watchdog, sizeof(watchdog), "WATCHDOG_USEC=%d", s->watchdog_us);
+	if (s->watchdog_us != 0)
+		environment[count++] = watchdog;
+	snprintf(listen, sizeof(listen), "LISTEN_FDS=%s", s->listen_fds != NULL ? s->listen_fds : "");
+	if (s->listen_fds != NULL)
+		environment[count++] = listen;
+	program_start(&s->daemon,
+		      &(struct program_options){ .environment = environment, .stderr_fd = log, .no_pipes = true, .handed = &s->handed },
+		      ARGV(path_daemon(), "--runtime-dir", s->runtime, "--shm-dir", s->shm, "--config", s->config));
+	close(log);
 }
 
 /* The next thing the daemon says; its descriptor, or -1, goes to *fd (NULL: there is none). */
 static const char *said(struct service *s, int *fd)
 {
-	static char text[512];
-	union {
-		struct cmsghdr head;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec part = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
 	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
-	ssize_t length;
+	const char *text;
+	int came;
 
-	while ((length = recvmsg(s->notify_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)) < 0)
+	while ((text = keeper_next(s->notify_fd, &came)) == NULL)
 		ck_assert_msg(suite_pause(deadline), "the daemon says nothing");
-	text[length] = '\0';
-	if (fd != NULL) {
-		*fd = -1;
-		if (message.msg_controllen > 0 && CMSG_FIRSTHDR(&message)->cmsg_type == SCM_RIGHTS)
-			memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(*fd));
-	} else {
-		ck_assert_msg(message.msg_controllen == 0, "a descriptor came with: %s", text);
-	}
+	ck_assert_msg(fd != NULL || came == -1, "a descriptor came with: %s", text);
+	if (fd != NULL)
+		*fd = came;
 	return text;
 }
 
@@ -205,8 +146,8 @@ static void service_end(struct service *s)
 
 	if (!program_has_ended(&s->daemon))
 		program_kill(&s->daemon);
-	for (unsigned i = 0; i < s->fd_count; i++)
-		close(s->fds[i]);
+	while (s->handed.count > 0)
+		handed_drop(&s->handed, s->handed.count - 1);
 	close(s->notify_fd);
 	for (unsigned i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s", s->dir, inside[i]);
@@ -224,7 +165,7 @@ START_TEST(a_service_from_start_to_end)
 	struct shmb *client;
 
 	service_make(&s, "");
-	service_add(&s, unix_socket(SOCK_SEQPACKET, s.socket), "control");
+	handed_add(&s.handed, unix_socket(SOCK_SEQPACKET, s.socket), "control");
 	s.watchdog_us = 200000;
 	service_start(&s);
 	must_say(&s, "READY=1");
@@ -262,7 +203,7 @@ START_TEST(descriptors_are_kept_for_the_next)
 	int fd;
 
 	service_make(&s, "[segment *]\nbacking = sealed\nlinger = infinity\n");
-	service_add(&s, unix_socket(SOCK_SEQPACKET, s.socket), "control");
+	handed_add(&s.handed, unix_socket(SOCK_SEQPACKET, s.socket), "control");
 	service_start(&s);
 	must_say(&s, "READY=1");
 	client = service_connect(&s);
@@ -283,24 +224,10 @@ START_TEST(descriptors_are_kept_for_the_next)
 	while (more_is_said(&s)) {
 		const char *text = said(&s, &fd);
 
-		if (strstr(text, "FDSTOREREMOVE=1") != NULL) {
-			ck_assert_int_eq(fd, -1);
-			for (unsigned i = 1; i < s.fd_count; i++) {
-				if (strcmp(s.names[i], strstr(text, "FDNAME=") + 7) != 0)
-					continue;
-				close(s.fds[i]);
-				s.fd_count--;
-				s.fds[i] = s.fds[s.fd_count];
-				strcpy(s.names[i], s.names[s.fd_count]);
-				break;
-			}
-		} else {
-			ck_assert_msg(strstr(text, "FDSTORE=1") != NULL && fd >= 0, "%s", text);
-			service_add(&s, fd, strstr(text, "FDNAME=") + 7);
-		}
+		ck_assert_msg(handed_hear(&s.handed, text, fd), "%s", text);
 	}
-	ck_assert_uint_ge(s.fd_count, 1 + SEGMENTS);
-	ck_assert_uint_eq((s.fd_count - 1) % SEGMENTS, 0); /* as many of each */
+	ck_assert_uint_ge(s.handed.count, 1 + SEGMENTS);
+	ck_assert_uint_eq((s.handed.count - 1) % SEGMENTS, 0); /* as many of each */
 
 	program_kill(&s.daemon);
 	service_start(&s);
@@ -329,16 +256,16 @@ START_TEST(what_cannot_be_taken_over)
 
 	service_make(&s, "");
 	snprintf(path, sizeof(path), "%s/other.sock", s.dir);
-	service_add(&s, unix_socket(SOCK_SEQPACKET, s.socket), "control");
-	service_add(&s, unix_socket(SOCK_SEQPACKET, path), "control");
+	handed_add(&s.handed, unix_socket(SOCK_SEQPACKET, s.socket), "control");
+	handed_add(&s.handed, unix_socket(SOCK_SEQPACKET, path), "control");
 	refused(&s, "one control socket");
 
 	service_make(&s, "");
-	service_add(&s, unix_socket(SOCK_STREAM, s.socket), "control");
+	handed_add(&s.handed, unix_socket(SOCK_STREAM, s.socket), "control");
 	refused(&s, "no listening SOCK_SEQPACKET");
 
 	service_make(&s, "");
-	service_add(&s, unix_socket(SOCK_SEQPACKET, NULL), "control");
+	handed_add(&s.handed, unix_socket(SOCK_SEQPACKET, NULL), "control");
 	refused(&s, "has no path");
 
 	service_make(&s, "");
@@ -354,7 +281,7 @@ START_TEST(nobody_to_tell)
 	struct shmb *client;
 
 	service_make(&s, "");
-	service_add(&s, unix_socket(SOCK_SEQPACKET, s.socket), "control");
+	handed_add(&s.handed, unix_socket(SOCK_SEQPACKET, s.socket), "control");
 	s.notify_name = "somewhere";
 	service_start(&s);
 	client = service_connect(&s);
@@ -370,7 +297,7 @@ START_TEST(who_is_told_comes_back)
 	struct service s;
 
 	service_make(&s, "");
-	service_add(&s, unix_socket(SOCK_SEQPACKET, s.socket), "control");
+	handed_add(&s.handed, unix_socket(SOCK_SEQPACKET, s.socket), "control");
 	s.watchdog_us = 200000;
 	service_start(&s);
 	must_say(&s, "READY=1");
@@ -387,6 +314,102 @@ START_TEST(who_is_told_comes_back)
 }
 END_TEST
 
+/* ---- a connection that was there before the daemon ---- */
+
+/* The network of this host alone, which in a network namespace is there, but down until somebody wants it. */
+static bool has_loopback(void)
+{
+	struct ifreq lo = { .ifr_name = "lo" };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool is_up = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &lo) == 0 && (lo.ifr_flags & IFF_UP) != 0;
+
+	if (fd >= 0)
+		close(fd);
+	return is_up;
+}
+
+/* A TCP connection that is full and not read, and which it takes a minute to close. *other is its other end. */
+static int lingering_socket(int *other)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t length = sizeof(address);
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct linger linger = { .l_onoff = 1, .l_linger = 60 };
+	static char bytes[65536];
+
+	ck_assert(listening >= 0 && fd >= 0);
+	ck_assert_int_eq(bind(listening, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(listening, 1), 0);
+	ck_assert_int_eq(getsockname(listening, (struct sockaddr *)&address, &length), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	*other = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_ge(*other, 0);
+	close(listening);
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	return fd;
+}
+
+static void send_with_descriptor(int to, const void *packet, size_t size, int fd)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec bytes = { .iov_base = (void *)(uintptr_t)packet, .iov_len = size };
+	struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+
+	*rights = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(fd)) };
+	memcpy(CMSG_DATA(rights), &fd, sizeof(fd));
+	ck_assert_int_eq(sendmsg(to, &message, MSG_NOSIGNAL), (ssize_t)size);
+}
+
+/*
+ * It was made before any daemon could say that descriptors are not wanted in it. The client takes no answer, so its second message is not read; when it
+ * goes, the daemon closes the connection, and what lies in it must not keep the daemon.
+ */
+START_TEST(a_descriptor_in_a_message_that_is_never_read)
+{
+	struct shmb_msg_hello hello = { .head = { .opcode = SHMB_OP_HELLO, .serial = 1 },
+					.magic = SHMB_MESSAGE_MAGIC,
+					.version = SHMB_PROTOCOL_VERSION,
+					.oldest = SHMB_PROTOCOL_OLDEST,
+					.cookie = { 1 },
+					.comm = "hostile" };
+	struct shmb_msg_ready ready = { .head = { .opcode = SHMB_OP_READY, .serial = 2 } };
+	struct raw hostile = { 0 };
+	struct shmb *client;
+	struct service s;
+	int lingering;
+	int other;
+
+	if (!has_loopback())
+		TEST_SKIP("%s", "no TCP connection can be made here: lo is down");
+	service_make(&s, "");
+	handed_add(&s.handed, unix_socket(SOCK_SEQPACKET, s.socket), "control");
+	ck_assert_int_eq(raw_connect(&hostile, s.socket), 0);
+	lingering = lingering_socket(&other);
+	ck_assert_int_eq(raw_send(&hostile, &hello, sizeof(hello)), 0);
+	send_with_descriptor(hostile.fd, &ready, sizeof(ready), lingering);
+	close(lingering);
+	service_start(&s);
+	must_say(&s, "READY=1");
+	client = service_connect(&s);
+	ck_assert_uint_eq(clients_count(client), 1);
+	raw_close(&hostile);
+	/* More than one round of the daemon's loop, the end of the connection in one of them. */
+	for (unsigned i = 0; i < 50; i++) {
+		ck_assert_uint_eq(clients_count(client), 1);
+		sleep_ms(1);
+	}
+	shmb_disconnect(client);
+	program_signal(&s.daemon, SIGTERM);
+	ck_assert_int_eq(program_wait(&s.daemon), 0);
+	close(other);
+	service_end(&s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("service");
@@ -394,6 +417,7 @@ int main(void)
 	suite_add(suite, a_service_from_start_to_end, 60);
 	suite_add(suite, descriptors_are_kept_for_the_next, 60);
 	suite_add(suite, what_cannot_be_taken_over, 60);
+	suite_add(suite, a_descriptor_in_a_message_that_is_never_read, 60);
 	suite_add(suite, nobody_to_tell, 60);
 	suite_add(suite, who_is_told_comes_back, 60);
 	return suite_run(suite);

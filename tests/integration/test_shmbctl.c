@@ -129,6 +129,20 @@ START_TEST(every_verb_in_both_forms)
 }
 END_TEST
 
+static void same_output(struct broker *b, const char *const one[], const char *const other[])
+{
+	struct program_result first, second;
+
+	program_run(&first, plain(b), one);
+	program_run(&second, plain(b), other);
+	ck_assert_int_eq(first.status, 0);
+	ck_assert_int_eq(second.status, 0);
+	ck_assert_uint_gt(strlen(first.out), 100);
+	ck_assert_str_eq(first.out, second.out);
+	program_result_deinit(&first);
+	program_result_deinit(&second);
+}
+
 START_TEST(exit_codes_and_messages)
 {
 	char missing[256];
@@ -161,6 +175,14 @@ START_TEST(exit_codes_and_messages)
 	EXPECT(&b, 4, "nothing", "remove", "nothing");
 	EXPECT(&b, 0, NULL, "--help");
 	EXPECT(&b, 0, NULL, "echo", "--help");
+	EXPECT(&b, 2, "no verb 'nonsense'", "help", "nonsense");
+	EXPECT(&b, 2, "too many", "help", "echo", "hz");
+	EXPECT(&b, 2, "--kind takes value", "pub", "new", "--kind", "nonsense", "x=1");
+	EXPECT(&b, 2, "--kind takes value", "pub", "new", "--kind", "nonsense", "x=1", "--socket", missing);
+	same_output(&b, ARGV(path_shmbctl(), "help"), ARGV(path_shmbctl(), "--help"));
+	same_output(&b, ARGV(path_shmbctl(), "help", "pub"), ARGV(path_shmbctl(), "pub", "--help"));
+	same_output(&b, ARGV(path_shmbctl(), "help", "help"), ARGV(path_shmbctl(), "help", "--help"));
+	same_output(&b, ARGV(path_shmbctl(), "help", "--socket", missing), ARGV(path_shmbctl(), "--help"));
 	EXPECT(&b, 0, NULL, "--version");
 	broker_kill(&b);
 	EXPECT(&b, 3, b.socket, "list"); /* a socket of the dead */
@@ -231,6 +253,54 @@ START_TEST(echo_follows_the_writer)
 }
 END_TEST
 
+/* The next line of echo that is no event of the writer, or the event of this name. */
+static json_t *echo_line(struct program *echo, const char *event)
+{
+	for (;;) {
+		const char *line = program_line(echo, SUITE_PATIENCE_MS);
+		json_t *json;
+		const char *told;
+
+		ck_assert_msg(line != NULL, "echo has ended");
+		json = object(line);
+		told = json_string_value(json_object_get(json, "event"));
+		if (event == NULL ? told == NULL : told != NULL && strcmp(told, event) == 0)
+			return json;
+		/* It may be silent for the stale time before it is stopped, and after it goes on. */
+		ck_assert_msg(told != NULL && strncmp(told, "writer_", 7) == 0, "%s", line);
+		json_decref(json);
+	}
+}
+
+/* A writer that is stopped is told of, and waited for. */
+START_TEST(echo_waits_for_a_writer_that_hangs)
+{
+	struct program writer;
+	struct program echo;
+	struct broker b;
+	json_t *json;
+
+	broker_start(&b, &(struct broker_options){ .config = "[segment *]\nstale-time = 200ms\n" });
+	worker_start(&writer, &b, "writer", false);
+	worker_must(&writer, "writer name=followed bytes=8");
+	program_start(&echo, plain(&b), ARGV(path_shmbctl(), "echo", "followed", "--json", "--count", "2"));
+	worker_must(&writer, "write n=1");
+	json_decref(echo_line(&echo, NULL));
+	program_signal(&writer, SIGSTOP);
+	json = echo_line(&echo, "writer_stopped");
+	ck_assert_int_eq(json_integer_value(json_object_get(json, "next")), 1);
+	json_decref(json);
+	program_signal(&writer, SIGCONT);
+	worker_must(&writer, "write n=1");
+	json = echo_line(&echo, NULL);
+	ck_assert_int_eq(json_integer_value(json_object_get(json, "number")), 1);
+	json_decref(json);
+	ck_assert_int_eq(program_wait(&echo), 0);
+	worker_quit(&writer);
+	broker_finish(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("shmbctl");
@@ -239,5 +309,6 @@ int main(void)
 	suite_add(suite, exit_codes_and_messages, 60);
 	suite_add(suite, foreign_text_is_escaped, 30);
 	suite_add(suite, echo_follows_the_writer, 60);
+	suite_add(suite, echo_waits_for_a_writer_that_hangs, 60);
 	return suite_run(suite);
 }

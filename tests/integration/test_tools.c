@@ -45,7 +45,21 @@ START_TEST(arguments_are_published)
 	client = broker_connect(&b);
 	EXPECT(&b, 4, "--schema", "pub", "new", "k=1");
 	EXPECT(&b, 2, "block", "pub", "new", "--schema", POINT_SCHEMA, "--kind", "block", "k=1");
+	{
+		struct program_result result;
+		struct shmb_block *block;
+
+		ASSERT_OK(shmb_block_open(&block, client, "block", &point_type));
+		program_run(&result, plain(&b), ARGV(path_shmbctl(), "info", "block"));
+		ck_assert_int_eq(result.status, 0);
+		ck_assert_msg(strstr(result.out, "only those of values, rings and frames are read\n") != NULL, "%s", result.out);
+		program_result_deinit(&result);
+		EXPECT(&b, 2, "published to a block", "pub", "block", "k=1");
+		shmb_block_close(block);
+		ASSERT_OK(shmb_remove(client, "block"));
+	}
 	EXPECT(&b, 2, "line 1", "pub", "new", "--schema", "float65 x", "x=1");
+	EXPECT(&b, 2, "--capacity", "pub", "new", "--schema", "float64 x", "--kind", "frame", "--capacity", "8", "x=1");
 	EXPECT(&b, 0, NULL, "pub", "new", "--schema", POINT_SCHEMA, "--type", "point", "stamp_ns=now", "p=[1, 2.5, -3e3]", "who=robot",
 	       "k=-0x10", "on=true");
 	ASSERT_OK(shmb_value_reader_open(&reader, client, "new", &point_type, SHMB_NO_WAIT));
@@ -131,6 +145,33 @@ START_TEST(lines_are_published)
 	ck_assert_int_eq(feed(&b, "bad", "value", "{\"k\": 1\n"), 2);
 	ck_assert_int_eq(feed(&b, "bad", "value", "k,zz\n1,2\n"), 2);
 	ck_assert_int_eq(feed(&b, "bad", "value", "k\n1,2\n"), 2);
+	shmb_disconnect(client);
+	broker_finish(&b);
+}
+END_TEST
+
+/* `now` is the time at which its element is published, not the one at which the element before was. */
+START_TEST(now_is_now)
+{
+	struct shmb_ring_reader *ring = NULL;
+	struct shmb_sample sample;
+	struct point point;
+	struct shmb *client;
+	struct broker b;
+
+	broker_start(&b, NULL);
+	client = broker_connect(&b);
+	EXPECT(&b, 0, NULL, "pub", "timed", "--kind", "ring", "--stamped", "--schema", POINT_SCHEMA, "--type", "point", "--rate", "0.5",
+	       "--count", "2", "stamp_ns=now");
+	ASSERT_OK(shmb_ring_reader_open(&ring, client, "timed", &point_type, SHMB_NO_WAIT));
+	ASSERT_OK(shmb_ring_seek_oldest(ring));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_OK(shmb_ring_read_next(ring, &point, &sample));
+		ck_assert_uint_le(point.stamp_ns, sample.stamp_ns);
+		/* far less than the 2 s between them, also where the machine is slow */
+		ck_assert_uint_lt(sample.stamp_ns - point.stamp_ns, 1500000000);
+	}
+	shmb_ring_reader_close(ring);
 	shmb_disconnect(client);
 	broker_finish(&b);
 }
@@ -413,6 +454,7 @@ START_TEST(the_doctor_finds_what_is_wrong)
 	struct program writer;
 	char missing[256];
 	char stale[64];
+	const char *at;
 	char state[8];
 	/* safe-shm's header, of a writer whose pid cannot be: above the kernel's largest */
 	const uint32_t header[8] = { 0x53484d48, 1, 1, 0, 0x7ffffff0, 0, 0, 0 };
@@ -429,6 +471,13 @@ START_TEST(the_doctor_finds_what_is_wrong)
 	ck_assert_str_eq(state, "ok");
 	checked(result.out, "space", state);
 	ck_assert(strcmp(state, "ok") == 0 || strcmp(state, "warn") == 0);
+	/* However many descriptors it may have, it serves no more clients than these. */
+	at = strstr(result.out, " clients at a time");
+	ck_assert_msg(at != NULL, "%s", result.out);
+	while (at > result.out && at[-1] >= '0' && at[-1] <= '9')
+		at--;
+	ck_assert_int_ge(atoi(at), 1);
+	ck_assert_int_le(atoi(at), 1024);
 	program_result_deinit(&result);
 
 	worker_start(&writer, &b, "writer", false);
@@ -507,6 +556,7 @@ int main(void)
 	suite_add(suite, pub_takes_a_segment_as_it_is, 60);
 	suite_add(suite, arguments_are_published, 60);
 	suite_add(suite, lines_are_published, 60);
+	suite_add(suite, now_is_now, 60);
 	suite_add(suite, rates_and_delays_are_those_of_the_writer, 60);
 	suite_add(suite, pictures_have_the_pixels_that_were_written, 60);
 	suite_add(suite, sixteen_bits_of_gray_stay, 60);

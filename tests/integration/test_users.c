@@ -4,52 +4,19 @@
  * their uid, so that no other user needs to be able to read the build directory. Skipped without root.
  */
 #include "../support/client.h"
+#include "../support/other.h"
 #include "../support/raw.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { OTHER_UID = 65534 };
-
 static const char schema[] = "uint64[8] words\n";
-
-#define CHILD_CHECK(condition)                                                                                                             \
-	do {                                                                                                                               \
-		if (!(condition)) {                                                                                                        \
-			fprintf(stderr, "as uid %d: %s:%d: not so: %s (errno %d, text: %s)\n", (int)getuid(), __FILE__, __LINE__,          \
-				#condition, errno, shmb_text());                                                                           \
-			return 1;                                                                                                          \
-		}                                                                                                                          \
-	} while (0)
-
-/* Runs `body` in a child of another uid; its result must be 0. */
-static void as_other(int (*body)(struct broker *b), struct broker *b)
-{
-	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
-	pid_t pid = fork();
-	int status;
-
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		if (setresgid(OTHER_UID, OTHER_UID, OTHER_UID) != 0 || setresuid(OTHER_UID, OTHER_UID, OTHER_UID) != 0)
-			_exit(126);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_DUMPABLE, 1); /* or /proc/self/fd would be root's */
-		_exit(body(b));
-	}
-	while (waitpid(pid, &status, WNOHANG) == 0)
-		ck_assert_msg(suite_pause(deadline), "the other user's process does not end");
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the other user's process ended with %#x", (unsigned)status);
-}
 
 static int try_to_write(int fd)
 {
@@ -103,13 +70,12 @@ START_TEST(other_uid_cannot_map_data_or_card_writable)
 	struct shmb *client;
 	struct broker b;
 
-	if (geteuid() != 0)
-		TEST_SKIP("needs root to become another user");
+	OTHER_SKIP();
 	broker_start(&b, &(struct broker_options){ .runtime_mode = 0755 });
 	client = broker_connect(&b);
 	writer = ring_writer(client, "guarded", 64, 8);
 	ring_write(writer, 64, 2, 1);
-	as_other(child_cannot_write, &b);
+	other_run(OTHER_UID, child_cannot_write, &b);
 	ring_write(writer, 64, 2, 1);
 	shmb_ring_writer_close(writer);
 	shmb_disconnect(client);
@@ -138,10 +104,9 @@ START_TEST(other_uid_cannot_map_its_event_page_writable)
 {
 	struct broker b;
 
-	if (geteuid() != 0)
-		TEST_SKIP("needs root to become another user");
+	OTHER_SKIP();
 	broker_start(&b, &(struct broker_options){ .runtime_mode = 0755 });
-	as_other(child_event_page, &b);
+	other_run(OTHER_UID, child_event_page, &b);
 	broker_finish(&b);
 }
 END_TEST
@@ -189,13 +154,12 @@ START_TEST(other_uid_waits)
 	struct program writer;
 	struct broker b;
 
-	if (geteuid() != 0)
-		TEST_SKIP("needs root to become another user");
+	OTHER_SKIP();
 	broker_start(&b, &(struct broker_options){ .runtime_mode = 0755 });
 	worker_start(&writer, &b, "writer", false);
 	worker_must(&writer, "writer name=moving bytes=64 capacity=1024");
 	worker_must(&writer, "run period=3000");
-	as_other(child_waits, &b);
+	other_run(OTHER_UID, child_waits, &b);
 	worker_must(&writer, "stop");
 	worker_quit(&writer);
 	broker_finish(&b);
@@ -208,13 +172,12 @@ START_TEST(other_uid_reads)
 	struct shmb *client;
 	struct broker b;
 
-	if (geteuid() != 0)
-		TEST_SKIP("needs root to become another user");
+	OTHER_SKIP();
 	broker_start(&b, &(struct broker_options){ .runtime_mode = 0755 });
 	client = broker_connect(&b);
 	writer = ring_writer(client, "shared", 64, 8);
 	ring_write(writer, 64, 2, 7);
-	as_other(child_reads, &b);
+	other_run(OTHER_UID, child_reads, &b);
 	shmb_ring_writer_close(writer);
 	shmb_disconnect(client);
 	broker_finish(&b);
@@ -248,14 +211,13 @@ START_TEST(other_uid_is_refused_as_writer)
 	struct listed listed;
 	struct broker b;
 
-	if (geteuid() != 0)
-		TEST_SKIP("needs root to become another user");
+	OTHER_SKIP();
 	broker_start(&b, &(struct broker_options){ .runtime_mode = 0755 });
 	client = broker_connect(&b);
 	writer = ring_writer(client, "roots", 64, 8);
 	ring_write(writer, 64, 2, 1);
 	shmb_ring_writer_close(writer);
-	as_other(child_is_no_writer, &b);
+	other_run(OTHER_UID, child_is_no_writer, &b);
 	writer = ring_writer(client, "roots", 64, 8);
 	ck_assert_uint_eq(shmb_ring_next_number(writer), 2);
 	shmb_ring_writer_close(writer);
@@ -281,10 +243,9 @@ START_TEST(private_daemon_is_out_of_reach)
 {
 	struct broker b;
 
-	if (geteuid() != 0)
-		TEST_SKIP("needs root to become another user");
+	OTHER_SKIP();
 	broker_start(&b, NULL);
-	as_other(child_cannot_connect, &b);
+	other_run(OTHER_UID, child_cannot_connect, &b);
 	broker_finish(&b);
 }
 END_TEST
@@ -304,12 +265,11 @@ START_TEST(private_daemon_refuses_others_by_itself)
 	struct program reader;
 	struct broker b;
 
-	if (geteuid() != 0)
-		TEST_SKIP("needs root to become another user");
+	OTHER_SKIP();
 	broker_start(&b, NULL);
 	ck_assert_int_eq(chmod(b.runtime, 0755), 0);
 	ck_assert_int_eq(chmod(b.socket, 0666), 0);
-	as_other(child_is_refused, &b);
+	other_run(OTHER_UID, child_is_refused, &b);
 	worker_start(&reader, &b, "own", false);
 	worker_must(&reader, "writer name=x bytes=64");
 	worker_quit(&reader);

@@ -17,7 +17,7 @@
  *   follow                                     ->                     goes on in the next generation
  *   heartbeat, close-writer, close-reader, disconnect, remove name=, ping
  *   step at=NAME do=ACTION                     the next hook of that name (worker of the test build)
- *   become uid=                                ->                     goes on as another user; before it connects
+ *   become uid= [group=]                       ->                     goes on as another user, in one more group; before it connects
  *   exec                                       becomes sleep(1)
  *   quit                                       closes everything and ends
  *
@@ -458,7 +458,8 @@ static void act(struct worker *worker)
 		answer(0, "%s", "");
 	} else if (is(worker, "become")) {
 		uid_t uid = (uid_t)number(worker, "uid", 0);
-		int r = setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0 ? -errno : 0;
+		gid_t group = (gid_t)number(worker, "group", 0);
+		int r = setgroups(group != 0, &group) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0 ? -errno : 0;
 
 		answer(r, "%s", "");
 	} else if (is(worker, "exec")) {

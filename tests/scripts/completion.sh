@@ -59,6 +59,7 @@ expect shmbctl plot imu/main '' = stamp_ns 'gyro[0]'
 expect shmbctl delay imu/main --field st = stamp_ns
 expect shmbctl top --sort '' = rate lag
 expect shmbctl pub x --kind r = ring
+expect shmbctl help ec = echo
 if command -v zsh >/dev/null; then
 	zsh -n "$source/tools/completion/_shmbctl" || failed=1
 fi

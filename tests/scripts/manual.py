@@ -4,7 +4,7 @@
 
     every exported function stands in exactly one synopsis, and no page names a function that is not there
     every public header's function is exported (or is inline)
-    every verb of shmbctl and each of its options stands in its page with the whole of its help, and the page has no other
+    every verb of shmbctl and each of its options stands in its page with the whole of its help, evenly wrapped, and the page has no other
     every option of shmbrokerd stands in its page, and the page has no other
     the configuration's page has every setting that the daemon knows, with its default, and --check-config takes it as it is
     every page that another one refers to is there
@@ -92,6 +92,18 @@ def squeezed(text):
     return re.sub(r"\s+", " ", text.replace("‐\n", "")).strip()
 
 
+def evenly_wrapped(verb, text):
+    """No line of the help is longer than 120 characters, and none could have taken the first word of the next one."""
+    lines = text.split("\n")
+    for line, following in zip(lines, lines[1:] + [""]):
+        check(len(line) <= 120, f"shmbctl {verb} --help has a line of {len(line)} characters: {line}")
+        goes_on = line and following.strip() and not following.startswith("  --")
+        check(
+            not goes_on or len(line) + 1 + len(following.split()[0]) > 120,
+            f"shmbctl {verb} --help: this line ends early: {line}",
+        )
+
+
 top_help = run(*wrapper, shmbctl, "--help").stdout
 verbs = re.findall(r"^  (\w+)", top_help.split("verbs:")[1].split("options:")[0], flags=re.M)
 page = squeezed(rendered("shmbctl.1"))
@@ -101,6 +113,7 @@ for verb in verbs:
     body = squeezed(text.split("\n", 2)[2])
     check(body in page, f"shmbctl(1) does not have the help of {verb}")
     check("examples:" in body, f"shmbctl {verb} --help has no example")
+    evenly_wrapped(verb, text.split("\n", 2)[2].split("\nexamples:")[0])
 for option in set(re.findall(r"^  (--[a-z-]+)", top_help, flags=re.M)):
     check(f"*{option}*" in sources["shmbctl.1"], f"shmbctl(1) does not have {option}")
 

@@ -60,6 +60,7 @@ static void daemon_start(struct broker *broker)
 	const char *linger = broker->options.linger != NULL ? broker->options.linger : "infinity";
 	const char *config = broker->options.config != NULL ? broker->config : "";
 	const char *step = broker->started_once ? NULL : broker->options.step_at;
+	struct keeper *keeper = broker->options.keeper;
 	const char *environment[] = { "SHMB_STEP_AT", "SHMB_STEP_DO", "SHMBROKER_SOCKET", "NOTIFY_SOCKET", NULL };
 	char *before = broker_log(broker);
 	unsigned ready = text_count(before, "ready");
@@ -69,8 +70,10 @@ static void daemon_start(struct broker *broker)
 					   .stderr_fd = log,
 					   .no_pipes = true,
 					   .uid = broker->options.uid,
+					   .handed = keeper != NULL ? &keeper->handed : NULL,
 					   .umask = broker->options.umask };
 	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+	char notify[224];
 	char at[128];
 	char act[64];
 
@@ -82,6 +85,10 @@ static void daemon_start(struct broker *broker)
 		snprintf(act, sizeof(act), "SHMB_STEP_DO=%s", broker->options.step_do != NULL ? broker->options.step_do : "kill");
 		environment[1] = act;
 	}
+	if (keeper != NULL) {
+		snprintf(notify, sizeof(notify), "NOTIFY_SOCKET=%s", keeper->path);
+		environment[3] = notify;
+	}
 	program_start(&broker->daemon, &options,
 		      ARGV(broker->options.steps ? path_daemon_steps() : path_daemon(), "--runtime-dir", broker->runtime, "--shm-dir",
 			   broker->shm, "--config", config,
@@ -89,16 +96,16 @@ static void daemon_start(struct broker *broker)
 	close(log);
 	broker->started_once = true;
 	while (!broker->options.not_ready) {
+		bool has_ended = program_has_ended(&broker->daemon);
 		char *text = broker_log(broker);
 		bool is_ready = text_count(text, "ready") > ready;
 
 		free(text);
 		if (is_ready)
 			break;
-		if (step != NULL && program_has_ended(&broker->daemon))
+		if (has_ended && step != NULL)
 			return;
-		ck_assert_msg(!program_has_ended(&broker->daemon), "the daemon ended at once (status %#x)",
-			      (unsigned)broker->daemon.status);
+		ck_assert_msg(!has_ended, "the daemon ended at once (status %#x)", (unsigned)broker->daemon.status);
 		ck_assert_msg(suite_pause(deadline), "the daemon does not get ready");
 	}
 }
@@ -150,6 +157,12 @@ void broker_start(struct broker *broker, const struct broker_options *options)
 		ck_assert(chown(broker->runtime, uid, uid) == 0 && chown(broker->shm, uid, uid) == 0);
 	}
 	running++;
+	if (broker->options.keeper != NULL) {
+		char path[192];
+
+		snprintf(path, sizeof(path), "%s/notify", broker->dir);
+		keeper_init(broker->options.keeper, path);
+	}
 	daemon_start(broker);
 	if (!program_has_ended(&broker->daemon)) {
 		broker->fds = fds_at_rest(broker->daemon.pid);
@@ -159,12 +172,13 @@ void broker_start(struct broker *broker, const struct broker_options *options)
 
 void broker_configure(struct broker *broker, const char *text)
 {
-	FILE *out = fopen(broker->config, "w");
+	char path[sizeof(broker->config) + 4];
 
-	ck_assert_ptr_nonnull(out);
-	ck_assert_int_ge(fputs(text, out), 0);
-	ck_assert_int_eq(fclose(out), 0);
-	ck_assert_int_eq(chmod(broker->config, 0644), 0);
+	/* At once: a client may tell the daemon to read it just now. */
+	snprintf(path, sizeof(path), "%s.new", broker->config);
+	file_write(path, text, strlen(text));
+	ck_assert_int_eq(chmod(path, 0644), 0);
+	ck_assert_int_eq(rename(path, broker->config), 0);
 }
 
 void broker_restart(struct broker *broker)
@@ -198,6 +212,8 @@ void broker_drop(struct broker *broker)
 		program_kill(&broker->daemon);
 	free(broker->files);
 	broker->files = NULL;
+	if (broker->options.keeper != NULL)
+		keeper_deinit(broker->options.keeper);
 	dir_remove(broker->dir);
 	if (broker->options.shm == NULL)
 		dir_remove(broker->shm);
@@ -240,7 +256,7 @@ static int note_name(const struct shmb_segment_info *info, void *user)
 	return 0;
 }
 
-static void remove_segments(struct broker *broker)
+void broker_remove_segments(struct broker *broker)
 {
 	struct names *names = calloc(1, sizeof(*names));
 	struct shmb *client = broker_connect(broker);
@@ -265,14 +281,14 @@ static bool files_are_as_before(struct broker *broker)
 	return same;
 }
 
-void broker_finish(struct broker *broker)
+void broker_clear(struct broker *broker)
 {
 	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
 	bool mapped;
 
 	ck_assert_msg(!program_has_ended(&broker->daemon), "the daemon has ended (status %#x)", (unsigned)broker->daemon.status);
 	broker_settle(broker);
-	remove_segments(broker);
+	broker_remove_segments(broker);
 	while (!files_are_as_before(broker)) {
 		if (!suite_pause(deadline)) {
 			char *now = dir_names(broker->shm);
@@ -285,6 +301,11 @@ void broker_finish(struct broker *broker)
 		ck_assert_msg(suite_pause(deadline), "the daemon keeps %d sealed parts of no segment", broker_sealed(broker));
 	mapped = maps_contain(broker->daemon.pid, broker->shm);
 	ck_assert_msg(!mapped, "the daemon still maps something in %s", broker->shm);
+}
+
+void broker_finish(struct broker *broker)
+{
+	broker_clear(broker);
 	broker_stop(broker);
 	ck_assert_msg(files_are_as_before(broker), "files are left after the daemon's end");
 	broker_drop(broker);

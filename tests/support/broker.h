@@ -7,6 +7,7 @@
  * directories, and at the end the proof that nothing is left.
  */
 
+#include "keeper.h"
 #include "program.h"
 #include "suite.h"
 
@@ -21,8 +22,9 @@ struct broker_options {
 	const char *shm;     /* a directory given by the test; default one under /dev/shm */
 	uid_t uid;	     /* runs as; 0: ours */
 	int umask;
-	const char *config; /* text of its configuration, written to the file broker.config; NULL: none */
-	bool not_ready;	    /* do not wait for the ready line: it will not come */
+	const char *config;    /* text of its configuration, written to the file broker.config; NULL: none */
+	bool not_ready;	       /* do not wait for the ready line: it will not come */
+	struct keeper *keeper; /* keeps descriptors from each start to the next; NULL: nobody does */
 };
 
 struct broker {
@@ -55,6 +57,10 @@ void broker_stop(struct broker *broker);
  * directory holds what it held before and that the daemon has nothing mapped, stops it and removes its directories.
  */
 void broker_finish(struct broker *broker);
+/* All of that but the end: the daemon serves on. */
+void broker_clear(struct broker *broker);
+/* Removes all segments. */
+void broker_remove_segments(struct broker *broker);
 /* Waits until the daemon has as many descriptors as before its first client, but for sealed parts: every client's end was noticed. */
 void broker_settle(struct broker *broker);
 /* Descriptors of sealed parts that the daemon keeps. */
@@ -95,9 +101,12 @@ struct answer worker_answer(struct program *worker);
 /* Orderly end: exit status 0. */
 void worker_quit(struct program *worker);
 
-#define ASSERT_RESULT(answer, expected)                                                                                                    \
-	ck_assert_msg((answer).result == (expected), "result %d (%s), expected %d; text: %s", (answer).result,                             \
-		      shmb_strerror((answer).result), (int)(expected), (answer).text)
+#define ASSERT_RESULT(of, expected)                                                                                                        \
+	do {                                                                                                                               \
+		const struct answer assert_answer = (of);                                                                                  \
+		ck_assert_msg(assert_answer.result == (expected), "result %d (%s), expected %d; text: %s", assert_answer.result,           \
+			      shmb_strerror(assert_answer.result), (int)(expected), assert_answer.text);                                   \
+	} while (0)
 
 #define ASSERT_OK(call)                                                                                                                    \
 	do {                                                                                                                               \

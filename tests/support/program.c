@@ -70,6 +70,34 @@ const char *path_source(void)
 
 /* ---- start ---- */
 
+/* In the child. The environment of sd_listen_fds(3), and of sd_watchdog_enabled(3), which asks for the pid too. */
+static void child_take(const struct program_handed *handed)
+{
+	static char names[sizeof(handed->names)];
+	int moved[PROGRAM_HANDED_MAX];
+	size_t used = 0;
+	char text[16];
+
+	/* Out of the way first. */
+	for (unsigned i = 0; i < handed->count; i++)
+		moved[i] = fcntl(handed->fds[i], F_DUPFD_CLOEXEC, 3 + (int)handed->count);
+	for (unsigned i = 0; i < handed->count; i++) {
+		if (moved[i] < 0 || dup2(moved[i], 3 + (int)i) < 0)
+			_exit(126);
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ":" : "", handed->names[i]);
+	}
+	/* Nothing else: each start has as many. */
+	for (int fd = 3 + (int)handed->count; fd < 3 + 2 * PROGRAM_HANDED_MAX; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	snprintf(text, sizeof(text), "%d", (int)getpid());
+	setenv("LISTEN_PID", text, 1);
+	setenv("WATCHDOG_PID", text, 1);
+	snprintf(text, sizeof(text), "%u", handed->count);
+	if (handed->count > 0) /* of none nothing is said */
+		setenv("LISTEN_FDS", text, 1);
+	setenv("LISTEN_FDNAMES", names, 1);
+}
+
 static void child_exec(const struct program_options *options, const char *const argv[], const int pipes[4], pid_t parent)
 {
 	const char *args[ARGS_MAX];
@@ -99,6 +127,8 @@ static void child_exec(const struct program_options *options, const char *const 
 	}
 	if (options->stderr_fd > 0)
 		dup2(options->stderr_fd, STDERR_FILENO);
+	if (options->handed != NULL)
+		child_take(options->handed);
 	for (const char *const *variable = options->environment; variable != NULL && *variable != NULL; variable++) {
 		if (strchr(*variable, '=') != NULL)
 			putenv((char *)(uintptr_t)*variable);
@@ -261,14 +291,10 @@ const char *program_line(struct program *program, unsigned ms)
 /* The state letter of /proc/PID/stat, 0 when it is gone. */
 static char process_state(pid_t pid)
 {
-	char path[64];
-	char *text;
-	char *end;
+	char *text = proc_read(pid, "stat");
+	char *end = text != NULL ? strrchr(text, ')') : NULL;
 	char state = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	text = file_read(path, NULL);
-	end = text != NULL ? strrchr(text, ')') : NULL;
 	if (end != NULL && end[1] == ' ')
 		state = end[2];
 	free(text);
@@ -277,12 +303,9 @@ static char process_state(pid_t pid)
 
 static bool in_futex(pid_t pid)
 {
-	char path[64];
-	char *text;
+	char *text = proc_read(pid, "syscall");
 	long call;
 
-	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
-	text = file_read(path, NULL);
 	if (text == NULL || *text == '\0' || getenv("SHMB_TEST_WRAPPER") != NULL) {
 		free(text);
 		return process_state(pid) == 'S';

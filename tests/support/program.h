@@ -22,6 +22,14 @@ struct program {
 	size_t filled;
 };
 
+/* Descriptors as systemd hands them over: numbers from 3 on, and in the environment how many, whose and their names. */
+enum { PROGRAM_HANDED_MAX = 1024 };
+struct program_handed {
+	unsigned count;
+	int fds[PROGRAM_HANDED_MAX];
+	char names[PROGRAM_HANDED_MAX][24];
+};
+
 struct program_options {
 	const char *name;		/* for messages; default: the program's file name */
 	const char *const *environment; /* "NAME=VALUE", NULL-terminated, on top of ours; "NAME" alone removes it */
@@ -30,6 +38,7 @@ struct program_options {
 	uid_t uid;			/* 0: ours */
 	int umask;			/* 0: ours */
 	bool without_wrapper;
+	const struct program_handed *handed; /* NULL: none */
 };
 
 void program_start(struct program *program, const struct program_options *options, const char *const argv[]);

@@ -85,11 +85,18 @@ void raw_answer_deinit(struct raw_answer *answer)
 	answer->fd_count = 0;
 }
 
-int raw_ask(struct raw *raw, uint16_t opcode, void *request, size_t size, const void *tail, size_t tail_bytes, struct raw_answer *out)
+void raw_must(struct raw *raw, struct raw_answer *out)
+{
+	int r = raw_receive(raw, out, SUITE_PATIENCE_MS);
+
+	ck_assert_msg(r > 0, "no answer: %d", r);
+	ck_assert_int_eq(out->head.result, 0);
+}
+
+int raw_request(struct raw *raw, uint16_t opcode, void *request, size_t size, const void *tail, size_t tail_bytes)
 {
 	static char packet[SHMB_MESSAGE_MAX];
 	struct shmb_msg_head *head = request;
-	int r;
 
 	head->opcode = opcode;
 	head->serial = ++raw->serial;
@@ -97,7 +104,13 @@ int raw_ask(struct raw *raw, uint16_t opcode, void *request, size_t size, const 
 	memcpy(packet, request, size);
 	if (tail_bytes > 0)
 		memcpy(packet + size, tail, tail_bytes);
-	r = raw_send(raw, packet, size + tail_bytes);
+	return raw_send(raw, packet, size + tail_bytes);
+}
+
+int raw_ask(struct raw *raw, uint16_t opcode, void *request, size_t size, const void *tail, size_t tail_bytes, struct raw_answer *out)
+{
+	int r = raw_request(raw, opcode, request, size, tail, tail_bytes);
+
 	if (r == 0)
 		r = raw_receive(raw, out, SUITE_PATIENCE_MS);
 	if (r == 0)

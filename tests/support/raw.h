@@ -41,7 +41,11 @@ int raw_hello(struct raw *raw, const char *socket_path);
 int raw_send(struct raw *raw, const void *packet, size_t length);
 /* Receives one packet: its length, 0 end of the connection, -ETIMEDOUT, ... Descriptors in *out are the caller's (raw_answer_deinit). */
 int raw_receive(struct raw *raw, struct raw_answer *out, unsigned ms);
-/* Fills the head, sends fixed struct and tail, receives the answer: its result, -ECONNRESET when the broker hung up. */
+/* Likewise, and it must be the answer to a request, which was granted. */
+void raw_must(struct raw *raw, struct raw_answer *out);
+/* Fills the head, sends fixed struct and tail, and does not wait. */
+int raw_request(struct raw *raw, uint16_t opcode, void *request, size_t size, const void *tail, size_t tail_bytes);
+/* Likewise, and receives the answer: its result, -ECONNRESET when the broker hung up. */
 int raw_ask(struct raw *raw, uint16_t opcode, void *request, size_t size, const void *tail, size_t tail_bytes, struct raw_answer *out);
 void raw_answer_deinit(struct raw_answer *answer);
 

@@ -5,6 +5,9 @@
  *   SHMB_STEP_AT=NAME[:N]   the N-th time this process passes NAME (default 1)
  *   SHMB_STEP_DO=kill       SIGKILL       stop  SIGSTOP       exit  _exit(77)
  *                wait:FILE  makes FILE.reached and goes on when FILE exists
+ *                slow:MS    takes so many milliseconds, and each time after the N-th again
+ *
+ *   SHMB_STEP_NUMBER=NAME:N   what the sources call by NAME (a length of time, say) is N
  *
  * The environment is read at each hook: a test program may set it for itself just before. In a build that counts coverage a process that
  * ends here writes its counts first; nobody else would.
@@ -37,6 +40,10 @@ static void write_counts(void)
 
 static void act(const char *action)
 {
+	if (strncmp(action, "slow:", 5) == 0) {
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 * strtol(action + 5, NULL, 10) }, NULL);
+		return;
+	}
 	if (strncmp(action, "wait:", 5) != 0)
 		write_counts();
 	if (strcmp(action, "kill") == 0)
@@ -63,6 +70,7 @@ void shmb_step(const char *name)
 	const char *colon;
 	size_t length;
 	long wanted;
+	long passes;
 
 	if (at == NULL || action == NULL)
 		return;
@@ -71,6 +79,15 @@ void shmb_step(const char *name)
 	wanted = colon != NULL ? strtol(colon + 1, NULL, 10) : 1;
 	if (strlen(name) != length || strncmp(name, at, length) != 0)
 		return;
-	if (atomic_fetch_add(&passed, 1) + 1 == wanted)
+	passes = atomic_fetch_add(&passed, 1) + 1;
+	if (passes == wanted || (passes > wanted && strncmp(action, "slow:", 5) == 0))
 		act(action);
+}
+
+uint64_t shmb_step_number(const char *name, uint64_t usual)
+{
+	const char *given = getenv("SHMB_STEP_NUMBER");
+	size_t length = strlen(name);
+
+	return given != NULL && strncmp(given, name, length) == 0 && given[length] == ':' ? strtoull(given + length + 1, NULL, 10) : usual;
 }

@@ -5,6 +5,9 @@
  * Each test runs in a process of its own (CK_FORK), which becomes a subreaper: whatever it or its children start comes back to it, so
  * that "no process is left" can be checked. Its directories carry the test program's pid in their names; whatever remains of them after a
  * failed or timed-out test is found by that name, its logs are shown, and it is removed.
+ *
+ * A sanitizer is told where to write when a program begins: the test program starts itself once more, with that in its environment for itself and all
+ * that it starts. Killed processes, those whose stderr nobody reads and those of other users write there as well.
  */
 #include "suite.h"
 
@@ -28,6 +31,7 @@ static pid_t main_pid;
 static unsigned *skipped; /* shared with the forked tests */
 static int fds_before;
 static unsigned dirs_before; /* of tests that failed before this one */
+static unsigned reports_before;
 
 pid_t suite_pid(void)
 {
@@ -124,17 +128,43 @@ void fds_print(pid_t pid, const char *who)
 	for_each_fd(pid, true, "");
 }
 
-bool maps_contain(pid_t pid, const char *text)
+/* ---- what /proc says of a process ---- */
+
+char *proc_read(pid_t pid, const char *file)
 {
 	char path[64];
-	char *maps;
-	bool found;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	maps = file_read(path, NULL);
-	found = maps != NULL && strstr(maps, text) != NULL;
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	return file_read(path, NULL);
+}
+
+long proc_number(pid_t pid, const char *file, const char *key)
+{
+	char *text = proc_read(pid, file);
+	char label[64];
+	char *line;
+	long number = -1;
+
+	snprintf(label, sizeof(label), "\n%s:", key);
+	line = text != NULL ? strstr(text, label) : NULL;
+	if (line != NULL)
+		number = strtol(line + strlen(label), NULL, 10);
+	free(text);
+	return number;
+}
+
+bool maps_contain(pid_t pid, const char *text)
+{
+	char *maps = proc_read(pid, "maps");
+	bool found = maps != NULL && strstr(maps, text) != NULL;
+
 	free(maps);
 	return found;
+}
+
+long wakeups(pid_t pid)
+{
+	return proc_number(pid, "status", "voluntary_ctxt_switches");
 }
 
 /* ---- files ---- */
@@ -218,6 +248,112 @@ unsigned text_count(const char *where, const char *text)
 	return count;
 }
 
+/* ---- reports of a sanitizer ---- */
+
+static const char reports_name[] = "SHMB_TEST_REPORTS";
+
+/* Their directory; NULL: no sanitizer is built in. */
+static const char *reports_dir(void)
+{
+	return SUITE_SANITIZED ? getenv(reports_name) : NULL;
+}
+
+static void option_add(const char *variable, const char *option)
+{
+	const char *given = getenv(variable);
+	char options[2048];
+
+	snprintf(options, sizeof(options), "%s%s%s", given != NULL ? given : "", given != NULL ? ":" : "", option);
+	setenv(variable, options, 1);
+}
+
+void suite_sanitizer_option(const char *option)
+{
+	option_add("ASAN_OPTIONS", option);
+}
+
+void suite_reports_begin(void)
+{
+	char dir[64];
+	char option[256];
+	char self[1024];
+	char *argv[64];
+	size_t argc = 0;
+	size_t length;
+	char *words;
+
+	if (!SUITE_SANITIZED || getenv(reports_name) != NULL)
+		return;
+	snprintf(dir, sizeof(dir), "%s/shmb-reports-%d-XXXXXX", broker_tmp(), (int)getpid());
+	words = file_read("/proc/self/cmdline", &length);
+	memset(self, 0, sizeof(self));
+	if (words == NULL || readlink("/proc/self/exe", self, sizeof(self) - 1) < 0 || mkdtemp(dir) == NULL || chmod(dir, 01777) < 0) {
+		perror("no place for a sanitizer's reports");
+		exit(EXIT_FAILURE);
+	}
+	for (char *word = words; word < words + length && argc < 63; word += strlen(word) + 1)
+		argv[argc++] = word;
+	argv[argc] = NULL;
+	setenv(reports_name, dir, 1);
+	/*
+	 * gcc's undefined behaviour sanitizer writes to stderr alone, but it can abort, and that the other one reports. Both want the path: the one
+	 * without it makes the other forget it.
+	 */
+	snprintf(option, sizeof(option), "log_path=%s/report:handle_abort=1", dir);
+	option_add("ASAN_OPTIONS", option);
+	snprintf(option, sizeof(option), "log_path=%s/report:halt_on_error=1:abort_on_error=1:print_stacktrace=1", dir);
+	option_add("UBSAN_OPTIONS", option);
+	execv(self, argv);
+	perror(self);
+	exit(EXIT_FAILURE);
+}
+
+bool suite_has_reported(pid_t pid)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/report.%d", reports_dir() != NULL ? reports_dir() : "", (int)pid);
+	return reports_dir() != NULL && access(path, F_OK) == 0;
+}
+
+static unsigned reports_count(void)
+{
+	char *names = reports_dir() != NULL ? dir_names(reports_dir()) : NULL;
+	unsigned count = names != NULL ? text_count(names, "\n") : 0;
+
+	free(names);
+	return count;
+}
+
+unsigned suite_reports_end(void)
+{
+	const char *dir = reports_dir();
+	unsigned count = 0;
+	char *names;
+	char *rest;
+	char *name;
+
+	if (dir == NULL)
+		return 0;
+	names = dir_names(dir);
+	rest = names;
+	while ((name = strsep(&rest, "\n")) != NULL && *name != '\0') {
+		char path[1024];
+		char *text;
+
+		snprintf(path, sizeof(path), "%s/%s", dir, name);
+		text = file_read(path, NULL);
+		fprintf(stderr, "---- a sanitizer's report ----\n%s---- end of report ----\n", text != NULL ? text : "(unreadable)\n");
+		free(text);
+		count++;
+	}
+	free(names);
+	dir_remove(dir);
+	if (count > 0)
+		printf("reports of a sanitizer: %u\n", count);
+	return count;
+}
+
 /* ---- tests ---- */
 
 void suite_skip(const char *function, const char *format, ...)
@@ -255,9 +391,10 @@ static void test_begin(void)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	fds_before = fds_count(getpid());
 	dirs_before = left_over("/dev/shm") + left_over(broker_tmp());
+	reports_before = reports_count();
 }
 
-/* The end of every test: no process, no descriptor, no mapping, no directory of it is left. */
+/* The end of every test: no process, no descriptor, no mapping, no directory of it is left, and no sanitizer has found anything. */
 static void test_end(void)
 {
 	int fds_after;
@@ -272,6 +409,7 @@ static void test_end(void)
 	ck_assert_int_eq(fds_after, fds_before);
 	ck_assert_msg(!maps_contain(getpid(), "shmb-test-"), "a segment is still mapped");
 	ck_assert_msg(left_over("/dev/shm") + left_over(broker_tmp()) == dirs_before, "a directory is left");
+	ck_assert_msg(reports_count() == reports_before, "a sanitizer has reported something: see below");
 }
 
 void suite_add_each(Suite *suite, const char *name, const TTest *test, double seconds, int index)
@@ -323,7 +461,7 @@ static unsigned sweep(const char *root)
 	return count;
 }
 
-int suite_run(Suite *suite)
+int suite_run_part(Suite *suite)
 {
 	SRunner *runner = srunner_create(suite);
 	unsigned left;
@@ -344,4 +482,15 @@ int suite_run(Suite *suite)
 	left = sweep("/dev/shm");
 	printf("tests: %d run, %d failed, %u skipped\n", run, failed, *skipped);
 	return failed == 0 && left == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int suite_run(Suite *suite)
+{
+	unsigned reports;
+	int failed;
+
+	suite_reports_begin();
+	failed = suite_run_part(suite);
+	reports = suite_reports_end();
+	return failed == EXIT_SUCCESS && reports == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -4,7 +4,8 @@
 
 /*
  * What every integration test program shares: one TCase and time-out for each test, skips that are printed and counted, waits that are
- * bounded, and the check after each test that nothing is left of it.
+ * bounded, and the check after each test that nothing is left of it. With the address sanitizer built in, a report of any process that a test started
+ * fails that test and is shown at the end, however the process ended and wherever its stderr went.
  *
  *   SHMB_TEST_SLOW=N      all waits and time-outs N times as long (emulators, valgrind)
  *   SHMB_TEST_HURRY=N     waits 1/N as long (for a run that is expected to fail)
@@ -41,6 +42,15 @@ void suite_add_each(Suite *suite, const char *name, const TTest *test, double se
 /* Runs, prints totals and skips and, where a test failed, the logs of its daemons; removes what it left. Returns the exit status. */
 int suite_run(Suite *suite);
 
+/* For a program whose suites run in several processes at once: in each of them one. */
+int suite_run_part(Suite *suite);
+/* Before everything else: starts this program once more, with a place for reports, unless that was done already or no sanitizer is built in. */
+void suite_reports_begin(void);
+/* When all have ended: shows the reports, and removes them. Returns how many there were. */
+unsigned suite_reports_end(void);
+/* Has the process left a report? */
+bool suite_has_reported(pid_t pid);
+
 /* Ends the test as skipped, saying why. For use in the test function itself. */
 #define TEST_SKIP(...)                                                                                                                     \
 	do {                                                                                                                               \
@@ -48,6 +58,9 @@ int suite_run(Suite *suite);
 		return;                                                                                                                    \
 	} while (0)
 void suite_skip(const char *function, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* One more option of the address sanitizer ("detect_leaks=0") for the programs that this test starts from here on. */
+void suite_sanitizer_option(const char *option);
 
 /* The pid in the names of all files of this test program. */
 pid_t suite_pid(void);
@@ -74,8 +87,14 @@ int fds_count(pid_t pid);
 /* Those whose target (as /proc says) begins with this. */
 int fds_count_of(pid_t pid, const char *target);
 void fds_print(pid_t pid, const char *who);
+/* A file of /proc/PID ("status"), as file_read() has it. */
+char *proc_read(pid_t pid, const char *file);
+/* The number of its line "KEY: NUMBER", which is not the first; -1 when there is none. */
+long proc_number(pid_t pid, const char *file, const char *key);
 /* Does a mapping of the process have this text in its path? */
 bool maps_contain(pid_t pid, const char *text);
+/* How often a process has gone to sleep and been woken, as /proc says; -1 when it cannot be told. */
+long wakeups(pid_t pid);
 /* Names in a directory, sorted, one a line; "" when there is none. The caller frees it. */
 char *dir_names(const char *path);
 void dir_remove(const char *path);

@@ -55,6 +55,7 @@ enum fault {
 	FAULT_AREA_MISSING, /* fewer areas than the card says */
 	FAULT_CELL,	    /* cell in another area than the one sent */
 	FAULT_IS_DIRECTORY, /* a descriptor that cannot be mapped */
+	FAULT_MORE,	    /* nothing, and more of it from the same place, each time */
 };
 
 struct fake {
@@ -67,6 +68,7 @@ struct fake {
 	_Atomic unsigned hellos, resumes, readies, closes;
 	struct shmb_msg_resume resumed;
 	_Atomic bool refuse_resumes;
+	_Atomic int short_of_memory; /* for so many RESUMEs */
 	uint8_t cookie[SHMB_COOKIE_BYTES];
 	int silent; /* requests that were not answered */
 	struct shmb_msg_head unanswered;
@@ -206,14 +208,20 @@ static void answer_open(int fd, const struct shmb_msg_head *request, bool writer
 	send_packet(fd, &answer, sizeof(answer), fds, count);
 }
 
-static void answer_plain(int fd, const struct shmb_msg_head *request)
+static void answer_plain(int fd, const struct shmb_msg_head *request, enum fault fault)
 {
 	union {
 		struct shmb_msg_answer answer;
 		struct shmb_msg_status_answer status;
 		struct shmb_msg_list_answer list;
+		struct shmb_msg_gc_answer gc;
+		struct shmb_msg_users_answer users;
 	} all = { 0 };
 
+	if (fault == FAULT_MORE && request->opcode == SHMB_OP_GC)
+		all.gc.next = 1;
+	if (fault == FAULT_MORE && request->opcode == SHMB_OP_USERS)
+		all.users.next = 1;
 	all.answer.head = (struct shmb_msg_head){ .opcode = request->opcode, .serial = request->serial };
 	send_packet(fd, &all, shmb_answer_size(request->opcode), NULL, 0);
 }
@@ -241,7 +249,7 @@ static void answer(struct fake *fake, int fd, const struct shmb_msg_head *reques
 	if (fault == FAULT_SHORT)
 		send_packet(fd, request, sizeof(*request), NULL, 0);
 	else
-		answer_plain(fd, &other);
+		answer_plain(fd, &other, fault);
 }
 
 /* False: the connection shall end. */
@@ -282,6 +290,11 @@ static bool serve(struct fake *fake, int fd, const union shmb_msg_request *reque
 	if (request->head.opcode == SHMB_OP_RESUME) {
 		fake->resumed = request->resume;
 		fake->resumes++;
+		if (fake->short_of_memory > 0) {
+			fake->short_of_memory--;
+			send_error(fd, &request->head, -ENOMEM, "no memory");
+			return true;
+		}
 		if (fake->refuse_resumes) {
 			send_error(fd, &request->head, -ESTALE, "gone");
 			return true;

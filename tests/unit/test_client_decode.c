@@ -6,6 +6,9 @@
 #include "fake_broker.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+
+#include "map.h"
 
 static int no_visit(const struct shmb_broker_status *status, void *user)
 {
@@ -288,6 +291,64 @@ START_TEST(resuming)
 }
 END_TEST
 
+/* The broker that comes back has no memory for a moment: the handle is not given up. For how long it is asked is bounded. */
+START_TEST(resuming_without_memory)
+{
+	struct shmb_ring_reader *reader;
+	struct shmb *broker;
+	struct fake fake;
+
+	fake_start(&fake, SHMB_OP_STATUS, FAULT_NONE);
+	ck_assert_int_eq(shmb_connect(&broker, fake.path), 0);
+	ck_assert_int_eq(shmb_ring_reader_open(&reader, broker, "seg", &pair_type, SHMB_NO_WAIT), 0);
+	fake.short_of_memory = 3;
+	fake.fault = FAULT_CLOSE_ONCE;
+	ck_assert_int_eq(shmb_status(broker, no_visit, NULL), 0);
+	ck_assert_uint_eq(fake.resumes, 4);
+	ck_assert_uint_eq(fake.hellos, 2);
+	ck_assert_uint_eq(fake.readies, 2);
+	/* For good: the connection is there, the handle's cell is not. */
+	fake.short_of_memory = 1000;
+	fake.fault = FAULT_CLOSE_ONCE;
+	ck_assert_int_eq(shmb_status(broker, no_visit, NULL), 0);
+	ck_assert_uint_eq(fake.resumes, 4 + 8);
+	ck_assert_uint_eq(fake.readies, 3);
+	shmb_disconnect(broker);
+	fake_stop(&fake);
+}
+END_TEST
+
+static int no_gc_visit(const struct shmb_gc_info *info, void *user)
+{
+	(void)info;
+	(void)user;
+	return 1;
+}
+
+static int no_user_visit(const struct shmb_user_info *info, void *user)
+{
+	(void)info;
+	(void)user;
+	return 0;
+}
+
+/* A broker that always says that there is more is not asked for ever. */
+START_TEST(there_is_always_more)
+{
+	struct shmb *broker;
+	struct fake fake;
+
+	fake_start(&fake, SHMB_OP_GC, FAULT_MORE);
+	ck_assert_int_eq(shmb_connect(&broker, fake.path), 0);
+	ck_assert_int_eq(shmb_gc(broker, SHMB_GC_TELL, no_gc_visit, NULL), 0);
+	ck_assert_int_eq(shmb_gc(broker, SHMB_GC_TELL | SHMB_GC_FOREIGN_FILES, no_gc_visit, NULL), 0);
+	fake.opcode = SHMB_OP_USERS;
+	ck_assert_int_eq(shmb_users(broker, no_user_visit, NULL), 0);
+	shmb_disconnect(broker);
+	fake_stop(&fake);
+}
+END_TEST
+
 /* No broker comes back: what is mapped stays readable, and closing is quick. */
 START_TEST(no_broker_left)
 {
@@ -450,6 +511,29 @@ START_TEST(another_key_than_was_asked_for)
 }
 END_TEST
 
+/* A data part that is cut short behind the look at its size: what cannot be made present is told as what it is. */
+START_TEST(pages_that_are_gone)
+{
+	const struct expected expected = { .name = "cut", .kind = SHMB_KIND_RING, .role = SHMB_ROLE_READER };
+	struct mappings mappings = { .geometry.data_bytes = 4 * SHMB_PAGE };
+	void *memory;
+	int fd = memfd_create("cut", MFD_CLOEXEC);
+
+	ck_assert(fd >= 0 && ftruncate(fd, 4 * SHMB_PAGE) == 0);
+	memory = mmap(NULL, 4 * SHMB_PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(memory, MAP_FAILED);
+	ck_assert_int_eq(ftruncate(fd, SHMB_PAGE), 0);
+	mappings.data = memory;
+	/* Kernels before 5.14, and the emulator of arm64, have no such call: the pages would be touched. */
+	if (madvise(memory, SHMB_PAGE, MADV_POPULATE_READ) == 0 && madvise(memory, 4 * SHMB_PAGE, MADV_POPULATE_READ) < 0) {
+		ck_assert_int_eq(segment_settle(&mappings, &expected, SHMB_PREFAULT), -EBADMSG);
+		text_has("making its pages present");
+	}
+	munmap(memory, 4 * SHMB_PAGE);
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("client_decode");
@@ -460,7 +544,9 @@ int main(void)
 	unit_add(suite, requests, 30);
 	unit_add(suite, opens, 30);
 	unit_add(suite, bad_segments, 30);
+	unit_add(suite, resuming_without_memory, 10);
 	unit_add(suite, resuming, 10);
+	unit_add(suite, there_is_always_more, 10);
 	unit_add(suite, no_broker_left, 10);
 	unit_add(suite, late_answers, 30);
 	unit_add(suite, unusable_answers, 30);
@@ -468,5 +554,6 @@ int main(void)
 	unit_add(suite, bad_arguments, 10);
 	unit_add(suite, another_key_than_was_asked_for, 10);
 	unit_add(suite, other_sockets, 10);
+	unit_add(suite, pages_that_are_gone, 10);
 	return unit_run(suite);
 }

@@ -4,6 +4,7 @@
 #include "tests/support/unit.h"
 
 #include <string.h>
+#include <sys/un.h>
 
 static const struct options_surroundings root = { .uid = 0 };
 static const struct options_surroundings user = { .uid = 1000, .xdg_runtime_dir = "/run/user/1000" };
@@ -94,6 +95,8 @@ START_TEST(mistakes)
 
 	memset(long_path, 'a', sizeof(long_path) - 1);
 	long_path[0] = '/';
+	/* What is accepted can be bound, under the other name that it has first, too. */
+	ck_assert_uint_lt(OPTIONS_SOCKET_MAX + strlen(".new"), sizeof(((struct sockaddr_un *)0)->sun_path));
 	long_path[OPTIONS_SOCKET_MAX + 1] = '\0';
 	ck_assert_int_eq(PARSE(&root, "--socket", long_path), OPTIONS_BAD);
 	ck_assert_int_eq(PARSE(&root, "--runtime-dir", long_path), OPTIONS_BAD);
@@ -148,6 +151,26 @@ START_TEST(help_names_every_option)
 }
 END_TEST
 
+START_TEST(one_file_is_checked)
+{
+	ck_assert_int_eq(PARSE(&root, "--check-config"), OPTIONS_CHECK);
+	ck_assert_str_eq(options.config, "/etc/shmbroker/shmbrokerd.conf");
+	ck_assert(!options.config_given);
+	ck_assert_int_eq(PARSE(&root, "--check-config", "/tmp/a"), OPTIONS_CHECK);
+	ck_assert_str_eq(options.config, "/tmp/a");
+	ck_assert(options.config_given);
+	ck_assert_int_eq(PARSE(&root, "--check-config", "--config", "/tmp/a"), OPTIONS_CHECK);
+	ck_assert_str_eq(options.config, "/tmp/a");
+	ck_assert_int_eq(PARSE(&root, "--check-config", "/tmp/a", "/tmp/b"), OPTIONS_BAD);
+	ck_assert_ptr_nonnull(strstr(message, "one file"));
+	ck_assert_ptr_nonnull(strstr(message, "'/tmp/b' is too much"));
+	ck_assert_int_eq(PARSE(&root, "--config", "/tmp/a", "--check-config", "/tmp/b"), OPTIONS_BAD);
+	ck_assert_ptr_nonnull(strstr(message, "'/tmp/b' is too much"));
+	ck_assert_int_eq(PARSE(&root, "/tmp/b"), OPTIONS_BAD);
+	ck_assert_str_eq(message, "'/tmp/b' is no option");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("options");
@@ -158,6 +181,7 @@ int main(void)
 	unit_add(suite, everything_given, 5);
 	unit_add(suite, mistakes, 5);
 	unit_add(suite, times, 5);
+	unit_add(suite, one_file_is_checked, 5);
 	unit_add(suite, help_names_every_option, 5);
 	return unit_run(suite);
 }

@@ -518,8 +518,8 @@ static void sent_by_somebody(void)
 	foreign_call(raise_sigbus, NULL);
 }
 
-/* No descriptor was left when the writer died: the release failed, and the next grant finishes it. */
-START_TEST(release_that_could_not_reach_its_files)
+/* No descriptor was left when the writer died: nothing is done, and nothing is forgotten. */
+START_TEST(release_for_want_of_a_descriptor)
 {
 	struct fixture fixture;
 	struct segment *segment;
@@ -535,6 +535,10 @@ START_TEST(release_that_could_not_reach_its_files)
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
 	ck_assert_int_eq(segment_release(&fixture.store, segment, SHMB_WRITER_DEAD, &mended), -EMFILE);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_int_eq(segment->state, SHMB_STATE_HELD);
+	ck_assert_int_eq(segment->lease.pid, 101);
+	ck_assert_int_eq(segment_grant(&fixture.store, segment, &two), -EBUSY);
+	ck_assert_int_eq(segment_release(&fixture.store, segment, SHMB_WRITER_DEAD, &mended), 0);
 	ck_assert_int_eq(segment_grant(&fixture.store, segment, &two), 0);
 	ck_assert_uint_eq(segment->epoch, 2);
 	ck_assert_int_eq(segment->lease.pid, 102);
@@ -568,7 +572,7 @@ int main(void)
 	unit_add(suite, file_too_short, 5);
 	unit_add(suite, truncated_meanwhile, 20);
 	unit_add(suite, guard, 5);
-	unit_add(suite, release_that_could_not_reach_its_files, 5);
+	unit_add(suite, release_for_want_of_a_descriptor, 5);
 	unit_add(suite, other_faults_are_deadly, 10);
 	return fixture_end(unit_run(suite));
 }

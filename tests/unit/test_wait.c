@@ -55,9 +55,11 @@ START_TEST(verdicts)
 	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
 	bench.card->writer = shmb_writer_word(4, SHMB_WRITER_CLOSED);
 	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EPIPE);
+	ck_assert_ptr_nonnull(strstr(shmb_text(), "the writer closed"));
 	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_NO_WAIT), -ETIMEDOUT);
 	bench.card->writer = shmb_writer_word(5, SHMB_WRITER_GONE);
 	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EPIPE);
+	ck_assert_ptr_nonnull(strstr(shmb_text(), "let go of the broker"));
 	/* A writer that let go and then died has changed twice. */
 	bench.card->writer = shmb_writer_word(5, SHMB_WRITER_DEAD);
 	ck_assert_int_eq(slots_wait(&bench.reader, NULL, SHMB_FOREVER), -EOWNERDEAD);

@@ -58,7 +58,7 @@ _shmbctl() {
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_shmbctl_help ${verb:+"$verb"} | grep -oE '^ *--[a-z-]*')" -- "$current")
-	elif [ ! "$verb" ]; then
+	elif [ ! "$verb" ] || { [ "$verb" = help ] && [ "$place" = 0 ]; }; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_shmbctl_help | awk '/^verbs:/ { on = 1; next } /^$/ { on = 0 } on { print $1 }')" -- "$current")
 	elif [ "$verb" = plot ] && [ "$place" = 1 ]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_shmbctl_fields "$first")" -- "$current")
