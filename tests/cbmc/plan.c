@@ -33,4 +33,5 @@ void harness(void)
 	PROVE(all_lie_inside(&geometry));
 	PROVE(all_lie_apart(&geometry));
 	PROVE(number_stays_inside(&geometry, number));
+	END();
 }

@@ -4,13 +4,14 @@
 
 /*
  * What the harnesses share. Each tests/cbmc/NAME.c has one function, harness(), which takes any values that its assumptions leave and states what must
- * hold. tests/cbmc/run has CBMC prove it for all of them, where that is installed; everywhere it compiles it with gcc and runs it over random values,
- * which proves nothing and shows that the harness says what it means to.
+ * hold. tests/cbmc/prove has CBMC prove it for all of them; tests/cbmc/run compiles it with gcc and runs it over random values, which proves nothing
+ * and shows that the harness says what it means to.
  *
  *   ANY(object)         any bytes. For CBMC an object without a value has any
  *   DRAW(what)          random values that are not hopeless; nothing to CBMC
  *   ASSUME(condition)   only these are looked at
  *   PROVE(condition)    holds for all of them
+ *   END()               is reached: CBMC has to find values that come this far, or nothing would be proven of what is accepted
  */
 
 #include <stdint.h>
@@ -24,6 +25,29 @@ void harness(void);
 #define DRAW(what) ((void)0)
 #define ASSUME(condition) __CPROVER_assume(condition)
 #define PROVE(condition) __CPROVER_assert(condition, #condition)
+#define END() __CPROVER_assert(0, "the end is not reached")
+
+/* CBMC knows these by name alone. As the C library has them, with every byte that is read checked. */
+
+size_t strnlen(const char *text, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size && text[length] != '\0')
+		length++;
+	return length;
+}
+
+void *memchr(const void *bytes, int byte, size_t size)
+{
+	const unsigned char *at = bytes;
+
+	for (size_t i = 0; i < size; i++) {
+		if (at[i] == (unsigned char)byte)
+			return (void *)(at + i);
+	}
+	return NULL;
+}
 
 #else
 
@@ -64,6 +88,8 @@ static inline void draw_bytes(void *to, size_t size)
 			abort();                                                                                                           \
 		}                                                                                                                          \
 	} while (0)
+
+#define END() ((void)0)
 
 int main(void)
 {
