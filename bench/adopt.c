@@ -145,14 +145,14 @@ static int adopt_run(void *state, uint64_t count)
 static int adopt_begin(void *state)
 {
 	(void)state;
-	peer_unpin();
+	peer_unpin(0);
 	return 0;
 }
 
 static void adopt_end(void *state)
 {
 	(void)state;
-	peer_pin(true);
+	peer_pin(0, true);
 }
 
 const struct bench_impl adopt_shmbroker = {

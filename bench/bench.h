@@ -100,6 +100,8 @@ void bench_broker_stop(struct shmb *broker);
 pid_t bench_daemon_fork(const char *runtime, const char *shm, const char *log);
 /* What is this run's alone, and removed afterwards. */
 const char *bench_directory(void);
+/* Puts it on the core that this process is pinned to, or lets it go where it likes again. */
+void bench_broker_pin(bool here);
 /* Its socket, for a second process. */
 const char *bench_broker_socket(void);
 

@@ -105,7 +105,7 @@ pid_t bench_daemon_fork(const char *runtime, const char *shm, const char *log)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		peer_unpin();
+		peer_unpin(0);
 		exec_daemon(parent, runtime, shm, log);
 	}
 	return pid < 0 ? -errno : pid;
@@ -186,4 +186,12 @@ const char *bench_directory(void)
 const char *bench_broker_socket(void)
 {
 	return private.socket;
+}
+
+void bench_broker_pin(bool here)
+{
+	if (here)
+		peer_pin(private.pid, true);
+	else
+		peer_unpin(private.pid);
 }

@@ -63,9 +63,9 @@ static int open_end(int (*open)(void **end, const struct channel_place *place), 
 {
 	int r;
 
-	peer_unpin();
+	peer_unpin(0);
 	r = open(end, place);
-	peer_pin(last);
+	peer_pin(0, last);
 	return r;
 }
 

@@ -52,7 +52,7 @@ static _Noreturn void victim_live(struct death *death, pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(0);
-	peer_unpin();
+	peer_unpin(0);
 	memory = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	atomic_store(death->ready, memory != MAP_FAILED && (death->broker == NULL || victim_write(death) == 0) ? 1 : 2);
 	for (;;)
@@ -183,14 +183,14 @@ static int death_run(void *state, uint64_t count)
 static int death_begin(void *state)
 {
 	(void)state;
-	peer_unpin();
+	peer_unpin(0);
 	return 0;
 }
 
 static void death_end(void *state)
 {
 	(void)state;
-	peer_pin(true);
+	peer_pin(0, true);
 }
 
 const struct bench_impl death_pidfd = {

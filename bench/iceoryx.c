@@ -63,7 +63,7 @@ static _Noreturn void exec_roudi(pid_t parent, const char *config, const char *l
 	int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	peer_unpin();
+	peer_unpin(0);
 	if (log < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0 || getppid() != parent)
 		_exit(127);
 	execlp("iox-roudi", "iox-roudi", "-c", config, (char *)NULL);

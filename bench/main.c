@@ -234,7 +234,7 @@ int main(int argc, char **argv)
 	r = bench_broker_start(&broker);
 	if (r == 0) {
 		/* Migrations would add to the figures. The last CPU has the fewest interrupts, usually. */
-		r = measure_all(&settings, broker, json, peer_pin(true), results);
+		r = measure_all(&settings, broker, json, peer_pin(0, true), results);
 		if (r == 0 && settings.check) {
 			printf("\n");
 			missed = bench_check_goals(results);

@@ -27,13 +27,13 @@ static bool look_at_cpus(void)
 	return all_known;
 }
 
-void peer_unpin(void)
+void peer_unpin(pid_t pid)
 {
 	if (look_at_cpus())
-		sched_setaffinity(0, sizeof(all), &all);
+		sched_setaffinity(pid, sizeof(all), &all);
 }
 
-bool peer_pin(bool last)
+bool peer_pin(pid_t pid, bool last)
 {
 	cpu_set_t one;
 	int chosen = -1;
@@ -46,7 +46,7 @@ bool peer_pin(bool last)
 	}
 	CPU_ZERO(&one);
 	CPU_SET(chosen, &one);
-	return sched_setaffinity(0, sizeof(one), &one) == 0 && CPU_COUNT(&all) > 1;
+	return sched_setaffinity(pid, sizeof(one), &one) == 0 && CPU_COUNT(&all) > 1;
 }
 
 static void nap(void)
@@ -127,7 +127,7 @@ int peer_start(struct peer *peer, const struct peer_work *work, void *state)
 	if (peer->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() == parent) {
-			peer_pin(false);
+			peer_pin(0, false);
 			work_on(peer, work, state);
 		}
 		_exit(0);
@@ -149,7 +149,7 @@ int peer_exec(struct peer *peer, const char *const *arguments)
 	}
 	if (peer->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		peer_unpin(); /* for it to see all CPUs */
+		peer_unpin(0); /* for it to see all CPUs */
 		if (getppid() == parent && fcntl(peer->fd, F_SETFD, 0) == 0)
 			execv("/proc/self/exe", argv);
 		_exit(127);
@@ -170,7 +170,7 @@ int peer_attach(int fd, const struct peer_work *work, void *state)
 	r = map_page(&peer);
 	if (r < 0)
 		return r;
-	peer_pin(false);
+	peer_pin(0, false);
 	return work_on(&peer, work, state);
 }
 

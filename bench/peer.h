@@ -63,9 +63,9 @@ static inline bool peer_is_working(const struct peer *peer)
 	return atomic_load_explicit(&peer->page->working, memory_order_relaxed) != 0;
 }
 
-/* Pins this process to the last of the CPUs it has, or to the first. Are there two? */
-bool peer_pin(bool last);
+/* Pins a process, 0 for this one, to the last of the CPUs that this one had at first, or to the first of them. Are there two? */
+bool peer_pin(pid_t pid, bool last);
 /* To all of them again. */
-void peer_unpin(void);
+void peer_unpin(pid_t pid);
 
 #endif
