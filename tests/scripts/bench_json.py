@@ -45,8 +45,11 @@ def main(bench):
     both = {(row["impl"], row["bytes"]) for row in stores if row["case"] == "value.store_load"}
     assert {("pipe", 64), ("posix_mq", 64), ("seqpacket", 64), ("pipe", 4096), ("seqpacket", 4096)} <= both, both
 
-    for row in rows(bench, "throughput.distinct"):
-        assert row["procs"] == 2 and 0 < row["seen_ratio"] <= 1, row
+    # What a reader sees of one size is the scheduler's doing; of a sequence lock whose writer never rests it may see nothing of 1 MiB.
+    seen = rows(bench, "throughput.distinct")
+    for row in seen:
+        assert row["procs"] == 2 and 0 <= row["seen_ratio"] <= 1, row
+    assert any(row["seen_ratio"] > 0 for row in seen if row["impl"] == "shmbroker"), seen
 
     run(bench, "--check", "--rounds", "1", status=2)
     run(bench, "--rounds", "0", status=2)
