@@ -346,6 +346,14 @@ static void demo_judge_outage(struct demo *demo, uint64_t outage_ns)
 		   (double)outage_ns / 1e9, samples[0], samples[1], lost, torn);
 }
 
+static bool is_something_read(const struct demo *demo)
+{
+	for (int i = 0; i < DEMO_READERS; i++)
+		if (demo->screen.sum[i].samples <= demo->readers[i].mark_sum[0].samples)
+			return false;
+	return true;
+}
+
 static int demo_adopted(const struct shmb_broker_status *status, void *user)
 {
 	*(uint64_t *)user = status->adopted;
@@ -367,8 +375,9 @@ static bool demo_kill_daemon(struct demo *demo)
 	demo_show_processes(demo);
 	screen_say(screen, "SIGKILL to the daemon (pid %d)", pid);
 	if (!demo_tell_readers(demo, DEMO_MARK) || !demo_run_for(demo, is_first_mark_made, DEMO_PATIENCE_S, "the readers' answer") ||
-	    !demo_run_until(demo, dead_ns + (uint64_t)(DEMO_OUTAGE * demo->seconds * 1e9)) || !demo_tell_readers(demo, DEMO_MARK) ||
-	    !demo_run_for(demo, is_second_mark_made, DEMO_PATIENCE_S, "the readers' answer"))
+	    !demo_run_until(demo, dead_ns + (uint64_t)(DEMO_OUTAGE * demo->seconds * 1e9)) ||
+	    !demo_run_for(demo, is_something_read, DEMO_PATIENCE_S, "a sample while there is no daemon") ||
+	    !demo_tell_readers(demo, DEMO_MARK) || !demo_run_for(demo, is_second_mark_made, DEMO_PATIENCE_S, "the readers' answer"))
 		return false;
 	start_ns = shmb_now_ns();
 	demo_judge_outage(demo, start_ns - dead_ns);

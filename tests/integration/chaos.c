@@ -5,6 +5,7 @@
 #include "../support/client.h"
 #include "../support/raw.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,13 +50,18 @@ void chaos_reload(struct broker *b, unsigned which)
 
 void chaos_serves(struct broker *b, unsigned salt)
 {
+	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
 	struct shmb *client;
 	struct shmb_ring_writer *writer;
 	struct shmb_ring_reader *reader;
 	uint64_t number;
+	int r;
 
 	ck_assert_msg(!program_has_ended(&b->daemon), "the daemon has ended (status %#x)", (unsigned)b->daemon.status);
-	client = broker_connect(b);
+	/* Held up for longer than hello-time it is hung up on, and comes again. */
+	while ((r = shmb_connect(&client, b->socket)) == -ECONNREFUSED && suite_pause(deadline))
+		;
+	ASSERT_OK(r);
 	writer = ring_writer(client, "honest", 64, 8);
 	reader = ring_reader(client, "honest");
 	number = shmb_ring_next_number(writer);

@@ -277,7 +277,8 @@ static unsigned remove_cut_short(struct outage *o)
 			continue;
 		*strrchr(path, ',') = '\0';
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-		ck_assert_int_ge(fd, 0);
+		if (fd < 0) /* just removed */
+			continue;
 		ck_assert_int_eq(pread(fd, &card, sizeof(card), 0), sizeof(card));
 		close(fd);
 		if ((uint64_t)data.st_size == card.data_bytes)
@@ -382,15 +383,11 @@ static void era(struct outage *o, unsigned number)
 	honest_start(&o->honest);
 	honest_wait(&o->honest);
 	chaos_serves(&o->b, 2);
-	/* A socket holds few messages; the rest comes when these are heard. */
-	for (unsigned same = 0; same < 10; same++) {
-		unsigned before = o->keeper.handed.count;
-
-		sleep_ms(1);
-		keeper_listen(&o->keeper);
-		if (o->keeper.handed.count != before)
-			same = 0;
-	}
+	/* A socket holds few messages; what it says of a reload comes behind the rest. */
+	keeper_listen(&o->keeper);
+	o->keeper.is_ready = false;
+	chaos_reload(&o->b, 0);
+	ck_assert(wait_ready(o));
 	o->kept = o->keeper.handed.count;
 	clients_start(o);
 	for (unsigned i = 0; i < REIGNS; i++)

@@ -102,7 +102,7 @@ START_TEST(keys_come_from_rules_and_clocks)
 	ck_assert(!monotonic(5).moved(-6));
 	ck_assert(monotonic(123).time().time_since_epoch() == 123ns);
 	sb::key<sb::realtime> wall = std::chrono::system_clock::now();
-	ck_assert(sb::key<sb::realtime>::make(wall.value(), sb::rule<sb::realtime>::plausible(1s, 1s)).has_value());
+	ck_assert(sb::key<sb::realtime>::make(wall.value(), sb::rule<sb::realtime>::plausible(1h, 1h)).has_value());
 }
 END_TEST
 

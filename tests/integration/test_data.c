@@ -261,14 +261,15 @@ START_TEST(several_readers_get_everything)
 	broker_start(&b, NULL);
 	for (unsigned k = 0; k < 2; k++) {
 		worker_start(&writer, &b, "writer", false);
-		worker_must(&writer, "writer name=shared kind=%s bytes=64%s salt=3", kinds[k], k == 0 ? " capacity=1024" : "");
+		worker_must(&writer, "writer name=shared kind=%s bytes=64%s salt=3", kinds[k], k == 0 ? " capacity=65536" : "");
 		for (unsigned i = 0; i < READERS; i++) {
 			worker_start(&readers[i], &b, "reader", false);
 			worker_must(&readers[i], "reader name=shared kind=%s bytes=64", kinds[k]);
 			worker_must(&readers[i], "watch");
 		}
 		worker_must(&writer, "run period=500");
-		sleep_ms(300);
+		for (unsigned i = 0; i < READERS; i++)
+			WAIT_UNTIL(worker_must(&readers[i], "seen").v[0] > 100);
 		wrote = worker_must(&writer, "stop");
 		for (unsigned i = 0; i < READERS; i++) {
 			struct answer end = worker_must(&readers[i], "stop last=%u", (unsigned)wrote.v[0] - 1);

@@ -260,7 +260,7 @@ START_TEST(counters)
 		pattern_fill(payload, BYTES, n, 1);
 		ASSERT_OK(shmb_queue_push(pushes, payload));
 	}
-	ck_assert_int_eq(shmb_queue_wait_room(pushes, shmb_now_ns() + 5000000), -ETIMEDOUT);
+	ck_assert_int_eq(shmb_queue_wait_room(pushes, deadline_in(200)), -ETIMEDOUT);
 	ASSERT_OK(shmb_queue_producer_counters(pushes, &counted));
 	ck_assert_uint_eq(counted.published, 2);
 	ck_assert_uint_ge(counted.waited, 1);

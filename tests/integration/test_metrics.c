@@ -434,8 +434,8 @@ START_TEST(what_a_reader_did)
 	worker_must(&program, "next");
 	worker_must(&program, "next");
 	/* What it shows before it sleeps, which must not be too late to sleep. */
-	ASSERT_RESULT(worker_ask(&program, "wait deadline=100"), -ETIMEDOUT);
-	ASSERT_RESULT(worker_ask(&program, "wait deadline=100"), -ETIMEDOUT);
+	ASSERT_RESULT(worker_ask(&program, "wait deadline=500"), -ETIMEDOUT);
+	ASSERT_RESULT(worker_ask(&program, "wait deadline=500"), -ETIMEDOUT);
 	ASSERT_OK(shmb_info(client, "d/ring", keep_reader, &reader));
 	ck_assert_uint_eq(reader.role, SHMB_HANDLE_READS);
 	ck_assert_uint_eq(reader.behind, 0);

@@ -153,7 +153,7 @@ START_TEST(defect_Q5_fifo_reader_on_the_writers_core)
 	struct shmb *client;
 	struct broker b;
 	cpu_set_t core;
-	uint64_t longest = 0;
+	unsigned waits = 0, held_up = 0;
 	uint64_t number = 0;
 
 	if (geteuid() != 0)
@@ -171,16 +171,17 @@ START_TEST(defect_Q5_fifo_reader_on_the_writers_core)
 	worker_must(&writer, "run period=1000");
 	if (sched_setscheduler(0, SCHED_FIFO, &rank) != 0)
 		TEST_SKIP("SCHED_FIFO is refused here");
-	while (number < 100) {
+	while (number < 100 || waits < 8) {
 		uint64_t begin = now_ns();
 
 		ASSERT_OK(shmb_ring_wait(reader, deadline_in(SUITE_PATIENCE_MS)));
-		if (now_ns() - begin > longest)
-			longest = now_ns() - begin;
+		held_up += now_ns() - begin >= 500000000 * (uint64_t)suite_slow();
+		waits++;
 		while (shmb_ring_read_next(reader, payload, NULL) == 0)
 			number++;
 	}
-	ck_assert_uint_lt(longest, 500000000 * (uint64_t)suite_slow());
+	/* In all of them by a reader that spins on, in one by a machine that pauses. */
+	ck_assert_msg(2 * held_up < waits, "%u of %u waits were held up", held_up, waits);
 	rank.sched_priority = 0;
 	ck_assert_int_eq(sched_setscheduler(0, SCHED_OTHER, &rank), 0);
 	worker_must(&writer, "stop");
@@ -193,7 +194,7 @@ END_TEST
 
 static void *insert_soon(void *arg)
 {
-	sleep_ms(60);
+	sleep_ms(1000); /* who is to wait for it sleeps by then */
 	ASSERT_OK(shmb_ring_insert(arg, payload));
 	return NULL;
 }
@@ -228,7 +229,7 @@ START_TEST(counters_say_what_happened)
 	ck_assert_uint_eq(counters.retried, 0);
 	ck_assert_uint_eq(counters.published, 0);
 	ck_assert_uint_eq(counters.waited, 0);
-	ASSERT_ERROR(shmb_ring_wait(reader, now_ns() + 1000000), ETIMEDOUT);
+	ASSERT_ERROR(shmb_ring_wait(reader, deadline_in(200)), ETIMEDOUT);
 	ASSERT_OK(shmb_ring_counters(reader, &counters));
 	ck_assert_uint_ge(counters.waited, 1);
 	ck_assert_uint_eq(counters.woken, 0);

@@ -20,6 +20,7 @@ START_TEST(unused_segments_are_reaped_after_the_linger_time)
 	struct shmb *client;
 	struct broker b;
 	uint64_t closed;
+	unsigned count;
 	char *names;
 
 	broker_start(&b, &(struct broker_options){ .linger = "300ms" });
@@ -29,11 +30,12 @@ START_TEST(unused_segments_are_reaped_after_the_linger_time)
 	ring_write(both, 64, 2, 1);
 	reader = ring_reader(client, "read");
 	shmb_ring_writer_close(both);
-	shmb_ring_writer_close(writer);
 	closed = now_ns();
-	ck_assert_uint_eq(segments_count(client), 2);
+	shmb_ring_writer_close(writer);
+	count = segments_count(client);
+	ck_assert(count == 2 || now_ns() - closed >= 300000000);
 	WAIT_UNTIL(!segment_listed(client, "unused", NULL));
-	ck_assert_uint_ge(now_ns() - closed, 290000000);
+	ck_assert_uint_ge(now_ns() - closed, 300000000);
 	ck_assert_uint_lt(now_ns() - closed, UINT64_C(15000000000));
 	sleep_ms(400);
 	ck_assert(segment_listed(client, "read", NULL)); /* somebody reads it */
@@ -55,15 +57,24 @@ END_TEST
 START_TEST(use_keeps_a_segment)
 {
 	struct shmb_ring_writer *writer;
+	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+	uint64_t closed = 0, next = 0;
 	struct shmb *client;
 	struct broker b;
 
 	broker_start(&b, &(struct broker_options){ .linger = "400ms" });
 	client = broker_connect(&b);
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned kept = 0; kept < 5; kept++) {
 		writer = ring_writer(client, "used", 64, 8);
-		ck_assert_uint_eq(shmb_ring_next_number(writer), i);
+		if (kept > 0 && now_ns() - closed >= 400000000) { /* the machine was held up: begins again */
+			ck_assert_uint_lt(now_ns(), deadline);
+			kept = 0;
+		} else {
+			ck_assert_uint_eq(shmb_ring_next_number(writer), next);
+		}
+		next = shmb_ring_next_number(writer) + 1;
 		ring_write(writer, 64, 1, 1);
+		closed = now_ns();
 		shmb_ring_writer_close(writer);
 		sleep_ms(150);
 	}
@@ -213,6 +224,7 @@ END_TEST
 /* The last of its files is busy for a while (a mount lies on it, where the daemon sees it): gone soon after that has ended, with nobody asking for anything. */
 START_TEST(busy_file_goes_later)
 {
+	struct shmb_ring_writer *writer;
 	struct shmb *client;
 	struct broker b;
 	char record[300];
@@ -224,9 +236,10 @@ START_TEST(busy_file_goes_later)
 	broker_start(&b, &(struct broker_options){ .linger = "200ms" });
 	client = broker_connect(&b);
 	snprintf(record, sizeof(record), "%s/busy,1,record", b.shm);
-	ASSERT_OK(ring_writer_try(client, "busy", 64, 8)); /* and closed */
+	writer = ring_writer(client, "busy", 64, 8);
 	mounted = mount(record, record, NULL, MS_BIND, NULL);
 	ck_assert_msg(mounted == 0, "%s", strerror(errno));
+	shmb_ring_writer_close(writer);
 	broker_wait_log(&b, "not all of its files could be removed: Device or resource busy");
 	/* Past another linger time: whoever still knew of it would have looked at it again. */
 	sleep_ms(600);

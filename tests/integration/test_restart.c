@@ -46,7 +46,7 @@ START_TEST(nothing_is_lost_while_the_daemon_is_killed)
 		}
 		ck_assert_uint_eq(segments_count(client), 2); /* this connection was made before the kill */
 	}
-	sleep_ms(50);
+	sleep_ms(1000);
 	for (unsigned k = 0; k < 2; k++) {
 		struct answer wrote = worker_must(&writers[k], "stop");
 
@@ -314,7 +314,7 @@ START_TEST(orderly_restart_keeps_everything)
 
 	broker_start(&b, NULL);
 	worker_start(&writer, &b, "writer", false);
-	worker_must(&writer, "writer name=kept bytes=64 capacity=1024");
+	worker_must(&writer, "writer name=kept bytes=64 capacity=16384");
 	worker_start(&reader, &b, "reader", false);
 	worker_must(&reader, "reader name=kept bytes=64");
 	worker_must(&reader, "watch");
@@ -328,7 +328,7 @@ START_TEST(orderly_restart_keeps_everything)
 	end = worker_must(&reader, "stop last=%u", (unsigned)end.v[0] - 1);
 	ck_assert(end.v[1] == 0 && end.v[2] == 0 && end.v[3] == 0 && end.v[4] == 0 && end.v[5] == 0 && end.v[6] == 0);
 	worker_must(&writer, "close-writer");
-	ck_assert_uint_gt(worker_must(&writer, "writer name=kept bytes=64 capacity=1024").v[0], 50);
+	ck_assert_uint_gt(worker_must(&writer, "writer name=kept bytes=64 capacity=16384").v[0], 50);
 	worker_quit(&writer);
 	worker_quit(&reader);
 	broker_finish(&b);

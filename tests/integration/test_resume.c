@@ -47,7 +47,7 @@ START_TEST(a_lease_outlives_a_connection_that_never_got_ready)
 	struct shmb *client;
 	struct broker b;
 
-	broker_start(&b, &(struct broker_options){ .config = "[broker]\nhello-time = 1s\n" });
+	broker_start(&b, &(struct broker_options){ .config = "[broker]\nhello-time = 2s\n" });
 	ck_assert_int_eq(raw_start(&raw, b.socket), 0);
 	must_open_writer(&raw, "kept", &open);
 	client = broker_connect(&b);

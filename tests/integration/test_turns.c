@@ -122,7 +122,7 @@ START_TEST(many_linger_times_at_once)
 {
 	struct turns t;
 
-	turns_start_many(&t, "chore.piece", 5, &(struct broker_options){ .linger = "100ms" });
+	turns_start_many(&t, "chore.piece", 5, &(struct broker_options){ .linger = "2s" });
 	raw_end(&t.many);
 	answered_in_the_midst(&t, "reaped");
 	turns_end(&t);
@@ -133,7 +133,7 @@ START_TEST(many_silent_writers)
 {
 	struct turns t;
 
-	turns_start_many(&t, "turn.stale", 5, &(struct broker_options){ .config = "[segment *]\nstale-time = 200ms\n" });
+	turns_start_many(&t, "turn.stale", 5, &(struct broker_options){ .config = "[segment *]\nstale-time = 2s\n" });
 	answered_in_the_midst(&t, "writer-hung");
 	turns_end(&t);
 }
@@ -146,7 +146,7 @@ int main(void)
 	suite_add(suite, death_of_a_process_with_many, 30);
 	suite_add(suite, death_of_the_last_of_a_generation, 30);
 	suite_add(suite, close_of_a_connection_with_many, 30);
-	suite_add(suite, many_linger_times_at_once, 30);
-	suite_add(suite, many_silent_writers, 30);
+	suite_add(suite, many_linger_times_at_once, 60);
+	suite_add(suite, many_silent_writers, 60);
 	return suite_run(suite);
 }

@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { FLOOD = 60, PUT_OFF = 20 };
+enum { FLOOD = 60, PUT_OFF = 40 };
 
 static int make_a_packetful(struct raw *raw)
 {

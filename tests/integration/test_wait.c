@@ -483,14 +483,18 @@ START_TEST(spin_finds_data_without_sleeping)
 		struct later later;
 
 		ASSERT_OK(shmb_set_spin(kinds.list[kind], SHMB_SPIN_MAX_NS));
-		later_start(&later, kinds.act[kind], kinds.arg[kind]);
-		ASSERT_OK(shmb_wait_any(kinds.list, KINDS, SHMB_FOREVER, &which));
-		ck_assert_uint_eq(which, kind);
-		pthread_join(later.thread, NULL);
-		kinds_read(&kinds, kind);
+		do { /* again where the machine was held up for longer than it spins */
+			sleeps = 0;
+			begin = now_ns();
+			later_start(&later, kinds.act[kind], kinds.arg[kind]);
+			ASSERT_OK(shmb_wait_any(kinds.list, KINDS, SHMB_FOREVER, &which));
+			ck_assert_uint_eq(which, kind);
+			pthread_join(later.thread, NULL);
+			kinds_read(&kinds, kind);
+		} while (sleeps > 0 && now_ns() - begin >= SHMB_SPIN_MAX_NS);
+		ck_assert_int_eq(sleeps, 0);
 		ASSERT_OK(shmb_set_spin(kinds.list[kind], 0));
 	}
-	ck_assert_int_eq(sleeps, 0);
 	/* It ends, long before the deadline even where others have the processor: then the wait sleeps (and is trapped). */
 	ASSERT_OK(shmb_set_spin(kinds.list[RING], 2000000));
 	begin = now_ns();

@@ -327,14 +327,23 @@ static void watch_sample(struct worker *worker, const struct shmb_sample *sample
 	tally->last = sample->number;
 }
 
-/* `stop last=N` before number N has come: go on a little. */
+static bool is(const struct worker *worker, const char *word)
+{
+	size_t length = strlen(word);
+
+	return strncmp(worker->line, word, length) == 0 && (worker->line[length] == '\0' || worker->line[length] == ' ');
+}
+
+/* `stop last=N dead=N` before number N has come, and that many writers were seen dead: go on a little. */
 static bool watch_goes_on(struct worker *worker, uint64_t *until)
 {
 	uint64_t last = number(worker, "last", 0);
 
 	if (*until == 0)
 		*until = shmb_now_ns() + UINT64_C(15000000000);
-	return argument(worker, "last") != NULL && (worker->tally.samples == 0 || worker->tally.last < last) && shmb_now_ns() < *until;
+	if (argument(worker, "last") == NULL || shmb_now_ns() >= *until)
+		return false;
+	return worker->tally.samples == 0 || worker->tally.last < last || worker->tally.dead < number(worker, "dead", 0);
 }
 
 static int watch(struct worker *worker)
@@ -363,6 +372,10 @@ static int watch(struct worker *worker)
 				 r != -EREMCHG && r != -EHOSTDOWN;
 		if (got == 0)
 			got = command(worker, 0);
+		if (got > 0 && is(worker, "seen")) {
+			answer(0, "%llu", (unsigned long long)tally->samples);
+			got = 0;
+		}
 	} while (got == 0 || (got > 0 && watch_goes_on(worker, &until)));
 	if (got > 0)
 		answer(0, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu", (unsigned long long)tally->samples,
@@ -382,13 +395,6 @@ static void say_status(struct worker *worker)
 	answer(r, "%d %d %llu %llu %llu %llu %llu %llu", (int)s.writer, s.writer_pid, (unsigned long long)s.epoch,
 	       (unsigned long long)s.oldest, (unsigned long long)s.next, (unsigned long long)s.heartbeat_ns,
 	       (unsigned long long)s.generation, (unsigned long long)s.next_generation);
-}
-
-static bool is(const struct worker *worker, const char *word)
-{
-	size_t length = strlen(word);
-
-	return strncmp(worker->line, word, length) == 0 && (worker->line[length] == '\0' || worker->line[length] == ' ');
 }
 
 static void act_reader(struct worker *worker)

@@ -17,7 +17,7 @@ IMPLS = {"memcpy", "shmbroker", "seqlock_wake_always"}
 
 
 def run(bench, *arguments, status=0):
-    done = subprocess.run([bench, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([bench, *arguments], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == status, f"{arguments}: status {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
 

@@ -129,6 +129,8 @@ static int fds_at_rest(pid_t pid)
 
 void broker_start(struct broker *broker, const struct broker_options *options)
 {
+	struct keeper *keeper;
+
 	memset(broker, 0, sizeof(*broker));
 	if (options != NULL)
 		broker->options = *options;
@@ -157,14 +159,17 @@ void broker_start(struct broker *broker, const struct broker_options *options)
 		ck_assert(chown(broker->runtime, uid, uid) == 0 && chown(broker->shm, uid, uid) == 0);
 	}
 	running++;
-	if (broker->options.keeper != NULL) {
+	keeper = broker->options.keeper;
+	if (keeper != NULL) {
 		char path[192];
 
 		snprintf(path, sizeof(path), "%s/notify", broker->dir);
-		keeper_init(broker->options.keeper, path);
+		keeper_init(keeper, path);
 	}
 	daemon_start(broker);
 	if (!program_has_ended(&broker->daemon)) {
+		if (keeper != NULL && !broker->options.not_ready) /* it keeps its end of that socket */
+			WAIT_UNTIL((keeper_listen(keeper), keeper->is_ready));
 		broker->fds = fds_at_rest(broker->daemon.pid);
 		broker->files = dir_names(broker->shm);
 	}

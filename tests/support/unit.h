@@ -25,6 +25,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* ck_assert(condition) for where there are millions of them: that one writes to a file also when it holds. */
+#define UNIT_CHECK(condition)                                                                                                              \
+	do {                                                                                                                               \
+		if (!(condition))                                                                                                          \
+			ck_abort_msg("not so: %s", #condition);                                                                            \
+	} while (0)
+
 #define unit_add(suite, test, seconds) unit_add_test(suite, #test, test, seconds)
 static inline void unit_add_test(Suite *suite, const char *name, const TTest *test, double seconds)
 {

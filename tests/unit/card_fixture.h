@@ -116,10 +116,10 @@ static inline int check(const struct shmb_shm_card *card, uint64_t data_size)
 
 	memset(&g, 0xa5, sizeof(g));
 	r = shmb_card_check(card, 2 * SHMB_PAGE, data_size, &g, &why);
-	ck_assert((r == 0) == (why == NULL));
+	UNIT_CHECK((r == 0) == (why == NULL));
 	if (r == 0)
 		geometry_is_safe(&g, data_size);
-	ck_assert_int_eq(shmb_card_check(card, 2 * SHMB_PAGE, data_size, &g, NULL), r);
+	UNIT_CHECK(shmb_card_check(card, 2 * SHMB_PAGE, data_size, &g, NULL) == r);
 	return r;
 }
 

@@ -19,7 +19,7 @@ struct safe_range {
 
 static inline struct safe_range safe_array(uint64_t offset, uint64_t count, uint8_t shift)
 {
-	ck_assert_uint_le(shift, 28);
+	UNIT_CHECK(shift <= 28);
 	return (struct safe_range){ offset, offset + ((unsigned __int128)count << shift) };
 }
 
@@ -46,58 +46,58 @@ static inline void geometry_is_safe(const struct shmb_geometry *g, uint64_t data
 	/* The last payload may end before its stride does where payloads lie inside the slots. */
 	bool is_inline = !is_frame && !is_block && g->pool_offset > g->slot_offset && pool.begin < slots.end;
 
-	ck_assert(g->kind >= SHMB_KIND_VALUE && g->kind <= SHMB_KIND_BLOCK);
-	ck_assert_uint_eq(g->data_bytes, data_size);
-	ck_assert(g->payload_bytes >= 1 && g->payload_bytes <= SHMB_PAYLOAD_MAX);
-	ck_assert(safe_is_power(g->payload_align) && g->payload_align <= 64);
-	ck_assert_uint_le(g->area_count, SHMB_AREAS_MAX);
-	ck_assert_uint_ge(g->generation, 1);
-	ck_assert_uint_le(g->base, SHMB_NUMBER_MAX);
+	UNIT_CHECK(g->kind >= SHMB_KIND_VALUE && g->kind <= SHMB_KIND_BLOCK);
+	UNIT_CHECK(g->data_bytes == data_size);
+	UNIT_CHECK(g->payload_bytes >= 1 && g->payload_bytes <= SHMB_PAYLOAD_MAX);
+	UNIT_CHECK(safe_is_power(g->payload_align) && g->payload_align <= 64);
+	UNIT_CHECK(g->area_count <= SHMB_AREAS_MAX);
+	UNIT_CHECK(g->generation >= 1);
+	UNIT_CHECK(g->base <= SHMB_NUMBER_MAX);
 
 	if (is_block) {
-		ck_assert_uint_eq(g->slot_count + g->slot_offset + g->slot_shift, 0);
-		ck_assert_uint_eq(g->pool_count, 1);
+		UNIT_CHECK(g->slot_count + g->slot_offset + g->slot_shift == 0);
+		UNIT_CHECK(g->pool_count == 1);
 	} else {
-		ck_assert_uint_ge(g->slot_count, 2);
-		ck_assert_uint_eq(g->slot_count, g->pool_count);
-		ck_assert(g->slot_shift >= 6 && g->slot_offset % 64 == 0);
-		ck_assert(is_frame || safe_is_power(g->slot_count));
+		UNIT_CHECK(g->slot_count >= 2);
+		UNIT_CHECK(g->slot_count == g->pool_count);
+		UNIT_CHECK(g->slot_shift >= 6 && g->slot_offset % 64 == 0);
+		UNIT_CHECK(is_frame || safe_is_power(g->slot_count));
 	}
 	if (is_frame) {
-		ck_assert_uint_ge(g->history, 1);
-		ck_assert_uint_gt(g->slot_count, g->history); /* one to fill beside the newest H */
-		ck_assert(safe_is_power(g->entry_count) && g->entry_count / 2 > g->history);
-		ck_assert(g->entry_shift >= 6 && g->entry_offset % 64 == 0);
+		UNIT_CHECK(g->history >= 1);
+		UNIT_CHECK(g->slot_count > g->history); /* one to fill beside the newest H */
+		UNIT_CHECK(safe_is_power(g->entry_count) && g->entry_count / 2 > g->history);
+		UNIT_CHECK(g->entry_shift >= 6 && g->entry_offset % 64 == 0);
 	} else {
-		ck_assert_uint_eq(g->history + g->entry_count + g->entry_offset + g->entry_shift, 0);
+		UNIT_CHECK(g->history + g->entry_count + g->entry_offset + g->entry_shift == 0);
 	}
 	if (g->key_type != SHMB_KEY_NONE) {
-		ck_assert(may_have_key && g->key_type <= SHMB_KEY_SEQUENCE);
-		ck_assert(g->key_shift == 3 && g->key_offset % 8 == 0);
+		UNIT_CHECK(may_have_key && g->key_type <= SHMB_KEY_SEQUENCE);
+		UNIT_CHECK(g->key_shift == 3 && g->key_offset % 8 == 0);
 		if (g->key_field == SHMB_KEY_IS_STAMP)
-			ck_assert(g->key_type == SHMB_KEY_MONOTONIC_NS && (g->flags & SHMB_SEGMENT_STAMPED) != 0);
+			UNIT_CHECK(g->key_type == SHMB_KEY_MONOTONIC_NS && (g->flags & SHMB_SEGMENT_STAMPED) != 0);
 		else if (g->key_field == SHMB_KEY_IS_GIVEN)
-			ck_assert(is_frame);
+			UNIT_CHECK(is_frame);
 		else
-			ck_assert_uint_lt(g->key_field, g->payload_bytes);
+			UNIT_CHECK(g->key_field < g->payload_bytes);
 	} else {
-		ck_assert_uint_eq(g->key_offset + g->key_shift, 0);
-		ck_assert_uint_eq(g->key_field, SHMB_KEY_IS_STAMP);
+		UNIT_CHECK(g->key_offset + g->key_shift == 0);
+		UNIT_CHECK(g->key_field == SHMB_KEY_IS_STAMP);
 	}
 
-	ck_assert(g->payload_bytes <= UINT64_C(1) << g->pool_shift);
-	ck_assert(g->pool_offset % g->payload_align == 0 && (UINT64_C(1) << g->pool_shift) % g->payload_align == 0);
+	UNIT_CHECK(g->payload_bytes <= UINT64_C(1) << g->pool_shift);
+	UNIT_CHECK(g->pool_offset % g->payload_align == 0 && (UINT64_C(1) << g->pool_shift) % g->payload_align == 0);
 	if (is_inline) { /* between the end of each head and the next slot */
-		ck_assert(g->pool_shift == g->slot_shift && g->pool_offset == g->slot_offset + head);
-		ck_assert(head + g->payload_bytes <= UINT64_C(1) << g->slot_shift);
+		UNIT_CHECK(g->pool_shift == g->slot_shift && g->pool_offset == g->slot_offset + head);
+		UNIT_CHECK(head + g->payload_bytes <= UINT64_C(1) << g->slot_shift);
 		arrays[3] = &slots;
 	}
 	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
 		if (arrays[i]->begin == arrays[i]->end)
 			continue;
-		ck_assert(arrays[i]->begin >= sizeof(struct shmb_shm_data) && arrays[i]->end <= data_size);
+		UNIT_CHECK(arrays[i]->begin >= sizeof(struct shmb_shm_data) && arrays[i]->end <= data_size);
 		for (size_t j = 0; j < i; j++)
-			ck_assert(arrays[i] == arrays[j] || !safe_overlap(arrays[i], arrays[j]));
+			UNIT_CHECK(arrays[i] == arrays[j] || !safe_overlap(arrays[i], arrays[j]));
 	}
 }
 

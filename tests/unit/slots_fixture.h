@@ -107,13 +107,18 @@ static inline void publish(struct bench *bench, unsigned count)
 	}
 }
 
+static inline void check_payload(const unsigned char *payload, uint64_t bytes, uint64_t number)
+{
+	for (uint64_t i = 0; i < bytes; i++)
+		UNIT_CHECK(payload[i] == (number & 0xff));
+}
+
 static inline void check_sample(struct bench *bench, const unsigned char *payload, const struct shmb_sample *sample, uint64_t number,
 				uint64_t missed)
 {
 	ck_assert_uint_eq(sample->number, number);
 	ck_assert_uint_eq(sample->missed, missed);
-	for (uint64_t i = 0; i < bench->geometry.payload_bytes; i++)
-		ck_assert_uint_eq(payload[i], number & 0xff);
+	check_payload(payload, bench->geometry.payload_bytes, number);
 }
 
 static inline void latest_is(struct bench *bench, uint64_t number, uint64_t missed)

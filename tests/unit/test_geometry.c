@@ -18,7 +18,7 @@ static int plan(enum shmb_kind kind, uint32_t flags, uint32_t capacity, uint64_t
 	const char *why = NULL;
 	int r = shmb_geometry_plan(&request, 3, out, &why);
 
-	ck_assert((r == 0) == (why == NULL));
+	UNIT_CHECK((r == 0) == (why == NULL));
 	return r;
 }
 
@@ -34,29 +34,29 @@ static void plan_check(const struct shmb_geometry *g)
 	uint64_t head = g->flags & SHMB_SEGMENT_STAMPED ? 16 : 8;
 	uint64_t stride = UINT64_C(1) << g->pool_shift;
 
-	ck_assert_uint_eq(g->data_bytes % SHMB_PAGE, 0);
-	ck_assert_uint_le(g->data_bytes, SHMB_DATA_MAX);
-	ck_assert_uint_eq(g->slot_offset, 512);
-	ck_assert_uint_eq(g->slot_shift, 6);
-	ck_assert_uint_le(slots_end, g->data_bytes);
-	ck_assert_uint_eq(g->pool_count, g->slot_count);
-	ck_assert_uint_eq(payload_at(g, 0) % g->payload_align, 0);
-	ck_assert_uint_eq(payload_at(g, 1) % g->payload_align, 0);
-	ck_assert_uint_le(payload_at(g, g->pool_count - 1) + g->payload_bytes, g->data_bytes);
+	UNIT_CHECK(g->data_bytes % SHMB_PAGE == 0);
+	UNIT_CHECK(g->data_bytes <= SHMB_DATA_MAX);
+	UNIT_CHECK(g->slot_offset == 512);
+	UNIT_CHECK(g->slot_shift == 6);
+	UNIT_CHECK(slots_end <= g->data_bytes);
+	UNIT_CHECK(g->pool_count == g->slot_count);
+	UNIT_CHECK(payload_at(g, 0) % g->payload_align == 0);
+	UNIT_CHECK(payload_at(g, 1) % g->payload_align == 0);
+	UNIT_CHECK(payload_at(g, g->pool_count - 1) + g->payload_bytes <= g->data_bytes);
 	if (g->pool_offset < slots_end) {
-		ck_assert_uint_eq(g->pool_offset, g->slot_offset + head);
-		ck_assert_uint_eq(g->pool_shift, 6);
-		ck_assert_uint_le(head + g->payload_bytes, 64);
+		UNIT_CHECK(g->pool_offset == g->slot_offset + head);
+		UNIT_CHECK(g->pool_shift == 6);
+		UNIT_CHECK(head + g->payload_bytes <= 64);
 	} else {
-		ck_assert_uint_le(g->payload_bytes, stride);
-		ck_assert(stride == 64 || stride / 2 < g->payload_bytes);
-		ck_assert_uint_eq(g->pool_offset % (stride >= SHMB_PAGE ? SHMB_PAGE : 64), 0);
+		UNIT_CHECK(g->payload_bytes <= stride);
+		UNIT_CHECK(stride == 64 || stride / 2 < g->payload_bytes);
+		UNIT_CHECK(g->pool_offset % (stride >= SHMB_PAGE ? SHMB_PAGE : 64) == 0);
 	}
-	ck_assert_uint_eq(g->key_type, 0);
+	UNIT_CHECK(g->key_type == 0);
 	geometry_is_safe(g, g->data_bytes);
-	ck_assert_uint_eq(g->generation, 1);
-	ck_assert_uint_eq(g->base, 0);
-	ck_assert_uint_eq(g->area_count, 3);
+	UNIT_CHECK(g->generation == 1);
+	UNIT_CHECK(g->base == 0);
+	UNIT_CHECK(g->area_count == 3);
 }
 
 START_TEST(known_layouts)
@@ -373,11 +373,11 @@ START_TEST(random_requests)
 		struct shmb_geometry g;
 		int r = plan(SHMB_KIND_RING, unit_random(&random) & 1, capacity, bytes, align, &g);
 
-		ck_assert(r == 0 || r == -EFBIG);
+		UNIT_CHECK(r == 0 || r == -EFBIG);
 		if (r == 0)
 			plan_check(&g);
 		else
-			ck_assert_uint_gt((uint64_t)capacity * 2 * bytes, SHMB_DATA_MAX / 2);
+			UNIT_CHECK((uint64_t)capacity * 2 * bytes > SHMB_DATA_MAX / 2);
 	}
 }
 END_TEST

@@ -235,12 +235,12 @@ START_TEST(unknown_opcodes)
 
 		if (shmb_request_size((uint16_t)opcode) != 0)
 			continue;
-		ck_assert_int_eq(shmb_request_decode(&head, sizeof(head), &out, &tail, &why), -ENOSYS);
-		ck_assert_ptr_nonnull(why);
-		ck_assert_uint_eq(out.head.serial, 4);
-		ck_assert_uint_eq(out.head.opcode, opcode);
-		ck_assert_uint_eq(shmb_request_size((uint16_t)opcode), 0);
-		ck_assert(shmb_answer_size((uint16_t)opcode) == 0 || opcode == SHMB_OP_EVENT);
+		UNIT_CHECK(shmb_request_decode(&head, sizeof(head), &out, &tail, &why) == -ENOSYS);
+		UNIT_CHECK(why != NULL);
+		UNIT_CHECK(out.head.serial == 4);
+		UNIT_CHECK(out.head.opcode == opcode);
+		UNIT_CHECK(shmb_request_size((uint16_t)opcode) == 0);
+		UNIT_CHECK(shmb_answer_size((uint16_t)opcode) == 0 || opcode == SHMB_OP_EVENT);
 	}
 }
 END_TEST

@@ -327,7 +327,7 @@ START_TEST(a_process_without_its_first_thread_lives)
 
 	set_up();
 	ck_assert_int_eq(process_watch_peer(&table, pid, -1, &process), 0);
-	for (unsigned i = 0; i < 1000 && stat.state != 'Z'; i++) {
+	for (unsigned i = 0; i < 10000 && stat.state != 'Z'; i++) {
 		ck_assert_int_eq(process_stat_read(pid, &stat), 0);
 		usleep(1000);
 	}
@@ -373,19 +373,20 @@ START_TEST(conditions)
 }
 END_TEST
 
-/* A process with much memory and a busy second thread that crashes where its core goes to a file in memory. */
-static pid_t start_crash(const char *dir)
+/* A process with much memory and a busy second thread that crashes, once it has read a byte, where its core goes to a file in memory. */
+static pid_t start_crash(const char *dir, int go_fd)
 {
 	pid_t pid = fork();
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 	pthread_t thread;
+	char byte;
 
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
 		signal(SIGABRT, SIG_DFL);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_DUMPABLE, 1);
-		if (chdir(dir) < 0 || setrlimit(RLIMIT_CORE, &limit) < 0)
+		if (chdir(dir) < 0 || setrlimit(RLIMIT_CORE, &limit) < 0 || read(go_fd, &byte, 1) != 1)
 			_exit(77);
 		pthread_create(&thread, NULL, second_thread, NULL);
 		mmap(NULL, CRASH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -421,20 +422,23 @@ START_TEST(dumping_core)
 	char dir[] = "/dev/shm/shmb-unit-core-XXXXXX";
 	unsigned seen = 0;
 	int status = 0;
+	int go[2];
 
 	if (!cores_are_files()) {
 		printf("dumping: left out, cores go to a program or a place of their own here\n");
 		return;
 	}
 	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(pipe2(go, O_CLOEXEC), 0);
 	/* Again where this process got no turn while the core was written. */
 	for (unsigned i = 0; i < 10 && seen == 0; i++) {
-		pid_t pid = start_crash(dir);
+		pid_t pid = start_crash(dir, go[0]);
 		struct process *process;
 		int32_t tracer;
 
 		set_up();
 		ck_assert_int_eq(process_watch_peer(&table, pid, -1, &process), 0);
+		ck_assert_int_eq(write(go[1], "c", 1), 1);
 		while (!process_check(process)) {
 			if (process_is_dumping(process)) {
 				seen++;
@@ -447,6 +451,8 @@ START_TEST(dumping_core)
 		if (WIFEXITED(status) || !WCOREDUMP(status))
 			break;
 	}
+	close(go[0]);
+	close(go[1]);
 	nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 	if (WIFSIGNALED(status) && WCOREDUMP(status))
 		ck_assert_uint_gt(seen, 0);
