@@ -242,6 +242,7 @@ def test_a_writer_that_is_stopped_and_replaced(broker, daemon):
     marked, reader = broker.ring_reader("marked"), broker.ring_reader("hung")
     assert number(reader.read_next()) == 0 and number(marked.read_next()) == 0
     os.kill(program.pid, signal.SIGSTOP)
+    until(lambda: broker.info("marked").writer == "stopped")
     with pytest.raises(shmbroker.WriterHung) as found:
         marked.wait(20)
     assert "stopped" in str(found.value) and marked.status.writer == "stopped" and broker.info("marked").writer == "stopped"

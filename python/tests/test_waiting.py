@@ -105,7 +105,7 @@ def test_cancel_and_close_from_elsewhere(broker):
 
 
 def test_one_thread_at_a_time(broker):
-    broker.ring_writer("r", U8)
+    writer = broker.ring_writer("r", U8)
     reader = broker.ring_reader("r")
     ended = []
     thread = threading.Thread(target=lambda: ended.append(pytest.raises(shmbroker.Cancelled, _wait_through, reader)))
@@ -118,6 +118,7 @@ def test_one_thread_at_a_time(broker):
     reader.cancel()
     thread.join()
     assert ended
+    writer.close()
 
 
 def _wait_through(reader):
@@ -270,8 +271,8 @@ def test_interrupted(broker, daemon, what):
     block = broker.block("b", np.dtype("u1"))
     block.lock()
     program = daemon.program(f"""
-        print("waits", flush=True)
         try:
+            print("waits", flush=True)
             {what}
         except KeyboardInterrupt:
             print("interrupted", flush=True)""")

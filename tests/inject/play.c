@@ -137,10 +137,28 @@ static void rest_drop(struct rest *rest)
 	rest->files = NULL;
 }
 
+/* Until it stays the same: what has been closed or freed last may be on its way. */
+static void rest_settle(struct rest *rest, struct stage *stage)
+{
+	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
+
+	rest_take(rest, stage);
+	for (unsigned same = 0; same < 10;) {
+		struct rest now;
+
+		sleep_ms(5);
+		rest_take(&now, stage);
+		same = rest_equal(rest, &now) && rest_equal(&now, rest) ? same + 1 : 0;
+		rest_drop(rest);
+		*rest = now;
+		ck_assert_uint_lt(now_ns(), deadline);
+	}
+}
+
 /* Waits until it is as before; tells what is not. */
 static bool rest_again(const struct rest *before, struct stage *stage, char *why, size_t size)
 {
-	uint64_t deadline = deadline_in(1000);
+	uint64_t deadline = deadline_in(5000);
 	struct rest now;
 
 	for (;;) {
@@ -295,8 +313,7 @@ static void stage_again(struct stage *stage, const struct scene *scene, struct r
 		again(scene, stage);
 		clean(stage);
 	}
-	sleep_ms(20);
-	rest_take(rest, stage);
+	rest_settle(rest, stage);
 }
 
 /* A daemon that has done nothing yet. */
@@ -461,8 +478,7 @@ void play(const struct scene *scene, enum way way)
 		page_settle(page);
 		ck_assert(clean(&stage));
 	}
-	sleep_ms(20);
-	rest_take(&rest, &stage);
+	rest_settle(&rest, &stage);
 	plan_init(&plan, page, is_library, kills);
 	plan.kills_later = play_applies(scene, is_library ? KILL_CLIENT : KILL_DAEMON);
 	while (plan_next(&plan)) {

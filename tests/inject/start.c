@@ -213,7 +213,7 @@ static bool is_of_log(const struct inject_page *page)
 
 static void start_judge(struct start *start, struct inject_page *page, int status, bool up)
 {
-	uint64_t deadline = deadline_in(start->drain > 0 ? 500 : 0);
+	uint64_t deadline = deadline_in(start->drain > 0 && status == 1 && !is_of_log(page) ? 5000 : 0);
 	char *log = broker_log(&start->b);
 
 	while (*log == '\0' && suite_pause(deadline)) { /* on its way */

@@ -239,7 +239,13 @@ void broker_settle(struct broker *broker)
 {
 	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
 
-	while (fds_without_sealed(broker) != broker->fds) {
+	for (;;) {
+		int now = fds_without_sealed(broker);
+
+		if (now > 0 && now < broker->fds)
+			broker->fds = now; /* something of its beginning was open still when they were counted */
+		if (now == broker->fds)
+			break;
 		if (!suite_pause(deadline)) {
 			fds_print(broker->daemon.pid, "the daemon");
 			ck_abort_msg("the daemon has %d descriptors, %d before its first client", fds_without_sealed(broker), broker->fds);
