@@ -338,14 +338,13 @@ static void demo_judge_outage(struct demo *demo, uint64_t outage_ns)
 		for (size_t s = 0; s < demo->segment_count; s++)
 			lost += reader->mark[1][s].last - reader->mark[0][s].last -
 				(reader->mark[1][s].samples - reader->mark[0][s].samples);
-		if (!samples[i])
-			demo_fail(demo, "reader %d read nothing while there was no daemon", i + 1);
 	}
 	screen_say(&demo->screen,
 		   "%.2f s without a daemon: reader 1 read %" PRIu64 " samples, reader 2 %" PRIu64 ", lost %" PRIu64 ", torn %" PRIu64,
 		   (double)outage_ns / 1e9, samples[0], samples[1], lost, torn);
 }
 
+/* Since the first mark, by each reader. */
 static bool is_something_read(const struct demo *demo)
 {
 	for (int i = 0; i < DEMO_READERS; i++)

@@ -135,10 +135,15 @@ def test_defect_M3_waits_let_others_run(broker, kind):
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
-    count, begun = 0, time.monotonic()
-    while time.monotonic() < begun + 0.1 or (count <= 1000 and time.monotonic() < begun + 20):
-        count += 1
-    assert not ended and count > 1000
+    best = 0
+    for _ in range(20):  # a machine that stands still takes one of these times, a wait that keeps the others out all of them
+        count, begun = 0, time.monotonic()
+        while time.monotonic() < begun + 0.1:
+            count += 1
+        best = max(best, count)
+        if best > 1000:
+            break
+    assert not ended and best > 1000
     end()
     until(lambda: ended)
     thread.join(30)

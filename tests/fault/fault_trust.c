@@ -6,6 +6,7 @@
 #include "../support/client.h"
 #include "../support/other.h"
 #include "../support/raw.h"
+#include "hostile.h"
 #include "look.h"
 #include "shmb_frame.h"
 
@@ -24,29 +25,9 @@
 
 static const char schema[] = "uint64[8] words\n";
 
-/* 50 times the 10 ms within which others are served. */
-enum { SERVED_WITHIN_NS = 50 * 10 * 1000000 };
-
 static void start(struct broker *b, const char *config)
 {
 	broker_start(b, &(struct broker_options){ .runtime_mode = 0755, .config = config });
-}
-
-static void serves_others(struct broker *b)
-{
-	struct shmb *client = broker_connect(b);
-	unsigned late = 0;
-
-	for (unsigned i = 0; i < 10; i++) {
-		uint64_t begin = now_ns();
-
-		ASSERT_OK(ring_writer_try(client, "others", 64, 8));
-		late += now_ns() - begin >= (uint64_t)SERVED_WITHIN_NS * suite_slow();
-		ASSERT_OK(shmb_remove(client, "others"));
-	}
-	/* A machine that pauses spoils one or two. */
-	ck_assert_msg(late <= 2, "%u of 10 were served late", late);
-	shmb_disconnect(client);
 }
 
 /* It was at it to the last, and ends here. */

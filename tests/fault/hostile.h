@@ -9,25 +9,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Others are served within 10 ms; asserted with 50 times that. */
+/* Others are served within 10 ms. Asserted with 50 times that, once in a test with 500 times: a machine that stands still spoils one. */
 enum { SERVED_WITHIN_NS = 50 * 10 * 1000000 };
 
 static inline void serves_others(struct broker *b)
 {
 	struct shmb *client;
-	unsigned late = 0;
-	uint64_t begin;
+	static unsigned late;
+	uint64_t begin, took;
 
 	ck_assert_msg(!program_has_ended(&b->daemon), "the daemon has ended");
 	client = broker_connect(b);
 	for (unsigned i = 0; i < 10; i++) {
 		begin = now_ns();
 		ASSERT_OK(ring_writer_try(client, "others", 64, 8));
-		late += now_ns() - begin >= (uint64_t)SERVED_WITHIN_NS * suite_slow();
+		took = now_ns() - begin;
+		ck_assert_uint_lt(took, (uint64_t)10 * SERVED_WITHIN_NS * suite_slow());
+		late += took >= (uint64_t)SERVED_WITHIN_NS * suite_slow();
 		ASSERT_OK(shmb_remove(client, "others"));
 	}
-	/* A machine that pauses spoils one or two. */
-	ck_assert_msg(late <= 2, "%u of 10 were served late", late);
+	ck_assert_msg(late <= 1, "%u were served late", late);
 	shmb_disconnect(client);
 }
 

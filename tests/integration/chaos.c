@@ -50,17 +50,18 @@ void chaos_reload(struct broker *b, unsigned which)
 
 void chaos_serves(struct broker *b, unsigned salt)
 {
-	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
-	struct shmb *client;
+	uint64_t begin, deadline = deadline_in(SUITE_PATIENCE_MS);
+	struct shmb *client = NULL;
 	struct shmb_ring_writer *writer;
 	struct shmb_ring_reader *reader;
 	uint64_t number;
 	int r;
 
 	ck_assert_msg(!program_has_ended(&b->daemon), "the daemon has ended (status %#x)", (unsigned)b->daemon.status);
-	/* Held up for longer than hello-time it is hung up on, and comes again. */
-	while ((r = shmb_connect(&client, b->socket)) == -ECONNREFUSED && suite_pause(deadline))
-		;
+	do { /* held up for longer than hello-time it is hung up on, and comes again */
+		begin = now_ns();
+		r = shmb_connect(&client, b->socket);
+	} while (r == -ECONNREFUSED && now_ns() - begin >= 1000000000 && suite_pause(deadline));
 	ASSERT_OK(r);
 	writer = ring_writer(client, "honest", 64, 8);
 	reader = ring_reader(client, "honest");

@@ -24,6 +24,7 @@
 #include "proto/layout.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -277,8 +278,9 @@ static unsigned remove_cut_short(struct outage *o)
 			continue;
 		*strrchr(path, ',') = '\0';
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0) /* just removed */
+		if (fd < 0 && errno == ENOENT) /* just removed */
 			continue;
+		ck_assert_int_ge(fd, 0);
 		ck_assert_int_eq(pread(fd, &card, sizeof(card), 0), sizeof(card));
 		close(fd);
 		if ((uint64_t)data.st_size == card.data_bytes)

@@ -424,9 +424,9 @@ START_TEST(refusing_for_want_of_descriptors_is_bounded)
 		for (;;)
 			pause(); /* of connections whose process is gone nothing is said */
 	}
+	close(done[1]);
 	ck_assert_int_eq(read(done[0], &byte, 1), 1);
 	close(done[0]);
-	close(done[1]);
 	broker_wait_log(&b, "a connection of process");
 	segments_count(client); /* who is connected is served */
 	log = broker_log(&b);

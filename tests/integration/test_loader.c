@@ -194,63 +194,69 @@ START_TEST(defect_I4_snapshots_during_exchanges)
 }
 END_TEST
 
-/* I6, I7: a loader ends at once with its writer stopped in mid-write, dead, its segment gone, or no daemon there. */
-START_TEST(defect_I6_closing_never_hangs)
+/* How long closing takes with the writer as the scene has it. */
+static uint64_t close_in_scene(struct broker *b, struct shmb *client, unsigned scene, unsigned attempt)
 {
 	struct shmb_value_reader *reader;
 	struct shmb_loader *loader;
 	struct program worker;
 	const void *payload;
+	uint64_t before, took;
+	char name[16];
+
+	snprintf(name, sizeof(name), "v%u-%u", scene, attempt);
+	worker_start(&worker, b, "writer", true);
+	worker_must(&worker, "writer name=%s kind=value bytes=%d salt=1", name, BYTES);
+	worker_must(&worker, "write n=1");
+	reader = value_reader(client, name);
+	loader = loader_open(reader);
+	if (scene == 1) {
+		worker_must(&worker, "step at=slot.claimed do=stop");
+		program_send(&worker, "write n=1");
+		program_wait_stopped(&worker);
+	} else if (scene == 2) {
+		program_kill(&worker);
+		ASSERT_OK(shmb_loader_wait(loader, deadline_in(SUITE_PATIENCE_MS)));
+		ASSERT_OK(shmb_loader_snapshot(loader, &payload, NULL));
+		ASSERT_ERROR(shmb_loader_wait(loader, deadline_in(SUITE_PATIENCE_MS)), EOWNERDEAD);
+		ASSERT_ERROR(shmb_loader_wait(loader, deadline_in(5)), ETIMEDOUT);
+	} else if (scene == 3) {
+		worker_must(&worker, "close-writer");
+		ASSERT_OK(shmb_remove(client, name));
+		ASSERT_OK(shmb_loader_wait(loader, deadline_in(SUITE_PATIENCE_MS)));
+		ASSERT_OK(shmb_loader_snapshot(loader, &payload, NULL));
+		WAIT_UNTIL(shmb_loader_wait(loader, deadline_in(SUITE_PATIENCE_MS)) == -ESTALE);
+		ASSERT_ERROR(shmb_loader_wait(loader, SHMB_FOREVER), ESTALE);
+	} else if (scene == 4) {
+		broker_kill(b);
+	}
+	sleep_ms(10);
+	before = now_ns();
+	shmb_loader_close(loader);
+	took = now_ns() - before;
+	if (scene != 2)
+		program_kill(&worker);
+	if (scene == 4)
+		broker_restart(b);
+	shmb_value_reader_close(reader);
+	return took;
+}
+
+/* I6, I7: a loader ends at once with its writer stopped in mid-write, dead, its segment gone, or no daemon there. */
+START_TEST(defect_I6_closing_never_hangs)
+{
 	struct shmb *client;
 	struct broker b;
-	uint64_t before, fastest;
 
 	broker_start(&b, NULL);
 	client = broker_connect(&b);
 	for (unsigned scene = 0; scene < 5; scene++) {
-		char name[16];
+		uint64_t took = UINT64_MAX;
 
-		snprintf(name, sizeof(name), "v%u", scene);
-		worker_start(&worker, &b, "writer", true);
-		worker_must(&worker, "writer name=%s kind=value bytes=%d salt=1", name, BYTES);
-		worker_must(&worker, "write n=1");
-		reader = value_reader(client, name);
-		loader = loader_open(reader);
-		if (scene == 1) {
-			worker_must(&worker, "step at=slot.claimed do=stop");
-			program_send(&worker, "write n=1");
-			program_wait_stopped(&worker);
-		} else if (scene == 2) {
-			program_kill(&worker);
-			ASSERT_OK(shmb_loader_wait(loader, deadline_in(SUITE_PATIENCE_MS)));
-			ASSERT_OK(shmb_loader_snapshot(loader, &payload, NULL));
-			ASSERT_ERROR(shmb_loader_wait(loader, deadline_in(SUITE_PATIENCE_MS)), EOWNERDEAD);
-			ASSERT_ERROR(shmb_loader_wait(loader, deadline_in(5)), ETIMEDOUT);
-		} else if (scene == 3) {
-			worker_must(&worker, "close-writer");
-			ASSERT_OK(shmb_remove(client, name));
-			ASSERT_OK(shmb_loader_wait(loader, deadline_in(SUITE_PATIENCE_MS)));
-			ASSERT_OK(shmb_loader_snapshot(loader, &payload, NULL));
-			WAIT_UNTIL(shmb_loader_wait(loader, deadline_in(SUITE_PATIENCE_MS)) == -ESTALE);
-			ASSERT_ERROR(shmb_loader_wait(loader, SHMB_FOREVER), ESTALE);
-		} else if (scene == 4) {
-			broker_kill(&b);
-		}
-		fastest = UINT64_MAX;
-		for (unsigned i = 0; i < 3; i++) { /* a machine that is held up is so in one of them */
-			if (i > 0)
-				loader = loader_open(reader);
-			sleep_ms(10);
-			before = now_ns();
-			shmb_loader_close(loader);
-			fastest = now_ns() - before < fastest ? now_ns() - before : fastest;
-		}
-		ck_assert_uint_lt(fastest, UINT64_C(400000000) * suite_slow());
-		if (scene != 2)
-			program_kill(&worker);
-		if (scene == 4)
-			broker_restart(&b);
-		shmb_value_reader_close(reader);
+		/* Again where the machine was held up. */
+		for (unsigned attempt = 0; attempt < 3 && took >= UINT64_C(400000000) * suite_slow(); attempt++)
+			took = close_in_scene(&b, client, scene, attempt);
+		ck_assert_uint_lt(took, UINT64_C(400000000) * suite_slow());
 	}
 	ck_assert_ptr_null(shmb_loader_close(NULL));
 	WAIT_UNTIL(threads_named("shmb-loader") == 0);

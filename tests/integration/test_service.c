@@ -230,6 +230,7 @@ START_TEST(descriptors_are_kept_for_the_next)
 			ck_assert_msg(handed_hear(&s.handed, text, fd), "%s", text);
 		}
 	} while (s.handed.count - 1 != (unsigned)fds_count_of(s.daemon.pid, "/memfd:shmbroker") && now_ns() < deadline);
+	ck_assert_uint_eq(s.handed.count - 1, (unsigned)fds_count_of(s.daemon.pid, "/memfd:shmbroker"));
 	ck_assert_uint_ge(s.handed.count, 1 + SEGMENTS);
 	ck_assert_uint_eq((s.handed.count - 1) % SEGMENTS, 0); /* as many of each */
 

@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { FLOOD = 60, PUT_OFF = 40 };
+enum { FLOOD = 60, PUT_OFF = 40 }; /* so many that few end before this process gets a turn */
 
 static int make_a_packetful(struct raw *raw)
 {

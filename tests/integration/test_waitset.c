@@ -110,11 +110,11 @@ START_TEST(waitset_misses_nothing)
 	broker_start(&b, NULL);
 	client = broker_connect(&b);
 	worker_start(&writer, &b, "writer", false);
-	worker_must(&writer, "writer name=ring kind=ring bytes=64 capacity=65536");
+	worker_must(&writer, "writer name=ring kind=ring bytes=64 capacity=1048576");
 	reader = ring_reader(client, "ring");
 	ASSERT_OK(shmb_waitset_new(&set, client));
 	ASSERT_OK(shmb_waitset_add(set, shmb_ring_waitable(reader), reader));
-	worker_must(&writer, "run period=100");
+	worker_must(&writer, "run period=20");
 	while (number < 5000) {
 		ck_assert_msg(readable(set, SUITE_PATIENCE_MS), "the descriptor sleeps at number %llu", (unsigned long long)number);
 		while (shmb_waitset_next(set, &user) == 0)

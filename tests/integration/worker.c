@@ -9,9 +9,10 @@
  *   run period=US                              ->                     publishes until the next command; `stop` -> next
  *   latest / next / read n=                    -> number missed stamp salt torn
  *   wait deadline=MS|forever                   -> time of its end
- *   watch                                      ->                     reads all until the next command;
- *   stop [last=N]                              -> samples missed torn backward dead closed others last first again
- *                                                 with last=, after number N has come (or 15 s have passed)
+ *   watch                                      ->                     reads all until the next command but `seen`
+ *   seen                                       -> samples             so far; it goes on
+ *   stop [last=N] [dead=N]                     -> samples missed torn backward dead closed others last first again
+ *                                                 after number `last` has come and `dead` deaths were seen (or 15 s have passed)
  *   bounds                                     -> oldest next
  *   status                                     -> condition pid epoch oldest next heartbeat generation next-generation
  *   follow                                     ->                     goes on in the next generation

@@ -86,6 +86,8 @@ static void daemon_start(struct broker *broker)
 		environment[1] = act;
 	}
 	if (keeper != NULL) {
+		keeper_listen(keeper);
+		keeper->is_ready = false;
 		snprintf(notify, sizeof(notify), "NOTIFY_SOCKET=%s", keeper->path);
 		environment[3] = notify;
 	}
@@ -99,6 +101,11 @@ static void daemon_start(struct broker *broker)
 		bool has_ended = program_has_ended(&broker->daemon);
 		char *text = broker_log(broker);
 		bool is_ready = text_count(text, "ready") > ready;
+
+		if (is_ready && keeper != NULL) { /* the service manager is told last, with a socket that stays open */
+			keeper_listen(keeper);
+			is_ready = keeper->is_ready;
+		}
 
 		free(text);
 		if (is_ready)
@@ -115,7 +122,7 @@ static int fds_at_rest(pid_t pid)
 {
 	int fds = fds_count(pid);
 
-	for (unsigned same = 0; same < 3; same++) {
+	for (unsigned same = 0; same < 10; same++) {
 		int now;
 
 		sleep_ms(1);
@@ -129,8 +136,6 @@ static int fds_at_rest(pid_t pid)
 
 void broker_start(struct broker *broker, const struct broker_options *options)
 {
-	struct keeper *keeper;
-
 	memset(broker, 0, sizeof(*broker));
 	if (options != NULL)
 		broker->options = *options;
@@ -159,17 +164,14 @@ void broker_start(struct broker *broker, const struct broker_options *options)
 		ck_assert(chown(broker->runtime, uid, uid) == 0 && chown(broker->shm, uid, uid) == 0);
 	}
 	running++;
-	keeper = broker->options.keeper;
-	if (keeper != NULL) {
+	if (broker->options.keeper != NULL) {
 		char path[192];
 
 		snprintf(path, sizeof(path), "%s/notify", broker->dir);
-		keeper_init(keeper, path);
+		keeper_init(broker->options.keeper, path);
 	}
 	daemon_start(broker);
 	if (!program_has_ended(&broker->daemon)) {
-		if (keeper != NULL && !broker->options.not_ready) /* it keeps its end of that socket */
-			WAIT_UNTIL((keeper_listen(keeper), keeper->is_ready));
 		broker->fds = fds_at_rest(broker->daemon.pid);
 		broker->files = dir_names(broker->shm);
 	}
@@ -239,13 +241,7 @@ void broker_settle(struct broker *broker)
 {
 	uint64_t deadline = deadline_in(SUITE_PATIENCE_MS);
 
-	for (;;) {
-		int now = fds_without_sealed(broker);
-
-		if (now > 0 && now < broker->fds)
-			broker->fds = now; /* something of its beginning was open still when they were counted */
-		if (now == broker->fds)
-			break;
+	while (fds_without_sealed(broker) != broker->fds) {
 		if (!suite_pause(deadline)) {
 			fds_print(broker->daemon.pid, "the daemon");
 			ck_abort_msg("the daemon has %d descriptors, %d before its first client", fds_without_sealed(broker), broker->fds);

@@ -42,7 +42,7 @@ struct broker {
 	bool started_once;
 };
 
-/* Starts a daemon on new directories and waits for its ready line. */
+/* Starts a daemon on new directories and waits until it is ready. */
 void broker_start(struct broker *broker, const struct broker_options *options);
 /* Writes another configuration; the daemon reads it when it is told to. */
 void broker_configure(struct broker *broker, const char *text);

@@ -62,6 +62,13 @@ uint64_t deadline_in(unsigned ms)
 	return now_ns() + (uint64_t)ms * suite_slow() * 1000000u / hurry;
 }
 
+void time_least(uint64_t *least_ns, uint64_t begin_ns)
+{
+	uint64_t took = now_ns() - begin_ns;
+
+	*least_ns = took < *least_ns ? took : *least_ns;
+}
+
 void sleep_ms(unsigned ms)
 {
 	struct timespec rest = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };

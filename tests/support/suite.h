@@ -71,6 +71,8 @@ uint64_t now_ns(void);
 /* The time `ms` milliseconds (times SHMB_TEST_SLOW) from now. */
 uint64_t deadline_in(unsigned ms);
 void sleep_ms(unsigned ms);
+/* The time since `begin_ns` goes to *least_ns where it is less: of several tries the one that nothing held up. */
+void time_least(uint64_t *least_ns, uint64_t begin_ns);
 /* Sleeps a moment and returns true until `deadline` has passed: `while (!condition) ck_assert(suite_pause(deadline));` */
 bool suite_pause(uint64_t deadline);
 

@@ -110,7 +110,8 @@ static inline void publish(struct bench *bench, unsigned count)
 static inline void check_payload(const unsigned char *payload, uint64_t bytes, uint64_t number)
 {
 	for (uint64_t i = 0; i < bytes; i++)
-		UNIT_CHECK(payload[i] == (number & 0xff));
+		if (payload[i] != (number & 0xff))
+			ck_abort_msg("byte %llu of write %llu is %u", (unsigned long long)i, (unsigned long long)number, payload[i]);
 }
 
 static inline void check_sample(struct bench *bench, const unsigned char *payload, const struct shmb_sample *sample, uint64_t number,

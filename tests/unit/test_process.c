@@ -475,7 +475,7 @@ int main(void)
 	unit_add(suite, death_is_found_when_asked, 10);
 	unit_add(suite, a_stopped_process_lives, 10);
 	unit_add(suite, without_a_pid, 10);
-	unit_add(suite, a_process_without_its_first_thread_lives, 10);
+	unit_add(suite, a_process_without_its_first_thread_lives, 30);
 	unit_add(suite, conditions, 10);
 	unit_add(suite, dumping_core, 60);
 	return unit_run(suite);
