@@ -92,8 +92,6 @@ static int add(struct store *store, const char *file, int error, bool waits)
 	struct debris **end = &store->debris;
 	struct debris *one;
 
-	while (*end != NULL && (*end)->next != NULL)
-		end = &(*end)->next;
 	if (store->debris_count == DEBRIS_MAX) {
 		tell_full(store, file, error);
 		return -ENOBUFS;
@@ -108,7 +106,7 @@ static int add(struct store *store, const char *file, int error, bool waits)
 	one->error = error;
 	one->waits = waits;
 	snprintf(one->file, sizeof(one->file), "%s", file);
-	if (*end != NULL)
+	while (*end != NULL)
 		end = &(*end)->next;
 	*end = one;
 	store->debris_count++;
