@@ -33,6 +33,17 @@ static void descriptors_give_back(struct broker *b, const struct rlimit *limit)
 	ck_assert_int_eq(prlimit(b->daemon.pid, RLIMIT_NOFILE, limit, NULL), 0);
 }
 
+/* So many that the card of what was open before does not stay mapped in the daemon. */
+static void open_others(struct shmb *client)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "other%u", i);
+		ASSERT_OK(ring_writer_try(client, name, 64, 8));
+	}
+}
+
 /* Descriptors run out in the daemon: the request fails, the daemon does not spin or die, and serves again. */
 START_TEST(daemon_without_descriptors)
 {
@@ -246,12 +257,7 @@ START_TEST(no_descriptor_is_no_reason_to_refuse_a_lease_for_good)
 	raw_answer_deinit(&answer);
 	raw_close(&raw); /* given up: the process lives */
 	WAIT_UNTIL(segment_listed(client, "r", &now) && now.writer == SHMB_WRITER_IS_GONE);
-	for (unsigned i = 0; i < 20; i++) { /* its card does not stay mapped in the daemon */
-		char name[16];
-
-		snprintf(name, sizeof(name), "other%u", i);
-		ASSERT_OK(ring_writer_try(client, name, 64, 8));
-	}
+	open_others(client);
 	ck_assert_int_eq(raw_hello(&raw, b.socket), 0);
 	limit = descriptors_take(&b);
 	ck_assert_int_eq(raw_ask(&raw, SHMB_OP_RESUME, &resume, sizeof(resume), NULL, 0, &answer), -EMFILE);
@@ -278,36 +284,38 @@ static void start_waiting(struct program *reader, struct broker *b, const char *
 	sleep_ms(50);
 }
 
+/* Removes it, and who waits for it is told. */
+static void remove_wakes(struct shmb *client, struct program *reader)
+{
+	struct answer answer;
+	uint64_t begun_ns;
+
+	ASSERT_OK(shmb_remove(client, "r"));
+	begun_ns = now_ns();
+	answer = worker_answer(reader);
+	ASSERT_RESULT(answer, -ESTALE);
+	ck_assert_uint_lt(now_ns() - begun_ns, UINT64_C(5000000000) * suite_slow());
+}
+
 /* Where the daemon cannot tell a segment's readers that it is removed it is not, and goes when they can be told. */
 START_TEST(nothing_is_removed_behind_its_readers)
 {
 	struct rlimit limit;
-	struct answer answer;
 	struct program reader;
 	struct shmb *client;
 	struct broker b;
-	uint64_t begun_ns;
 
 	broker_start(&b, NULL);
 	client = broker_connect(&b);
 	ASSERT_OK(ring_writer_try(client, "r", 64, 8));
 	start_waiting(&reader, &b, "r");
-	for (unsigned i = 0; i < 20; i++) { /* its card does not stay mapped in the daemon */
-		char name[16];
-
-		snprintf(name, sizeof(name), "other%u", i);
-		ASSERT_OK(ring_writer_try(client, name, 64, 8));
-	}
+	open_others(client);
 	limit = descriptors_take(&b);
 	ASSERT_ERROR(shmb_remove(client, "r"), EMFILE);
 	ck_assert_msg(strstr(shmb_text(), "not removed") != NULL, "%s", shmb_text());
 	ck_assert(segment_listed(client, "r", NULL));
 	descriptors_give_back(&b, &limit);
-	ASSERT_OK(shmb_remove(client, "r"));
-	begun_ns = now_ns();
-	answer = worker_answer(&reader);
-	ASSERT_RESULT(answer, -ESTALE);
-	ck_assert_uint_lt(now_ns() - begun_ns, UINT64_C(5000000000) * suite_slow());
+	remove_wakes(client, &reader);
 	worker_quit(&reader);
 	shmb_disconnect(client);
 	broker_finish(&b);
@@ -318,22 +326,16 @@ END_TEST
 START_TEST(readers_of_a_removed_segment_are_woken_without_descriptors)
 {
 	struct rlimit limit;
-	struct answer answer;
 	struct program reader;
 	struct shmb *client;
 	struct broker b;
-	uint64_t begun_ns;
 
 	broker_start(&b, NULL);
 	client = broker_connect(&b);
 	ASSERT_OK(ring_writer_try(client, "r", 64, 8));
 	start_waiting(&reader, &b, "r");
 	limit = descriptors_take(&b);
-	ASSERT_OK(shmb_remove(client, "r"));
-	begun_ns = now_ns();
-	answer = worker_answer(&reader);
-	ASSERT_RESULT(answer, -ESTALE);
-	ck_assert_uint_lt(now_ns() - begun_ns, UINT64_C(5000000000) * suite_slow());
+	remove_wakes(client, &reader);
 	descriptors_give_back(&b, &limit);
 	worker_quit(&reader);
 	shmb_disconnect(client);
@@ -353,12 +355,7 @@ START_TEST(lingering_segments_wait_for_descriptors)
 	client = broker_connect(&b);
 	for (;;) {
 		ASSERT_OK(ring_writer_try(client, "idle", 64, 8));
-		for (unsigned i = 0; i < 20; i++) {
-			char name[16];
-
-			snprintf(name, sizeof(name), "other%u", i);
-			ASSERT_OK(ring_writer_try(client, name, 64, 8));
-		}
+		open_others(client);
 		limit = descriptors_take(&b);
 		if (segment_listed(client, "idle", NULL))
 			break;
